@@ -1,0 +1,235 @@
+"""Every setting, in one place.
+
+A setting comes from, in this order: the environment (`SPACER_BROKER_URL`), a `secrets.json`
+beside the README (`{"BROKER_URL": …}`), the Django setting `SPACER` (the same names), its
+default. An unknown or malformed one is an error that names it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.exceptions import ConfigError
+
+PREFIX = "SPACER_"
+#: settings of the reference and of CoralNet that mean nothing here; a site that still sets them
+#: is not stopped
+IGNORED = {
+    "TEST_BUCKET",
+    "CN_TEST_EXTRACTORS_BUCKET",
+    "CN_FIXTURES_BUCKET",
+    "LOG_DESTINATION",
+    "QUEUE_CHOICE",
+    "JOB_HASH",
+}
+#: older names, still taken
+OLDER_NAMES = {"LOCAL_MODEL_PATH": "EXTRACTORS_CACHE_DIR"}
+
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+PositiveInt = Annotated[int, Field(gt=0)]
+JsonObject = Annotated[
+    dict[str, Any],
+    BeforeValidator(lambda value: json.loads(value) if isinstance(value, str) else value),
+]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """The settings in force. Each attribute's description says what it does."""
+
+    model_config = SettingsConfigDict(extra="forbid")
+
+    aws_access_key_id: SecretStr | None = Field(None, description="AWS key id")
+    aws_secret_access_key: SecretStr | None = Field(None, description="AWS secret key")
+    aws_session_token: SecretStr | None = Field(None, description="AWS session token")
+    aws_profile_name: str | None = Field(None, description="AWS profile to use")
+    aws_region: str | None = Field(None, description="AWS region")
+    aws_anonymous: bool = Field(False, description="read public buckets without credentials")
+    s3_endpoint_url: str | None = Field(None, description="URL of an S3-compatible server")
+    s3_connect_timeout_s: Seconds = Field(10, description="seconds to reach S3")
+    s3_read_timeout_s: Seconds = Field(60, description="seconds without a byte from S3")
+    s3_max_connections: PositiveInt = Field(
+        32, description="connections kept to S3 by one process; at least its concurrency"
+    )
+    url_timeout_s: Seconds = Field(20, description="seconds without a byte from a URL")
+    url_max_bytes: PositiveInt = Field(2**30, description="largest download from a URL")
+
+    broker_url: SecretStr = Field(
+        SecretStr("redis://localhost:6379/0"), description="Redis that carries the tasks"
+    )
+    result_backend_url: SecretStr | None = Field(
+        None, description="Redis that carries the results; the broker's where not set"
+    )
+    results_prefix: str | None = Field(
+        None, description="where full answers and large messages are kept: s3://bucket/prefix"
+    )
+    results_expire_s: PositiveInt = Field(
+        86400, description="seconds that small results stay in Redis; full answers stay on S3"
+    )
+
+    extractors_cache_dir: Path | None = Field(
+        None, description="folder for downloaded extractor files"
+    )
+    warm_extractor: JsonObject | None = Field(
+        None, description="the extractor (as in a message) that a feature worker loads at start"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where networks run; auto takes a GPU where there is one"
+    )
+
+    max_image_pixels: PositiveInt = Field(10_000 * 10_000, description="pixels of one image")
+    max_points_per_image: PositiveInt = Field(1000, description="points of one image")
+    training_batch_label_count: PositiveInt = Field(
+        5000, description="labels of one training batch, and at most of the reference set"
+    )
+    log_level: LogLevel = Field("INFO", description="least level that is logged")
+
+    @property
+    def result_backend(self) -> str:
+        """The URL of the result backend, in the clear."""
+        return (self.result_backend_url or self.broker_url).get_secret_value()
+
+    @property
+    def results_location(self) -> DataLocation:
+        """The results prefix as a location.
+
+        Raises
+        ------
+        ConfigError
+            The setting is missing.
+        """
+        if not self.results_prefix:
+            raise ConfigError(
+                "SPACER_RESULTS_PREFIX is not set: full answers and messages over 64 KiB need a"
+                " place, for example s3://my-bucket/spacer"
+            )
+        return DataLocation.parse(self.results_prefix)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """First found wins: arguments, environment, secrets.json, Django."""
+        found = (InitSettingsSource(settings_cls, values) for _, values in _sources())
+        return (init_settings, *found)
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process, read once at first use.
+
+    Raises
+    ------
+    ConfigError
+        A setting is unknown or malformed; the text names each, and where it was found.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        sources = _sources()
+        lines = []
+        for item in error.errors(include_url=False, include_input=False):
+            name = str(item["loc"][0])
+            where = next((label for label, values in sources if name in values), "its default")
+            reason = item["msg"]
+            if item["type"] == "extra_forbidden":
+                reason = "no such setting; `spacer-tasks config` lists them"
+            lines.append(f"{PREFIX}{name.upper()} (from {where}): {reason}")
+        raise ConfigError("; ".join(lines)) from None
+
+
+def shown(settings: Settings) -> dict[str, str]:
+    """All settings as text, by name, with secrets hidden: what `spacer-tasks config` prints."""
+    return {
+        PREFIX + name.upper(): _shown(getattr(settings, name)) for name in Settings.model_fields
+    }
+
+
+def _shown(value: Any) -> str:
+    if not isinstance(value, SecretStr):
+        return "(not set)" if value is None else str(value)
+    try:
+        url = urlsplit(value.get_secret_value())
+        if url.scheme and url.hostname and not url.query:
+            # a broker's address helps to find a mistake; its password does not
+            port = f":{url.port}" if url.port else ""
+            secret = "***@" if url.password or url.username else ""
+            return f"{url.scheme}://{secret}{url.hostname}{port}{url.path}"
+    except ValueError:
+        return "***"
+    return "***"
+
+
+def _sources() -> list[tuple[str, dict[str, Any]]]:
+    """Where settings were found, first found first: (what to call the place, its settings)."""
+    return [
+        ("the environment", _cleaned(_environment())),
+        ("secrets.json", _cleaned(_secrets_file())),
+        ("Django's SPACER", _cleaned(_django_setting())),
+    ]
+
+
+def _cleaned(values: dict[str, Any]) -> dict[str, Any]:
+    named = {OLDER_NAMES.get(name, name): value for name, value in values.items()}
+    named |= {name: value for name, value in values.items() if name not in OLDER_NAMES}
+    return {
+        name.lower(): value
+        for name, value in named.items()
+        # an empty string is the same as not set, as with the reference
+        if name not in IGNORED and value not in ("", None)
+    }
+
+
+def _environment() -> dict[str, Any]:
+    return {
+        name.removeprefix(PREFIX): value
+        for name, value in os.environ.items()
+        if name.startswith(PREFIX)
+    }
+
+
+def _secrets_file() -> dict[str, Any]:
+    path = Path(__file__).resolve().parent.parent / "secrets.json"
+    if not path.is_file():
+        return {}
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"{path} is not JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds a {type(values).__name__}, expected an object")
+    return values
+
+
+def _django_setting() -> dict[str, Any]:
+    if "DJANGO_SETTINGS_MODULE" not in os.environ and "django.conf" not in sys.modules:
+        return {}
+    try:
+        from django.conf import settings
+        from django.core.exceptions import ImproperlyConfigured
+    except ImportError:
+        return {}
+    try:
+        return dict(getattr(settings, "SPACER", {}))
+    except (ImproperlyConfigured, ImportError):
+        return {}

@@ -1,0 +1,150 @@
+"""Every error a user can meet, and whether trying again can help.
+
+Three kinds. *Input*: this image, these points, this file are wrong; trying again cannot help.
+*Transient*: storage or network; tasks retry these by themselves. *Bug*: any other exception.
+
+Each class is made from one text, so that an error crosses the result backend and comes back as
+the same class.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Kind = Literal["input", "transient", "bug"]
+
+
+class SpacerError(Exception):
+    """Base of all errors of this package. Catch it to catch them all."""
+
+    kind: Kind = "bug"
+
+
+class InputError(SpacerError):
+    """What was given cannot be worked with. The text says which part, and what was expected."""
+
+    kind: Kind = "input"
+
+
+class TransientError(SpacerError):
+    """Storage or network failed in a way that passes. Tasks retry; a script should try again."""
+
+    kind: Kind = "transient"
+
+
+# --- what the operator set -------------------------------------------------------------------
+
+
+class ConfigError(InputError):
+    """A setting is unknown, malformed or missing. The text names it; see `spacer-tasks config`."""
+
+
+# --- messages --------------------------------------------------------------------------------
+
+
+class MessageError(InputError):
+    """A task's message has an unknown, missing or malformed field. The text names the field."""
+
+
+class UnknownExtractorError(MessageError):
+    """The message names an extractor that is not registered on this worker."""
+
+
+class UnknownTrainerError(MessageError):
+    """The message names a trainer that is not registered on this worker."""
+
+
+# --- storage ---------------------------------------------------------------------------------
+
+
+class StorageError(InputError):
+    """A location cannot be read or written, and trying again cannot help."""
+
+
+class ObjectNotFoundError(StorageError):
+    """No object, file or page at this location."""
+
+
+class BucketNotFoundError(StorageError):
+    """No bucket of this name at this endpoint."""
+
+
+class StorageAccessError(StorageError):
+    """The storage refuses access: wrong credentials or missing rights."""
+
+
+class URLDownloadError(StorageError):
+    """A URL is malformed, answers with an error of its own, or sends more than the limit."""
+
+
+class StorageUnavailableError(TransientError):
+    """The storage did not answer, broke off, or asked to come back later."""
+
+
+class URLUnavailableError(StorageUnavailableError):
+    """A URL's server did not answer in time, broke off, or answered with a server error."""
+
+
+class BrokerUnavailableError(TransientError):
+    """Redis cannot be reached, so the task was not sent."""
+
+
+# --- images and points -----------------------------------------------------------------------
+
+
+class ImageError(InputError):
+    """The file is no image that can be read, or it is cut short."""
+
+
+class DataLimitError(InputError):
+    """More than a limit allows: pixels of an image, points, bytes. The text names the limit."""
+
+
+class RowColumnInvalidError(InputError):
+    """A point is not a pair of integers inside the image."""
+
+
+class RowColumnMismatchError(InputError):
+    """A labelled point is not among the points of the feature file."""
+
+
+class RowColumnMissingError(InputError):
+    """An old feature file without rows and columns, where points must be looked up."""
+
+
+class PointsFileError(InputError):
+    """A CSV of points or labels cannot be used. The text names the line and the column."""
+
+
+# --- extractors, features, classifiers -------------------------------------------------------
+
+
+class HashMismatchError(InputError):
+    """An extractor's file does not have the SHA-256 that the message states."""
+
+
+class WeightsError(InputError):
+    """An extractor's weights file is not a weights file, or not of this network."""
+
+
+class FeatureFileError(InputError):
+    """A feature file is damaged or of no known format."""
+
+
+class FeatureDimensionError(InputError):
+    """Features have another number of dimensions than the classifier or training expects."""
+
+
+class ClassifierFileError(InputError):
+    """A classifier file is damaged or of no known format."""
+
+
+class TrainingLabelsError(InputError):
+    """The labels cannot be trained on: too few, one class only, or an empty set."""
+
+
+# --- workflows -------------------------------------------------------------------------------
+
+
+class TooManyFailuresError(InputError):
+    """More images of a batch failed than the caller allows. The text lists the first reasons."""

@@ -1,0 +1,286 @@
+"""What each task is asked and what it answers, in the reference's JSON, older forms included.
+
+A message is checked once, here, and trusted inside. `parse` turns anything a caller may send
+(a message, its dict, its JSON) into a message or an input error that names the field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from spacer_tasks.data_classes import DataLocation, ImageLabels, LabelId, Point
+from spacer_tasks.exceptions import MessageError, RowColumnInvalidError
+
+ClassifierType = Literal["MLP", "LR"]
+TaskName = Literal["extract_features", "train_classifier", "classify_features", "classify_image"]
+JsonDict = dict[str, Any]
+
+
+class Message(BaseModel):
+    """Base of all messages: unknown fields are refused, by name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    def to_wire(self) -> JsonDict:
+        """The message as JSON-ready data, equal to what the reference sends."""
+        return self.model_dump(mode="json")
+
+
+M = TypeVar("M", bound=Message)
+
+
+def parse(cls: type[M], data: M | Mapping[str, Any] | str | bytes) -> M:
+    """The message in `data`: a message already, its dict, or its JSON text.
+
+    Raises
+    ------
+    RowColumnInvalidError
+        The points are not pairs of integers; the text names the image and the point.
+    MessageError
+        Any other field is unknown, missing or malformed; the text names each.
+    """
+    if isinstance(data, cls):
+        return data
+    if isinstance(data, BaseModel):
+        raise MessageError(f"expected a {cls.__name__}, found a {type(data).__name__}")
+    try:
+        if isinstance(data, (str, bytes)):
+            return cls.model_validate_json(data)
+        return cls.model_validate(data)
+    except ValidationError as error:
+        raise _as_input_error(cls.__name__, data, error) from error
+
+
+def _as_input_error(
+    name: str, data: Mapping[str, Any] | str | bytes, error: ValidationError
+) -> MessageError | RowColumnInvalidError:
+    #: a message of a million wrong labels has a million errors; five show what is wrong
+    shown = error.errors(include_url=False)[:5]
+    lines = [
+        f"{'.'.join(map(str, item['loc'])) or 'the message'}: {item['msg']}"
+        f" (found {str(item['input'])[:80]!r})"
+        for item in shown
+    ]
+    if error.error_count() > len(shown):
+        lines.append(f"and {error.error_count() - len(shown)} more")
+    points = bool(shown) and all(item["loc"][:1] == ("rowcols",) for item in shown)
+    if points and isinstance(data, Mapping):
+        image = data.get("image_loc")
+        key = image.get("key") if isinstance(image, Mapping) else image
+        return RowColumnInvalidError(
+            f"image {key}: points must be pairs of integers (row, column); " + "; ".join(lines)
+        )
+    return MessageError(f"{name}: " + "; ".join(lines))
+
+
+class ComponentSpec(BaseModel):
+    """Names a registered extractor or trainer and its options.
+
+    `class_path` is a registered name or a class path of the reference; it is looked up in the
+    registry and never imported. Options stand beside it, as the reference writes them.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    class_path: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_bare_name(cls, data: Any) -> Any:
+        return {"class_path": data} if isinstance(data, str) else data
+
+    @property
+    def options(self) -> JsonDict:
+        """Everything beside the declared fields."""
+        return dict(self.model_extra or {})
+
+
+class ExtractorSpec(ComponentSpec):
+    """Which extractor, where its files are, and optionally their SHA-256 in hex."""
+
+    data_locations: dict[str, DataLocation] = Field(default_factory=dict)
+    data_hashes: dict[str, str] = Field(default_factory=dict)
+
+
+class TrainerSpec(ComponentSpec):
+    """Which trainer, with the options that differ from its defaults."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _the_reference_s_short_name(cls, data: Any) -> Any:
+        # The reference answers "minibatch" with the class path; both sides then compare equal.
+        if data == "minibatch":
+            return {"class_path": "spacer.train_classifier.MiniBatchTrainer"}
+        return data
+
+
+Points = Annotated[list[Point], Field(min_length=1)]
+
+
+class ExtractFeaturesMsg(Message):
+    """Asks for the features of an image at some points."""
+
+    job_token: str
+    extractor: ExtractorSpec
+    rowcols: Points
+    image_loc: DataLocation
+    feature_loc: DataLocation
+
+    @model_validator(mode="after")
+    def _writable(self) -> ExtractFeaturesMsg:
+        _require_writable(self, "feature_loc")
+        return self
+
+
+class ExtractFeaturesReturnMsg(Message):
+    """`runtime` is in seconds."""
+
+    extractor_loaded_remotely: bool
+    runtime: float
+
+
+class TrainingTaskLabels(Message):
+    """Labels to learn from, to calibrate on (and to measure epochs with), and to evaluate on."""
+
+    train: ImageLabels
+    ref: ImageLabels
+    val: ImageLabels
+
+    def sets(self) -> dict[str, ImageLabels]:
+        """The three sets by name, in the reference's order."""
+        return {"train": self.train, "ref": self.ref, "val": self.val}
+
+    @property
+    def label_count(self) -> int:
+        """The labelled points of the three sets together."""
+        return sum(labels.label_count for labels in self.sets().values())
+
+
+class TrainClassifierMsg(Message):
+    """Asks for a classifier. Older form: `trainer_name` instead of `trainer`."""
+
+    job_token: str
+    trainer: TrainerSpec
+    nbr_epochs: Annotated[int, Field(ge=1)]
+    clf_type: ClassifierType
+    labels: TrainingTaskLabels
+    previous_model_locs: list[DataLocation] = Field(default_factory=list)
+    model_loc: DataLocation
+    valresult_loc: DataLocation
+    #: "auto", "disabled" or a folder: where the reference keeps downloaded features during
+    #: training. Each file is read once here, so it is accepted, echoed and not needed.
+    feature_cache_dir: str = "auto"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older_form(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "trainer_name" in data and "trainer" not in data:
+            rest = {key: value for key, value in data.items() if key != "trainer_name"}
+            return {**rest, "trainer": data["trainer_name"]}
+        return data
+
+    @model_validator(mode="after")
+    def _writable(self) -> TrainClassifierMsg:
+        _require_writable(self, "model_loc")
+        _require_writable(self, "valresult_loc")
+        return self
+
+    @property
+    def metrics_loc(self) -> DataLocation:
+        """Where the metrics JSON goes: beside the validation results."""
+        return self.valresult_loc.with_suffix(".metrics.json")
+
+
+class TrainClassifierReturnMsg(Message):
+    """Accuracies are shares of 1: `acc` of the new classifier on the validation set, `pc_accs` of
+    the previous ones there, `ref_accs` on the reference set after each epoch. `runtime` is in
+    seconds.
+    """
+
+    acc: float
+    pc_accs: list[float]
+    ref_accs: list[float]
+    runtime: float
+
+
+class ClassifyFeaturesMsg(Message):
+    """Asks for the scores of all points of a feature file."""
+
+    job_token: str
+    feature_loc: DataLocation
+    classifier_loc: DataLocation
+
+
+class ClassifyImageMsg(Message):
+    """Asks for the scores of points of an image, without keeping its features."""
+
+    job_token: str
+    extractor: ExtractorSpec
+    rowcols: Points
+    image_loc: DataLocation
+    classifier_loc: DataLocation
+
+
+class ClassifyReturnMsg(Message):
+    """Scores are probabilities, in the order of `classes`; `runtime` is in seconds.
+
+    Row and column are None for old feature files, which say so in `valid_rowcol`.
+    """
+
+    runtime: float
+    scores: list[tuple[int | None, int | None, list[float]]]
+    classes: list[LabelId]
+    valid_rowcol: bool
+
+
+TaskMsg = ExtractFeaturesMsg | TrainClassifierMsg | ClassifyFeaturesMsg | ClassifyImageMsg
+TaskReturnMsg = ExtractFeaturesReturnMsg | TrainClassifierReturnMsg | ClassifyReturnMsg
+
+MESSAGE_CLASSES: dict[str, type[TaskMsg]] = {
+    "extract_features": ExtractFeaturesMsg,
+    "train_classifier": TrainClassifierMsg,
+    "classify_features": ClassifyFeaturesMsg,
+    "classify_image": ClassifyImageMsg,
+}
+RETURN_CLASSES: dict[str, type[TaskReturnMsg]] = {
+    "extract_features": ExtractFeaturesReturnMsg,
+    "train_classifier": TrainClassifierReturnMsg,
+    "classify_features": ClassifyReturnMsg,
+    "classify_image": ClassifyReturnMsg,
+}
+
+
+class JobMsg(Message):
+    """The reference's job: one or several messages of one task."""
+
+    task_name: TaskName
+    tasks: list[TaskMsg]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tasks_by_name(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or data.get("task_name") not in MESSAGE_CLASSES:
+            return data
+        message_class = MESSAGE_CLASSES[data["task_name"]]
+        tasks = data.get("tasks")
+        if not isinstance(tasks, list):
+            return data
+        return {**data, "tasks": [parse(message_class, task) for task in tasks]}
+
+
+class JobReturnMsg(Message):
+    """The reference's answer to a job. `original_job` is the dict that was received, unchanged."""
+
+    original_job: JsonDict
+    ok: bool
+    results: list[JsonDict] | None
+    error_message: str | None
+
+
+def _require_writable(message: Message, field: str) -> None:
+    location: DataLocation = getattr(message, field)
+    if not location.is_writable:
+        raise ValueError(f"{field}: nothing can be written to a {location.storage_type} location")

@@ -1,0 +1,25 @@
+"""What every storage can do."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+
+class Storage(ABC):
+    """Objects by key. A stored object is whole or absent; a failed store leaves the older one."""
+
+    @abstractmethod
+    def load(self, key: str) -> bytes:
+        """The object's content."""
+
+    @abstractmethod
+    def store(self, key: str, data: bytes) -> None:
+        """Write the object, replacing an older one."""
+
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """Remove the object, if it is there."""
+
+    @abstractmethod
+    def version(self, key: str) -> str | None:
+        """A text that changes when the object is replaced; None where there is none."""

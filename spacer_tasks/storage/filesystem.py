@@ -1,0 +1,76 @@
+"""Objects as files. A file is written beside its place and renamed into it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from spacer_tasks.exceptions import (
+    ObjectNotFoundError,
+    StorageAccessError,
+    StorageUnavailableError,
+)
+from spacer_tasks.storage.base import Storage
+
+
+class FilesystemStorage(Storage):
+    """A key is a path; folders are made as needed."""
+
+    def load(self, key: str) -> bytes:
+        with _errors_of(key):
+            return Path(key).read_bytes()
+
+    def store(self, key: str, data: bytes) -> None:
+        path = Path(key)
+        with _errors_of(key):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            try:
+                with os.fdopen(descriptor, "wb") as stream:
+                    stream.write(data)
+                    stream.flush()
+                    # a crash of the machine must not leave the new name with half a content
+                    os.fsync(stream.fileno())
+                os.chmod(temporary, 0o666 & ~_umask())  # noqa: PTH101 -- a name, not a Path
+                os.replace(temporary, path)  # noqa: PTH105 -- likewise
+            except BaseException:
+                Path(temporary).unlink(missing_ok=True)
+                raise
+
+    def delete(self, key: str) -> None:
+        with _errors_of(key):
+            Path(key).unlink(missing_ok=True)
+
+    def version(self, key: str) -> str | None:
+        with _errors_of(key):
+            try:
+                status = Path(key).stat()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            return f"{status.st_mtime_ns}-{status.st_size}"
+
+
+def _umask() -> int:
+    """The process's umask, read without changing it (mkstemp makes files for the owner only)."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("Umask:"):
+            return int(line.split()[1], 8)
+    return 0o022
+
+
+@contextmanager
+def _errors_of(key: str) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ObjectNotFoundError(f"no file {key}") from error
+    except (PermissionError, IsADirectoryError, FileExistsError) as error:
+        raise StorageAccessError(f"{key}: {error.strerror}") from error
+    except ValueError as error:
+        raise StorageAccessError(f"{key!r} is no path: {error}") from error
+    except OSError as error:
+        # a full disk, a network mount that went away: it may come back
+        raise StorageUnavailableError(f"{key}: {error.strerror or error}") from error

@@ -1,0 +1,39 @@
+"""Objects in this process's memory: for tests, never for workers."""
+
+from __future__ import annotations
+
+import hashlib
+
+from spacer_tasks.exceptions import ObjectNotFoundError
+from spacer_tasks.storage.base import Storage
+
+
+class MemoryStorage(Storage):
+    """A dict of bytes."""
+
+    def __init__(self) -> None:
+        self._blobs: dict[str, bytes] = {}
+
+    def load(self, key: str) -> bytes:
+        try:
+            return self._blobs[key]
+        except KeyError:
+            raise ObjectNotFoundError(f"no object {key!r} in memory") from None
+
+    def store(self, key: str, data: bytes) -> None:
+        self._blobs[key] = bytes(data)
+
+    def delete(self, key: str) -> None:
+        self._blobs.pop(key, None)
+
+    def version(self, key: str) -> str | None:
+        data = self._blobs.get(key)
+        return None if data is None else hashlib.sha256(data).hexdigest()
+
+    def clear(self) -> None:
+        """Forget everything, between tests."""
+        self._blobs.clear()
+
+
+#: a location in memory has no name for its owner, so the process has one
+MEMORY = MemoryStorage()

@@ -1,0 +1,162 @@
+"""Objects on S3 or an S3-compatible server.
+
+One client per process and endpoint: making one takes longer than most requests, and it is safe
+to share between threads.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from spacer_tasks.config import get_settings
+from spacer_tasks.exceptions import (
+    BucketNotFoundError,
+    ObjectNotFoundError,
+    SpacerError,
+    StorageAccessError,
+    StorageError,
+    StorageUnavailableError,
+)
+from spacer_tasks.storage.base import Storage
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from pydantic import SecretStr
+
+#: codes by which S3 and compatible servers refuse the caller, whatever is tried again
+REFUSED = {
+    "AccessDenied",
+    "AccountProblem",
+    "AllAccessDisabled",
+    "ExpiredToken",
+    "Forbidden",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "SignatureDoesNotMatch",
+    "403",
+}
+
+
+class S3Storage(Storage):
+    """The objects of one bucket."""
+
+    def __init__(self, bucket: str) -> None:
+        self.bucket = bucket
+
+    def load(self, key: str) -> bytes:
+        with _errors_of(self.bucket, key):
+            answer = _client().get_object(Bucket=self.bucket, Key=key)
+            with answer["Body"] as body:
+                data: bytes = body.read()
+        if len(data) != answer["ContentLength"]:
+            raise StorageUnavailableError(
+                f"s3://{self.bucket}/{key}: {len(data)} bytes came,"
+                f" {answer['ContentLength']} were announced"
+            )
+        return data
+
+    def store(self, key: str, data: bytes) -> None:
+        with _errors_of(self.bucket, key):
+            _client().put_object(Bucket=self.bucket, Key=key, Body=data)
+
+    def delete(self, key: str) -> None:
+        with _errors_of(self.bucket, key):
+            _client().delete_object(Bucket=self.bucket, Key=key)
+
+    def version(self, key: str) -> str | None:
+        try:
+            with _errors_of(self.bucket, key):
+                return _client().head_object(Bucket=self.bucket, Key=key)["ETag"].strip('"')
+        except ObjectNotFoundError:
+            return None
+
+
+#: making a boto3 client is not safe in two threads at once; using one is
+_MAKING = Lock()
+
+
+def forget_clients() -> None:
+    """Make new clients from now on: after the settings changed."""
+    _client_of.cache_clear()
+
+
+def _client() -> S3Client:
+    # a forked worker must not share its parent's sockets: a client belongs to one process
+    with _MAKING:
+        return _client_of(os.getpid(), get_settings().s3_endpoint_url)
+
+
+@lru_cache(maxsize=4)
+def _client_of(process: int, endpoint_url: str | None) -> S3Client:
+    # imported here: boto3 takes a fifth of a second that a web process need not spend
+    import boto3
+    from botocore import UNSIGNED
+    from botocore.config import Config
+
+    settings = get_settings()
+    options: dict[str, Any] = {
+        "connect_timeout": settings.s3_connect_timeout_s,
+        "read_timeout": settings.s3_read_timeout_s,
+        "max_pool_connections": settings.s3_max_connections,
+        # quick retries of one request; a task's own retries come after these
+        "retries": {"mode": "standard", "total_max_attempts": 4},
+    }
+    if settings.aws_anonymous:
+        options["signature_version"] = UNSIGNED
+    session = boto3.Session(
+        aws_access_key_id=_plain(settings.aws_access_key_id),
+        aws_secret_access_key=_plain(settings.aws_secret_access_key),
+        aws_session_token=_plain(settings.aws_session_token),
+        profile_name=settings.aws_profile_name,
+        # S3-compatible servers do not care, but boto3 wants one
+        region_name=settings.aws_region or ("us-east-1" if endpoint_url else None),
+    )
+    return session.client("s3", endpoint_url=endpoint_url, config=Config(**options))
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
+
+
+@contextmanager
+def _errors_of(bucket: str, key: str) -> Iterator[None]:
+    # imported here as boto3 is
+    from botocore import exceptions as boto
+    from urllib3.exceptions import HTTPError
+
+    name = f"s3://{bucket}/{key}"
+    try:
+        yield
+    except boto.ClientError as error:
+        raise _of_answer(name, bucket, error.response) from error
+    except (boto.NoCredentialsError, boto.PartialCredentialsError) as error:
+        raise StorageAccessError(
+            f"{name}: no AWS credentials; set SPACER_AWS_ACCESS_KEY_ID and"
+            " SPACER_AWS_SECRET_ACCESS_KEY, or SPACER_AWS_ANONYMOUS for public data"
+        ) from error
+    except (boto.ProfileNotFound, boto.ParamValidationError) as error:
+        raise StorageAccessError(f"{name}: {' '.join(str(error).split())}") from error
+    except (boto.HTTPClientError, HTTPError, boto.IncompleteReadError, OSError) as error:
+        raise StorageUnavailableError(f"{name}: {error}") from error
+    except boto.BotoCoreError as error:
+        raise StorageError(f"{name}: {error}") from error
+
+
+def _of_answer(name: str, bucket: str, answer: Any) -> SpacerError:
+    code = str(answer.get("Error", {}).get("Code", ""))
+    text = answer.get("Error", {}).get("Message", "")
+    status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    if code == "NoSuchBucket":
+        return BucketNotFoundError(f"{name}: there is no bucket {bucket!r} at this endpoint")
+    if code in ("NoSuchKey", "NotFound", "404"):
+        return ObjectNotFoundError(f"{name}: there is no such object")
+    if code in REFUSED or status in (401, 403):
+        return StorageAccessError(f"{name}: S3 refuses access ({code}: {text})")
+    if status >= 500 or status == 429 or code in ("RequestTimeout", "SlowDown", "Throttling"):
+        return StorageUnavailableError(f"{name}: S3 answers {status} ({code}: {text})")
+    return StorageError(f"{name}: S3 answers {status} ({code}: {text})")
