@@ -1,0 +1,89 @@
+"""What every extractor is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from spacer_tasks.data_classes import Point
+from spacer_tasks.extractors.patches import cut_patches
+from spacer_tasks.extractors.weights import ExtractorFile
+
+
+class Extractor(ABC):
+    """Patches to feature vectors.
+
+    A subclass states its options and files in the class attributes, takes its options as keyword
+    arguments, and implements `feature_dim` and `forward`. It is made by `load_extractor`, which
+    checks options and files first. Several threads use one instance at once: `forward` must not
+    change it.
+
+    Parameters
+    ----------
+    name
+        The name that it is registered under.
+    files
+        Its files, by the keys of `file_keys`. Only what is made of them should be kept.
+    options
+        All its options with their values, defaults included.
+    """
+
+    #: rows and columns of a patch
+    crop_size: ClassVar[int] = 224
+    #: options that a message may give
+    option_names: ClassVar[frozenset[str]] = frozenset()
+    #: keys that a message's `data_locations` must have
+    file_keys: ClassVar[tuple[str, ...]] = ()
+    #: patches of one forward pass; as the reference, and memory stays small
+    batch_size: int = 10
+
+    def __init__(self, name: str, files: Mapping[str, ExtractorFile], **options: Any) -> None:
+        #: JSON-ready: equal for two extractors if and only if they give the same features
+        self.identity: dict[str, Any] = {
+            "name": name,
+            "options": options,
+            "files": {key: file.sha256 for key, file in sorted(files.items())},
+        }
+        #: whether a file had to be downloaded to make it
+        self.loaded_remotely = any(file.downloaded for file in files.values())
+
+    @property
+    @abstractmethod
+    def feature_dim(self) -> int:
+        """Numbers per feature vector."""
+
+    @abstractmethod
+    def forward(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Feature vectors, float32 (n, feature_dim), of RGB patches, uint8 (n, size, size, 3)."""
+
+    def extract(
+        self, image: Image.Image | NDArray[np.uint8], rowcols: Sequence[Point]
+    ) -> NDArray[np.float32]:
+        """The feature vectors of an image's points, float32, shape (points, feature_dim).
+
+        Parameters
+        ----------
+        image
+            RGB; as an array, uint8 of shape (height, width, 3).
+        rowcols
+            Points inside the image (see `check_points`).
+        """
+        if isinstance(image, Image.Image):
+            rgb = image if image.mode == "RGB" else image.convert("RGB")
+            pixels: NDArray[np.uint8] = np.asarray(rgb)
+        else:
+            pixels = image
+        vectors = np.empty((len(rowcols), self.feature_dim), dtype=np.float32)
+        for start in range(0, len(rowcols), self.batch_size):
+            batch = slice(start, start + self.batch_size)
+            vectors[batch] = self.forward(cut_patches(pixels, rowcols[batch], self.crop_size))
+        return vectors
+
+    def warm(self) -> None:
+        """Run one full batch, so that the first image does not wait for kernels and memory."""
+        self.forward(np.zeros((self.batch_size, self.crop_size, self.crop_size, 3), np.uint8))

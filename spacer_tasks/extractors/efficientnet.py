@@ -1,0 +1,167 @@
+"""EfficientNet-B0 in torch, from the weights files that are in use."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from io import BytesIO
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spacer_tasks.config import get_settings
+from spacer_tasks.exceptions import ConfigError, WeightsError
+from spacer_tasks.extractors.base import Extractor
+from spacer_tasks.extractors.efficientnet_b0 import FEATURE_DIM, EfficientNetB0
+from spacer_tasks.extractors.weights import ExtractorFile
+
+#: patches of one pass: beyond 10 a CPU is no faster, and its caches hold no more
+CPU_BATCH = 10
+#: the largest layers take 15 MB a patch: 1 GB, which several threads can have at once
+CUDA_BATCH = 64
+#: saved from a data-parallel wrapper
+WRAPPER_PREFIX = "module."
+#: not on the way to the features
+CLASSIFICATION_LAYER = "_fc."
+TRAINING_COUNTER = ".num_batches_tracked"
+#: tensors at fault that an error names
+SHOWN_FAULTS = 3
+
+
+class EfficientNetExtractor(Extractor):
+    """Features are the global average pool of EfficientNet-B0, 1280 numbers.
+
+    Its one file, `weights`, is what `torch.save({"net": state_dict})` writes; with the prefix
+    `module.` or without, and with whatever plain numbers beside `net`.
+
+    Raises
+    ------
+    WeightsError
+        The file is no such file, or its tensors are not of this network.
+    ConfigError
+        `SPACER_DEVICE` asks for CUDA and there is none.
+    """
+
+    file_keys: ClassVar[tuple[str, ...]] = ("weights",)
+
+    def __init__(self, name: str, files: Mapping[str, ExtractorFile]) -> None:
+        super().__init__(name, files)
+        self._device = _device()
+        self.batch_size = CUDA_BATCH if self._device.type == "cuda" else CPU_BATCH
+        self._net = _network(files["weights"].data, f"{name}: the file `weights`")
+        self._net.to(self._device)
+
+    @property
+    def feature_dim(self) -> int:
+        return FEATURE_DIM
+
+    def forward(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            # bytes cross to the device, four times fewer than floats
+            pixels = torch.from_numpy(patches).to(self._device)
+            # the patches' own layout, (n, row, column, channel), is what torch calls channels_last
+            features = self._net(pixels.permute(0, 3, 1, 2).to(torch.float32).div_(255))
+            vectors: NDArray[np.float32] = features.cpu().numpy()
+        return vectors
+
+
+def _device() -> torch.device:
+    wanted = get_settings().device
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
+        raise ConfigError("SPACER_DEVICE is cuda, but torch finds no CUDA device on this machine")
+    if wanted == "cpu" or not available:
+        return torch.device("cpu")
+    # TF32 keeps 10 bits of the mantissa: features would differ by 1e-3 from those on a CPU
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    return torch.device("cuda")
+
+
+def _network(data: bytes, name: str) -> EfficientNetB0:
+    # on the device "meta" nothing is allocated and filled only to be replaced
+    with torch.device("meta"):
+        net = EfficientNetB0()
+    tensors = _tensors(data, name)
+    expected = {key: t.shape for key, t in net.state_dict().items() if not _is_unused(key)}
+    _check(tensors, expected, name)
+    net.load_state_dict(
+        {key: tensor.to(torch.float32) for key, tensor in tensors.items()},
+        strict=False,
+        assign=True,
+    )
+    net.requires_grad_(False)
+    net.fold_batch_norm()
+    # torch's stubs leave out this form of `to`
+    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def _tensors(data: bytes, name: str) -> dict[str, Any]:
+    """The used entries of the state dict, by the names that the network has for them."""
+    expected = 'expected what torch.save({"net": state_dict}) writes'
+    _allow_numpy_numbers()
+    try:
+        content = torch.load(BytesIO(data), map_location="cpu", weights_only=True)
+    # torch raises nearly anything on what is not its own
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise WeightsError(f"{name} is not a weights file; {expected} ({reason[:200]})") from error
+    net = content.get("net") if isinstance(content, Mapping) else None
+    if not isinstance(net, Mapping):
+        found = sorted(map(str, content)) if isinstance(content, Mapping) else [type(content)]
+        raise WeightsError(f"{name} has no state dict `net`; {expected}, found {found[:5]}")
+    named = {str(key).removeprefix(WRAPPER_PREFIX): value for key, value in net.items()}
+    return {key: value for key, value in named.items() if not _is_unused(key)}
+
+
+def _is_unused(key: str) -> bool:
+    return key.startswith(CLASSIFICATION_LAYER) or key.endswith(TRAINING_COUNTER)
+
+
+def _check(tensors: Mapping[str, Any], expected: Mapping[str, torch.Size], name: str) -> None:
+    faults = [f"{key} is missing" for key in expected if key not in tensors]
+    for key, tensor in tensors.items():
+        if key not in expected:
+            faults.append(f"{key} is not of this network")
+        elif not _is_plain(tensor):
+            faults.append(f"{key} is not a tensor of floating-point numbers")
+        elif tensor.shape != expected[key]:
+            faults.append(f"{key} has shape {tuple(tensor.shape)}, expected {tuple(expected[key])}")
+        elif not bool(tensor.isfinite().all()):
+            faults.append(f"{key} holds numbers that are not finite")
+    if faults:
+        more = f"; and {len(faults) - SHOWN_FAULTS} more" if len(faults) > SHOWN_FAULTS else ""
+        raise WeightsError(
+            f"{name} is not of EfficientNet-B0: {'; '.join(faults[:SHOWN_FAULTS])}{more}"
+        )
+
+
+def _is_plain(value: object) -> bool:
+    return (
+        isinstance(value, Tensor)
+        and value.device.type == "cpu"
+        and value.layout == torch.strided
+        and value.is_floating_point()
+    )
+
+
+@lru_cache(maxsize=1)
+def _allow_numpy_numbers() -> None:
+    """Let torch unpickle numpy numbers: weights were saved with accuracies beside them."""
+    scalar = np.float64(0).__reduce__()[0]
+    dtypes = [type(np.dtype(code)) for code in ("f4", "f8", "i4", "i8", "?")]
+    # numpy 1 and numpy 2 know the same function by different names
+    named = [_under_name(scalar, f"numpy.{core}.multiarray") for core in ("core", "_core")]
+    torch.serialization.add_safe_globals([np.dtype, codecs.encode, *dtypes, *named])
+
+
+def _under_name(function: Any, module: str) -> Callable[..., Any]:
+    def call(*args: Any) -> Any:
+        return function(*args)
+
+    call.__module__, call.__qualname__, call.__name__ = module, "scalar", "scalar"
+    return call

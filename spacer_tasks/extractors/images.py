@@ -1,0 +1,76 @@
+"""A photo's bytes as an RGB image, or an error that says what is wrong with them."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+from PIL import Image, UnidentifiedImageError
+
+from spacer_tasks.config import get_settings
+from spacer_tasks.exceptions import DataLimitError, ImageError
+
+#: to decode these, Pillow runs another program (Ghostscript) on what the file says
+REFUSED_FORMATS = {"EPS"}
+
+
+def load_image(data: bytes, name: str) -> Image.Image:
+    """The image, decoded wholly, in mode RGB as Pillow's `convert("RGB")` makes it.
+
+    EXIF orientation is not applied: points are marked on the pixels as they are stored. Of several
+    frames the first is taken.
+
+    Parameters
+    ----------
+    data
+        The file's content, in any format that Pillow reads.
+    name
+        Says which image in errors.
+
+    Raises
+    ------
+    DataLimitError
+        More pixels than `SPACER_MAX_IMAGE_PIXELS`; found from the header, before decoding.
+    ImageError
+        The file is empty, no image, damaged or cut short.
+    """
+    limit = get_settings().max_image_pixels
+    _let_pillow_take(limit)
+    if not data:
+        raise ImageError(f"{name}: the file is empty")
+    try:
+        # closed also where it fails half way; a decoded image needs its file no more
+        with BytesIO(data) as stream, Image.open(stream) as image:
+            _check_header(image, limit, name)
+            image.load()
+            return image.convert("RGB")
+    except (DataLimitError, ImageError, MemoryError):
+        # memory that runs out says nothing about the image
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DataLimitError(
+            f"{name}: {error}; the limit is {limit} pixels (SPACER_MAX_IMAGE_PIXELS)"
+        ) from error
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            f"{name}: not an image that can be read; it starts with the bytes {data[:16]!r}"
+        ) from error
+    # Pillow's decoders raise SyntaxError, struct.error, IndexError and more on damaged files
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ImageError(f"{name}: the image is damaged or cut short ({reason})") from error
+
+
+def _check_header(image: Image.Image, limit: int, name: str) -> None:
+    if image.format in REFUSED_FORMATS:
+        raise ImageError(f"{name}: images in format {image.format} are not taken")
+    if image.width * image.height > limit:
+        raise DataLimitError(
+            f"{name}: {image.width} x {image.height} = {image.width * image.height} pixels,"
+            f" more than the {limit} of SPACER_MAX_IMAGE_PIXELS"
+        )
+
+
+def _let_pillow_take(limit: int) -> None:
+    """Keep Pillow's own guard against bombs, but never below the limit that the operator set."""
+    if Image.MAX_IMAGE_PIXELS is not None and limit > Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = limit

@@ -1,0 +1,141 @@
+"""One load of an extractor per process, whatever number of threads ask for it.
+
+What is loaded stays loaded, known by its name, options and files. A file is known by the SHA-256
+that the message gives; without one, by its storage's version, which is looked up again after
+`RECHECK_S`: a message without hashes costs no request per image, and a file that was replaced is
+taken up within that time.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import OrderedDict
+from concurrent.futures import Future
+from threading import Lock
+
+from spacer_tasks import storage
+from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.exceptions import MessageError
+from spacer_tasks.extractors.base import Extractor
+from spacer_tasks.extractors.weights import load_file
+from spacer_tasks.messages import ExtractorSpec
+from spacer_tasks.registry import canonical_name, registered_class
+
+#: a site runs one extractor and, while it moves to another, two; each may take 0.6 GB
+MAX_LOADED = 3
+#: seconds; an operator who replaces a file expects it within minutes, images come several a second
+RECHECK_S = 60.0
+
+
+def load_extractor(spec: ExtractorSpec) -> Extractor:
+    """The extractor that a message names, made at the first call and shared from then on.
+
+    Raises
+    ------
+    UnknownExtractorError
+        Nothing is registered under its name.
+    MessageError
+        An option or a data location is unknown or missing; the text names it.
+    HashMismatchError, WeightsError
+        A file is not the one that the message states, or not this extractor's.
+    StorageError, StorageUnavailableError, ConfigError
+        A file cannot be read, or a setting does not fit this machine.
+    """
+    extractor_class: type[Extractor] = registered_class("spacer_tasks.extractors", spec.class_path)
+    _check(spec, extractor_class)
+    return _LOADED.get(spec, extractor_class)
+
+
+def forget_extractors() -> None:
+    """Load anew from now on: after the settings changed."""
+    _LOADED.clear()
+
+
+def _check(spec: ExtractorSpec, extractor_class: type[Extractor]) -> None:
+    known, needed = extractor_class.option_names, set(extractor_class.file_keys)
+    for found, allowed, what in (
+        (spec.options, known, "option"),
+        (spec.data_locations, needed, "data location"),
+        # a hash that belongs to no file would check nothing
+        (spec.data_hashes, needed, "data hash"),
+    ):
+        unknown = sorted(set(found) - allowed)
+        if unknown:
+            raise MessageError(
+                f"extractor {spec.class_path}: unknown {what} {', '.join(unknown)};"
+                f" it takes {', '.join(sorted(allowed)) or 'none'}"
+            )
+    missing = sorted(needed - set(spec.data_locations))
+    if missing:
+        raise MessageError(
+            f"extractor {spec.class_path}: data_locations lacks {', '.join(missing)}"
+        )
+
+
+class _Loaded:
+    """Extractors by key, the longest unused one dropped when there are too many."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._extractors: OrderedDict[str, Future[Extractor]] = OrderedDict()
+        self._versions: dict[DataLocation, tuple[float, str | None]] = {}
+
+    def get(self, spec: ExtractorSpec, extractor_class: type[Extractor]) -> Extractor:
+        key = self._key(spec)
+        with self._lock:
+            future = self._extractors.get(key)
+            first = future is None
+            if future is None:
+                future = self._extractors[key] = Future()
+            self._extractors.move_to_end(key)
+            while len(self._extractors) > MAX_LOADED:
+                self._extractors.popitem(last=False)
+        if first:
+            try:
+                future.set_result(_load(spec, extractor_class))
+            except BaseException as error:
+                # who waits gets the same error; who comes later tries again
+                with self._lock:
+                    if self._extractors.get(key) is future:
+                        del self._extractors[key]
+                future.set_exception(error)
+                raise
+        return future.result()
+
+    def clear(self) -> None:
+        with self._lock:
+            self._extractors.clear()
+            self._versions.clear()
+
+    def _key(self, spec: ExtractorSpec) -> str:
+        files = {
+            name: (loc.model_dump(), spec.data_hashes.get(name) or self._version(loc))
+            for name, loc in spec.data_locations.items()
+        }
+        return json.dumps([canonical_name(spec.class_path), spec.options, files], sort_keys=True)
+
+    def _version(self, loc: DataLocation) -> str | None:
+        # a file's or a memory object's version is no request
+        if not loc.is_remote:
+            return storage.version(loc)
+        now = time.monotonic()
+        checked, version = self._versions.get(loc, (-RECHECK_S, None))
+        if now - checked >= RECHECK_S:
+            version = storage.version(loc)
+            # a file that is not there may come at any moment
+            if version is not None:
+                self._versions[loc] = (now, version)
+        return version
+
+
+#: of this process
+_LOADED = _Loaded()
+
+
+def _load(spec: ExtractorSpec, extractor_class: type[Extractor]) -> Extractor:
+    files = {
+        name: load_file(loc, spec.data_hashes.get(name))
+        for name, loc in spec.data_locations.items()
+    }
+    return extractor_class(canonical_name(spec.class_path), files, **spec.options)

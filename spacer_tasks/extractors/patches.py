@@ -1,0 +1,46 @@
+"""Square patches around points, with the image mirrored at its borders.
+
+What the reference cuts from `numpy.pad(image, size, mode="reflect")`, without padding the photo:
+a window inside the image is a slice of it, and a window across a border takes its rows and
+columns by their mirrored indices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spacer_tasks.data_classes import Point
+
+
+def cut_patches(
+    pixels: NDArray[np.uint8], rowcols: Sequence[Point], size: int
+) -> NDArray[np.uint8]:
+    """The patches, uint8, shape (points, size, size, 3), in the order of the points.
+
+    Parameters
+    ----------
+    pixels
+        The image, uint8, shape (height, width, 3); it may be smaller than a patch.
+    rowcols
+        Points inside the image. The pixel of a point is in row and column ceil(size / 2) of its
+        patch, counted from 0.
+    size
+        Rows and columns of a patch.
+    """
+    height, width = pixels.shape[:2]
+    # numpy mirrors the indices, so that a mirror of a mirror (image smaller than patch) is numpy's
+    mirrored_rows = np.pad(np.arange(height), size, mode="reflect")
+    mirrored_cols = np.pad(np.arange(width), size, mode="reflect")
+    patches = np.empty((len(rowcols), size, size, 3), dtype=np.uint8)
+    for patch, (row, col) in zip(patches, rowcols, strict=True):
+        top, left = row - (size + 1) // 2, col - (size + 1) // 2
+        if 0 <= top <= height - size and 0 <= left <= width - size:
+            patch[:] = pixels[top : top + size, left : left + size]
+        else:
+            rows = mirrored_rows[top + size : top + 2 * size]
+            cols = mirrored_cols[left + size : left + 2 * size]
+            patch[:] = pixels[np.ix_(rows, cols)]
+    return patches
