@@ -117,6 +117,23 @@ class TrainerSpec(ComponentSpec):
         return data
 
 
+S = TypeVar("S", bound=ComponentSpec)
+
+
+def parse_component(cls: type[S], data: Any) -> S:
+    """The extractor or trainer that `data` (a spec, its dict or a bare name) names.
+
+    Raises
+    ------
+    MessageError
+        It is malformed; the text names the field.
+    """
+    try:
+        return cls.model_validate(data)
+    except ValidationError as error:
+        raise MessageError(str(_as_input_error(cls.__name__, {}, error))) from error
+
+
 Points = Annotated[list[Point], Field(min_length=1)]
 
 

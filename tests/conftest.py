@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from spacer_tasks.app import app
 from spacer_tasks.config import get_settings
 from spacer_tasks.demo.services import RedisServer, S3Server, redis_server, s3_server
 from spacer_tasks.storage.s3 import forget_clients
@@ -79,3 +80,16 @@ def settings_env(
         monkeypatch.setenv(name, value)
     settings_changed()
     return env
+
+
+@pytest.fixture
+def queue(settings_env: dict[str, str]) -> Iterator[None]:
+    """The Celery application of this process on these servers, with empty queues."""
+    # a test before may have made the application read other settings
+    url = settings_env["SPACER_BROKER_URL"]
+    app.conf.update(broker_url=url, result_backend=url)
+    app.__dict__.pop("backend", None)
+    app._backend_cache = None
+    app.control.purge()
+    yield
+    app.control.purge()

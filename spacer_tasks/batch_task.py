@@ -1,0 +1,131 @@
+"""The parts of a chord that runs under one id: headers that never fail it, and bodies.
+
+A batch starts as one task, which replaces itself by a chord; the chord's body takes the id of the
+batch and may replace itself by the next chord. So a caller waits for one id, its `link` and
+`link_error` belong to the whole batch, and an error anywhere is the batch's error.
+
+Every header task's message carries the signature of the body, so a body is given the location of
+the batch's plan, never the plan.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from celery import Task, chord
+from celery.canvas import Signature
+from celery.exceptions import TaskPredicate
+from redis import Redis
+
+from spacer_tasks import storage
+from spacer_tasks.config import get_settings
+from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.message_task import MessageTask, report_progress
+from spacer_tasks.messages import Message
+from spacer_tasks.results import TaskError
+from spacer_tasks.workflow_messages import BatchFailure
+
+#: seconds that a batch's count of finished parts is kept after the last of them
+COUNT_EXPIRES_S = 86400
+
+
+def batch_location(batch_id: str, name: str) -> DataLocation:
+    """Where a batch keeps something between its stages."""
+    return get_settings().results_location.joined("batches", batch_id, name)
+
+
+class HeaderTask(MessageTask):
+    """One part of a batch. It answers with what happened, also when that is an error: a header
+    that raises would end the whole chord. Its answer goes through Redis whole, so its return
+    message holds counts, not content.
+    """
+
+    abstract = True
+    #: what the parts do, for the batch's progress
+    stage: str
+
+    def __call__(
+        self, message: dict[str, Any], batch_id: str, index: int, total: int
+    ) -> dict[str, Any]:
+        try:
+            stored = self.perform(message)
+            answer, error = stored.answer or {}, stored.error
+        except TaskPredicate:
+            raise
+        except Exception as caught:  # noqa: BLE001 -- the boundary of a part: see the class
+            answer, error = {}, TaskError.of(caught)
+        self._count(batch_id, index, total)
+        if error is None:
+            return {"index": index, "answer": answer}
+        return {"index": index, "error": error.model_dump(exclude={"traceback"})}
+
+    def _count(self, batch_id: str, index: int, total: int) -> None:
+        # a set, since a part may be delivered twice
+        redis: Redis = self.backend.client  # type: ignore[attr-defined]  # not in the stubs
+        key = f"spacer-batch-{batch_id}-{self.stage}"
+        with redis.pipeline() as pipeline:
+            pipeline.sadd(key, index)
+            pipeline.scard(key)
+            pipeline.expire(key, COUNT_EXPIRES_S)
+            done = pipeline.execute()[1]
+        report_progress(self, batch_id, {"stage": self.stage, "done": done, "total": total})
+
+
+class BodyTask(MessageTask):
+    """The task after a chord's header: given what the parts answered and where the plan is."""
+
+    abstract = True
+
+    # a body's first argument is the header's results, which are no message to pack
+    apply_async = Task.apply_async  # type: ignore[assignment]  # as of MessageTask
+
+    def __call__(self, parts: list[dict[str, Any]], plan: dict[str, Any]) -> dict[str, Any]:
+        stored = self.perform(plan, parts)
+        if stored.error is not None:
+            raise stored.error.as_exception()
+        return stored.small()
+
+
+def replace_by_chord(
+    task: MessageTask,
+    header: HeaderTask,
+    messages: Iterable[Message],
+    body: BodyTask,
+    plan: Message,
+) -> None:
+    """Go on as a chord: `header` for each message, then `body`, under the id of `task`.
+
+    Raises
+    ------
+    celery.exceptions.Ignore
+        Always: the task that calls this has no result of its own.
+    """
+    batch_id = task.task_id
+    location = batch_location(batch_id, "plan.json")
+    storage.store(location, json.dumps(plan.to_wire()).encode())
+    parts = list(messages)
+    signatures: list[Signature[Any]] = [
+        # ids that a repeat of this task makes again, so that a part done is found done
+        header.s(message.to_wire(), batch_id, index, len(parts)).set(
+            task_id=f"{batch_id}.{header.name.rpartition('.')[2]}.{index}"
+        )
+        for index, message in enumerate(parts)
+    ]
+    report_progress(task, batch_id, {"stage": header.stage, "done": 0, "total": len(parts)})
+    task.replace(chord(signatures, body.s({"message_loc": location.model_dump()})))
+
+
+def failures_of(parts: list[dict[str, Any]], names: list[str]) -> list[BatchFailure]:
+    """The parts that failed, by name, in their order."""
+    return [
+        BatchFailure(name=names[part["index"]], **part["error"])
+        for part in in_order(parts)
+        if "error" in part
+    ]
+
+
+def in_order(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The parts in the order of their messages."""
+    return sorted(parts, key=lambda part: part["index"])

@@ -1,0 +1,178 @@
+"""A Celery task whose argument is a message and whose full answer is kept under the prefix.
+
+Sending: a message object or its dict; over 64 KiB it is stored and its location is sent. Running:
+a repeat of finished work is answered from what is stored; transient errors are retried; any other
+error is stored and reported.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from celery import Task
+from celery.exceptions import TaskPredicate
+from celery.utils import uuid
+from celery.utils.time import get_exponential_backoff_interval
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from spacer_tasks import results, storage
+from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.exceptions import TransientError
+from spacer_tasks.messages import Message, parse
+from spacer_tasks.results import StoredAnswer, TaskError
+
+if TYPE_CHECKING:
+    from celery.result import AsyncResult
+
+    CeleryTask = Task[..., Any]
+else:
+    # generic in its type stubs only
+    CeleryTask = Task
+
+logger = logging.getLogger(__name__)
+
+#: bytes of JSON; a larger message goes through storage, so that Redis holds only small ones
+INLINE_BYTES = 64 * 1024
+#: seconds; the longest wait between two tries, well under every pool's visibility timeout
+RETRY_BACKOFF_MAX = 60
+
+
+class MessageTask(CeleryTask):
+    """Base of the tasks that take one message. `message_class` says which."""
+
+    abstract = True
+    message_class: ClassVar[type[Message]]
+    #: Celery would check arguments against `run`, but they are what `__call__` takes
+    typing = False
+    #: tries after the first; with the backoff below they span about a minute
+    max_retries = 6
+
+    def apply_async(  # type: ignore[override]  # Celery's options go on to it unread
+        self,
+        args: Any = None,
+        kwargs: Any = None,
+        task_id: str | None = None,
+        **options: Any,
+    ) -> AsyncResult[Any]:
+        """Send the task. The first argument is a message, or its dict.
+
+        Raises
+        ------
+        MessageError, RowColumnInvalidError
+            The message is malformed; the text names the field.
+        StorageError, StorageUnavailableError
+            The message is over 64 KiB and could not be stored.
+        """
+        task_id = task_id or uuid()
+        message, *rest = tuple(args or ()) or (dict(kwargs or {}).pop("message"),)
+        packed = self._packed(message, task_id)
+        return super().apply_async((packed, *rest), None, task_id=task_id, **options)
+
+    def _packed(self, message: Message | Mapping[str, Any], task_id: str) -> dict[str, Any]:
+        if isinstance(message, Mapping) and "message_loc" in message:
+            return dict(message)
+        wire = self.checked(message)
+        data = json.dumps(wire).encode()
+        if len(data) <= INLINE_BYTES:
+            return wire
+        location = results.message_location(task_id)
+        storage.store(location, data)
+        return {"message_loc": location.model_dump()}
+
+    @property
+    def task_id(self) -> str:
+        """The id of the task that runs."""
+        return str(self.request.id)
+
+    def checked(self, message: Message | Mapping[str, Any]) -> dict[str, Any]:
+        """The message as JSON-ready data, after a check."""
+        return parse(self.message_class, message).to_wire()
+
+    def unpacked(self, packed: dict[str, Any]) -> dict[str, Any]:
+        """The JSON data that was sent, fetched from storage if it went that way."""
+        if "message_loc" not in packed:
+            return packed
+        data: dict[str, Any] = json.loads(storage.load(DataLocation(**packed["message_loc"])))
+        return data
+
+    def received(self, packed: dict[str, Any]) -> Any:
+        """What `run` is given: the message, checked."""
+        return parse(self.message_class, self.unpacked(packed))
+
+    def perform(self, packed: dict[str, Any], *extra: Any) -> StoredAnswer:
+        """Run the task on a message and keep what it came to, also when that is an error.
+
+        `extra` is handed to `run` after the message.
+
+        Raises
+        ------
+        celery.exceptions.TaskPredicate
+            Retry after a transient error: the task will run again. Ignore after `replace`:
+            another task goes on under this one's id.
+        """
+        task_id = self.task_id
+        try:
+            stored = results.find_answer(task_id)
+            if stored is not None:
+                logger.info("%s was finished before: answered from what is stored", task_id)
+                return stored
+            answer = self.run(self.received(packed), *extra).to_wire()
+            return self._kept(answer=answer)
+        except TaskPredicate:
+            raise
+        except TransientError as error:
+            self._retry_or_give_up(error)
+            return self._kept(error=TaskError.of(error))
+        except Exception as error:  # noqa: BLE001 -- the boundary: a task ends in an answer
+            logger.warning("%s failed: %s: %s", task_id, type(error).__name__, error)
+            return self._kept(error=TaskError.of(error))
+
+    def _retry_or_give_up(self, error: TransientError) -> None:
+        retries = self.request.retries
+        if retries < self.max_retries:
+            wait = get_exponential_backoff_interval(
+                factor=1, retries=retries, maximum=RETRY_BACKOFF_MAX, full_jitter=True
+            )
+            raise self.retry(exc=error, countdown=wait)
+
+    def _kept(
+        self, answer: dict[str, Any] | None = None, error: TaskError | None = None
+    ) -> StoredAnswer:
+        return results.store_answer(
+            self.task_id, self.name, self.request.hostname, answer=answer, error=error
+        )
+
+    def report_progress(self, **fields: Any) -> None:
+        """Tell callers (as the state PROGRESS with `fields`) and Flower how far the task is."""
+        report_progress(self, self.task_id, fields)
+
+
+class OperationTask(MessageTask):
+    """A task that a caller waits for: its result is the small answer, its failure the error."""
+
+    abstract = True
+
+    def __call__(self, message: dict[str, Any]) -> dict[str, Any]:
+        stored = self.perform(message)
+        if stored.error is not None:
+            raise stored.error.as_exception()
+        return stored.small()
+
+
+def report_progress(task: CeleryTask, task_id: str, fields: dict[str, Any]) -> None:
+    """Set the state PROGRESS on a task (this one, or the batch it belongs to).
+
+    Flower learns it from an event; what it shows as the result meanwhile is the progress. A Redis
+    that is away for a moment costs a line of progress, never the work.
+    """
+    shown = ", ".join(f"{name} {value}" for name, value in fields.items())
+    try:
+        task.backend.store_result(task_id, fields, "PROGRESS")
+        with task.app.events.default_dispatcher(hostname=task.request.hostname) as dispatcher:
+            dispatcher.send("task-progress", uuid=task_id, result=shown)
+    except (RedisError, OperationalError, OSError) as error:
+        logger.warning("%s: progress not reported (%s): %s", task_id, error, shown)

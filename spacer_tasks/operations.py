@@ -1,0 +1,245 @@
+"""The four operations as plain functions: message in, answer out, no queue.
+
+Call them from a script or a notebook with a message or its dict; the tasks wrap these.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from spacer_tasks import storage
+from spacer_tasks.classifiers import Classifier, load_classifier, store_classifier
+from spacer_tasks.data_classes import DataLocation, Point
+from spacer_tasks.exceptions import (
+    FeatureDimensionError,
+    FeatureFileError,
+    InputError,
+    ObjectNotFoundError,
+)
+from spacer_tasks.extractors import Extractor, check_points, load_extractor, load_image
+from spacer_tasks.features import ImageFeatures
+from spacer_tasks.messages import (
+    ClassifyFeaturesMsg,
+    ClassifyImageMsg,
+    ClassifyReturnMsg,
+    ExtractFeaturesMsg,
+    ExtractFeaturesReturnMsg,
+    JobMsg,
+    JobReturnMsg,
+    Message,
+    TrainClassifierMsg,
+    TrainClassifierReturnMsg,
+    parse,
+)
+from spacer_tasks.training import TrainingProgress, train
+
+OnProgress = Callable[[TrainingProgress], None]
+
+
+def extract_features(msg: ExtractFeaturesMsg | Mapping[str, Any]) -> ExtractFeaturesReturnMsg:
+    """Compute the feature vectors of an image at its points, and store them.
+
+    Raises
+    ------
+    InputError
+        The image, a point, the extractor's files or the message cannot be worked with.
+    TransientError
+        The storage did not answer.
+    """
+    msg = parse(ExtractFeaturesMsg, msg)
+    started = time.monotonic()
+    extractor = load_extractor(msg.extractor)
+    # the version before the content: an image that is replaced in between is extracted again
+    origin = _origin(msg, extractor)
+    vectors = _vectors(msg.image_loc, msg.rowcols, extractor)
+    features = ImageFeatures.of_points(msg.rowcols, vectors, origin)
+    storage.store(msg.feature_loc, features.to_bytes())
+    return ExtractFeaturesReturnMsg(
+        extractor_loaded_remotely=extractor.loaded_remotely,
+        runtime=time.monotonic() - started,
+    )
+
+
+def features_are_current(msg: ExtractFeaturesMsg | Mapping[str, Any]) -> bool:
+    """Whether the stored features were computed from the same image, points and extractor.
+
+    Raises
+    ------
+    InputError
+        The extractor's files or the message cannot be worked with.
+    TransientError
+        The storage did not answer.
+    """
+    msg = parse(ExtractFeaturesMsg, msg)
+    try:
+        stored = ImageFeatures.from_bytes(storage.load(msg.feature_loc), msg.feature_loc.uri)
+    except (ObjectNotFoundError, FeatureFileError):
+        # none yet, or none that can be used: extracting replaces it
+        return False
+    if not stored.has_rowcols or stored.rowcols() != list(msg.rowcols):
+        return False
+    origin = _origin(msg, load_extractor(msg.extractor))
+    # what is stored went through JSON, where tuples become lists
+    return origin["image_version"] is not None and stored.origin == json.loads(json.dumps(origin))
+
+
+def train_classifier(
+    msg: TrainClassifierMsg | Mapping[str, Any], on_progress: OnProgress | None = None
+) -> TrainClassifierReturnMsg:
+    """Train, calibrate and evaluate a classifier; store it, its validation results and metrics.
+
+    The classifier is stored last: where it is, the rest is.
+
+    Parameters
+    ----------
+    on_progress
+        Called as feature files are read and after each epoch.
+
+    Raises
+    ------
+    InputError
+        The labels, a feature file, a previous classifier or the message cannot be worked with.
+    TransientError
+        The storage did not answer.
+    """
+    msg = parse(TrainClassifierMsg, msg)
+    started = time.monotonic()
+    result = train(
+        msg.labels,
+        msg.trainer,
+        msg.nbr_epochs,
+        msg.clf_type,
+        previous=[load_classifier(loc) for loc in msg.previous_model_locs],
+        on_progress=on_progress,
+    )
+    storage.store(msg.valresult_loc, result.val_results.model_dump_json().encode())
+    storage.store(msg.metrics_loc, result.metrics.model_dump_json(indent=1).encode())
+    store_classifier(msg.model_loc, result.classifier)
+    return result.return_msg.model_copy(update={"runtime": time.monotonic() - started})
+
+
+def classify_features(msg: ClassifyFeaturesMsg | Mapping[str, Any]) -> ClassifyReturnMsg:
+    """Give every point of a feature file a probability for each label.
+
+    Raises
+    ------
+    InputError
+        The feature file or the classifier is missing or damaged, or their dimensions differ.
+    TransientError
+        The storage did not answer.
+    """
+    msg = parse(ClassifyFeaturesMsg, msg)
+    started = time.monotonic()
+    features = ImageFeatures.from_bytes(storage.load(msg.feature_loc), msg.feature_loc.uri)
+    points: list[tuple[int | None, int | None]] = (
+        list(features.rowcols()) if features.has_rowcols else [(None, None)] * len(features)
+    )
+    return _scores(
+        started, points, features.vectors, load_classifier(msg.classifier_loc), msg.feature_loc.uri
+    )
+
+
+def classify_image(msg: ClassifyImageMsg | Mapping[str, Any]) -> ClassifyReturnMsg:
+    """Give points of an image a probability for each label, without keeping its features.
+
+    Raises
+    ------
+    InputError
+        The image, a point, the extractor's files or the classifier cannot be worked with.
+    TransientError
+        The storage did not answer.
+    """
+    msg = parse(ClassifyImageMsg, msg)
+    started = time.monotonic()
+    classifier = load_classifier(msg.classifier_loc)
+    vectors = _vectors(msg.image_loc, msg.rowcols, load_extractor(msg.extractor))
+    return _scores(started, list(msg.rowcols), vectors, classifier, msg.image_loc.uri)
+
+
+RUN: dict[str, Callable[..., Message]] = {
+    "extract_features": extract_features,
+    "train_classifier": train_classifier,
+    "classify_features": classify_features,
+    "classify_image": classify_image,
+}
+
+
+def process_job(job: Mapping[str, Any], on_progress: OnProgress | None = None) -> JobReturnMsg:
+    """Run a reference `JobMsg`, given as its dict, which the answer echoes unchanged.
+
+    An input error or a bug ends the job with `ok` false and the reason; what was computed before
+    stays stored.
+
+    Raises
+    ------
+    TransientError
+        The storage did not answer: the job can be run again.
+    """
+    original = dict(job)
+    try:
+        parsed = parse(JobMsg, original)
+        results = []
+        for message in parsed.tasks:
+            options = {"on_progress": on_progress} if parsed.task_name == "train_classifier" else {}
+            results.append(RUN[parsed.task_name](message, **options).to_wire())
+    except InputError as error:
+        return JobReturnMsg(
+            original_job=original, ok=False, results=None, error_message=_last_line(error)
+        )
+    except Exception as error:
+        if getattr(error, "kind", "bug") == "transient":
+            raise
+        return JobReturnMsg(
+            original_job=original,
+            ok=False,
+            results=None,
+            error_message=traceback.format_exc() + "\n" + _last_line(error),
+        )
+    return JobReturnMsg(original_job=original, ok=True, results=results, error_message=None)
+
+
+def _origin(msg: ExtractFeaturesMsg, extractor: Extractor) -> dict[str, Any]:
+    """What a feature file says it was computed from."""
+    return {
+        "image": msg.image_loc.uri,
+        "image_version": storage.version(msg.image_loc),
+        "extractor": extractor.identity,
+    }
+
+
+def _vectors(image_loc: DataLocation, rowcols: list[Point], extractor: Extractor) -> Any:
+    image = load_image(storage.load(image_loc), image_loc.uri)
+    check_points(rowcols, image.width, image.height, image_loc.uri)
+    return extractor.extract(image, rowcols)
+
+
+def _scores(
+    started: float,
+    points: list[tuple[int | None, int | None]],
+    vectors: Any,
+    classifier: Classifier,
+    name: str,
+) -> ClassifyReturnMsg:
+    try:
+        probabilities = classifier.predict_proba(vectors)
+    except FeatureDimensionError as error:
+        raise FeatureDimensionError(f"{name}: {error}") from None
+    return ClassifyReturnMsg(
+        runtime=time.monotonic() - started,
+        scores=[
+            (row, col, scores)
+            for (row, col), scores in zip(points, probabilities.tolist(), strict=True)
+        ],
+        classes=list(classifier.classes),
+        valid_rowcol=points[0][0] is not None,
+    )
+
+
+def _last_line(error: Exception) -> str:
+    """The line by which a caller knows the error: `module.ClassName: text`."""
+    text = " ".join(str(error).split()) or "no text"
+    return f"{type(error).__module__}.{type(error).__qualname__}: {text}"

@@ -1,0 +1,163 @@
+"""Answers under the results prefix: one object a task, found again when Redis was wiped.
+
+Redis carries small results only: where the full answer is, and a summary of it.
+"""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from spacer_tasks import exceptions, storage
+from spacer_tasks.config import get_settings
+from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.exceptions import Kind, ObjectNotFoundError, SpacerError, StorageError
+
+if TYPE_CHECKING:
+    from celery.result import AsyncResult
+
+#: fields of an answer that grow with the work; a summary replaces each by its length
+GROWING = ("scores",)
+
+
+class TaskError(BaseModel):
+    """Why a task failed. `traceback` only where the error is a bug."""
+
+    kind: Kind
+    type: str
+    message: str
+    traceback: str | None = None
+
+    @classmethod
+    def of(cls, error: BaseException) -> TaskError:
+        """The description of an exception."""
+        kind = error.kind if isinstance(error, SpacerError) else "bug"
+        trace = "".join(traceback.format_exception(error)) if kind == "bug" else None
+        return cls(
+            kind=kind,
+            type=f"{type(error).__module__}.{type(error).__qualname__}",
+            message=str(error) or type(error).__qualname__,
+            traceback=trace,
+        )
+
+    def as_exception(self) -> SpacerError:
+        """The error as an exception of this package's class where it is one of ours."""
+        module, _, name = self.type.rpartition(".")
+        cls = getattr(exceptions, name, None) if module == exceptions.__name__ else None
+        if isinstance(cls, type) and issubclass(cls, SpacerError):
+            return cls(self.message)
+        return SpacerError(f"{self.type}: {self.message}\n{self.traceback or ''}".rstrip())
+
+
+class StoredAnswer(BaseModel):
+    """What one task came to: an answer or an error."""
+
+    task_id: str
+    task_name: str
+    finished_at: datetime
+    worker: str | None
+    answer: dict[str, Any] | None = None
+    error: TaskError | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is an answer."""
+        return self.error is None
+
+    def small(self) -> dict[str, Any]:
+        """The result that goes through Redis: where the full answer is, and a summary of it."""
+        summary = dict(self.answer or {})
+        for name in GROWING:
+            if name in summary:
+                summary[f"{name}_count"] = len(summary.pop(name))
+        return {
+            "task_id": self.task_id,
+            "answer_loc": answer_location(self.task_id).model_dump(),
+            "summary": summary,
+        }
+
+
+def answer_location(task_id: str) -> DataLocation:
+    """Where the full answer of a task is, or will be."""
+    return get_settings().results_location.joined("answers", f"{task_id}.json")
+
+
+def message_location(task_id: str) -> DataLocation:
+    """Where a task's message is, if it was too large for Redis."""
+    return get_settings().results_location.joined("messages", f"{task_id}.json")
+
+
+def store_answer(
+    task_id: str,
+    task_name: str,
+    worker: str | None,
+    *,
+    answer: dict[str, Any] | None = None,
+    error: TaskError | None = None,
+) -> StoredAnswer:
+    """Keep an answer or an error under the results prefix. Raises as `storage.store`."""
+    stored = StoredAnswer(
+        task_id=task_id,
+        task_name=task_name,
+        finished_at=datetime.now(timezone.utc),
+        worker=worker,
+        answer=answer,
+        error=error,
+    )
+    storage.store(answer_location(task_id), stored.model_dump_json().encode())
+    return stored
+
+
+def find_answer(task_id: str) -> StoredAnswer | None:
+    """The stored answer of a task, or None while there is none.
+
+    Raises
+    ------
+    StorageError
+        The results prefix cannot be read, or the object there is no answer.
+    StorageUnavailableError
+        The storage did not answer.
+    """
+    try:
+        return _read(answer_location(task_id))
+    except ObjectNotFoundError:
+        return None
+
+
+def load_answer(result: AsyncResult[Any] | Mapping[str, Any] | str) -> dict[str, Any]:
+    """The full answer of a finished task.
+
+    Parameters
+    ----------
+    result
+        The task's result (what `.get()` returns and what a `link` callback is given), its
+        `AsyncResult`, or its id.
+
+    Raises
+    ------
+    SpacerError
+        The task failed: the error that it ended with.
+    ObjectNotFoundError
+        There is no answer (yet) under the results prefix.
+    """
+    if isinstance(result, Mapping):
+        location = DataLocation(**result["answer_loc"])
+    else:
+        location = answer_location(result if isinstance(result, str) else result.id)
+    stored = _read(location)
+    if stored.error is not None:
+        raise stored.error.as_exception()
+    return stored.answer or {}
+
+
+def _read(location: DataLocation) -> StoredAnswer:
+    data = storage.load(location)
+    try:
+        return StoredAnswer.model_validate(json.loads(data))
+    except (ValueError, ValidationError) as error:
+        raise StorageError(f"{location}: not a stored answer ({error})") from error

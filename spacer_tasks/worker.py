@@ -1,0 +1,150 @@
+"""What one worker process of each pool is: its queues, its pool, what it loads before work.
+
+`python -m workers.feature_worker` and `spacer-tasks worker features` both come here. Arguments
+that follow go to Celery's worker.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from spacer_tasks.app import CLASSIFY, CONTRACT, FEATURES, TRAINING, app
+from spacer_tasks.config import get_settings
+from spacer_tasks.exceptions import ConfigError
+
+logger = logging.getLogger(__name__)
+
+PoolName = Literal["features", "training", "classify"]
+HOUR = 3600
+
+
+@dataclass(frozen=True)
+class Pool:
+    """One kind of worker.
+
+    Attributes
+    ----------
+    implementation
+        Celery's pool. Feature workers use threads: CUDA does not survive a fork, and one network
+        serves all threads while the main thread still answers `inspect` and Flower.
+    concurrency
+        Tasks at once, unless the operator says otherwise.
+    visibility_timeout
+        Seconds after which Redis gives a taken task to another worker. It must be longer than the
+        slowest task of the pool; the transport would apply one value to all queues, so each pool
+        has its own set of unacknowledged tasks.
+    """
+
+    queue: str
+    implementation: Literal["threads", "prefork"]
+    concurrency: int
+    visibility_timeout: int
+
+
+POOLS: dict[PoolName, Pool] = {
+    # a feature task takes seconds; ten minutes leave room for a cold download of weights
+    "features": Pool(FEATURES, "threads", 2, 600),
+    # a training takes hours
+    "training": Pool(TRAINING, "prefork", 1, 24 * HOUR),
+    "classify": Pool(CLASSIFY, "prefork", 2, 600),
+}
+
+
+def transport_options(pool: Pool) -> dict[str, Any]:
+    """Redis transport options that keep one pool's unacknowledged tasks apart."""
+    return {
+        "visibility_timeout": pool.visibility_timeout,
+        "unacked_key": f"unacked.{pool.queue}",
+        "unacked_index_key": f"unacked_index.{pool.queue}",
+        "unacked_mutex_key": f"unacked_mutex.{pool.queue}",
+    }
+
+
+def configure(config_module: str | None) -> None:
+    """Take the operator's `celeryconfig` module, if there is one.
+
+    Raises
+    ------
+    ConfigError
+        The module sets what belongs to the contract between callers and workers.
+    """
+    if config_module is None:
+        return
+    module = importlib.import_module(config_module)
+    if clashes := sorted(CONTRACT.keys() & vars(module).keys()):
+        raise ConfigError(
+            f"{module.__file__} sets {', '.join(clashes)}: these belong to the contract between"
+            " callers and workers (spacer_tasks/app.py) and cannot be set here"
+        )
+    app.config_from_object(module)
+
+
+def start(name: PoolName, arguments: Sequence[str], config_module: str | None = None) -> None:
+    """Run a worker of one pool in this process until it is told to stop.
+
+    SIGTERM finishes the tasks in hand first.
+
+    Raises
+    ------
+    ConfigError
+        A setting that the worker needs is missing or wrong.
+    InputError, TransientError
+        The network that `SPACER_WARM_EXTRACTOR` names could not be loaded.
+    """
+    settings = get_settings()
+    _ = settings.results_location  # missing, it would fail every task: say so now
+    configure(config_module)
+    pool = POOLS[name]
+    app.conf.broker_transport_options = {
+        **app.conf.broker_transport_options,
+        **transport_options(pool),
+    }
+    if name == "features":
+        _warm_network(_concurrency(arguments, pool))
+    else:
+        # imported before the fork, so that the children share the memory
+        importlib.import_module("spacer_tasks.operations")
+    app.worker_main(
+        [
+            "worker",
+            f"--queues={pool.queue}",
+            f"--pool={pool.implementation}",
+            f"--hostname={pool.queue}@%h",
+            f"--loglevel={settings.log_level}",
+            # the later of two wins, so the operator's own value does
+            f"--concurrency={pool.concurrency}",
+            *arguments,
+        ]
+    )
+
+
+def _concurrency(arguments: Sequence[str], pool: Pool) -> int:
+    for i, argument in enumerate(arguments):
+        if argument in ("-c", "--concurrency") and i + 1 < len(arguments):
+            return int(arguments[i + 1])
+        if argument.startswith("--concurrency="):
+            return int(argument.partition("=")[2])
+    return pool.concurrency
+
+
+def _warm_network(concurrency: int) -> None:
+    """Load the network and run it once, so that the first task does not pay for it."""
+    import torch
+
+    from spacer_tasks.extractors import load_extractor
+    from spacer_tasks.messages import ExtractorSpec, parse_component
+
+    # each of the pool's threads runs the network: together they take the cores once, not each
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // concurrency))
+    spec = get_settings().warm_extractor
+    if spec is None:
+        logger.warning("SPACER_WARM_EXTRACTOR is not set: the first task will load its network")
+        return
+    extractor = load_extractor(parse_component(ExtractorSpec, spec))
+    extractor.warm()
+    logger.info("network ready: %s", extractor.identity)

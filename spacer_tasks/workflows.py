@@ -1,0 +1,270 @@
+"""Batches: train a classifier from images, and train many classifiers and publish the best.
+
+    train_from_images ─▶ extract × N ─▶ train ─▶ classify × M ─▶ finish
+    train_many ─▶ train_candidate × N ─▶ compare
+
+Each is one task to its caller: `train_from_images.delay(message)`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spacer_tasks import storage
+from spacer_tasks.app import app
+from spacer_tasks.batch_task import (
+    BodyTask,
+    HeaderTask,
+    batch_location,
+    failures_of,
+    in_order,
+    replace_by_chord,
+)
+from spacer_tasks.data_classes import ImageLabels
+from spacer_tasks.exceptions import ObjectNotFoundError, TooManyFailuresError
+from spacer_tasks.message_task import MessageTask, OperationTask
+from spacer_tasks.messages import (
+    ClassifyFeaturesMsg,
+    ExtractFeaturesMsg,
+    TrainClassifierMsg,
+    TrainClassifierReturnMsg,
+)
+from spacer_tasks.workflow_messages import (
+    BatchFailure,
+    BatchImage,
+    Candidate,
+    ExtractedMsg,
+    ScoredMsg,
+    ScoreImageMsg,
+    TrainedMsg,
+    TrainFromImagesMsg,
+    TrainFromImagesReturnMsg,
+    TrainManyMsg,
+    TrainManyReturnMsg,
+)
+
+#: failures whose reasons an error's text lists; all are in the stored answer
+LISTED_FAILURES = 5
+
+
+# --- train from images -----------------------------------------------------------------------
+
+
+@app.task(
+    base=OperationTask,
+    bind=True,
+    name="spacer_tasks.train_from_images",
+    message_class=TrainFromImagesMsg,
+)
+def train_from_images(self: OperationTask, msg: TrainFromImagesMsg) -> None:
+    """Extract the features of all images, train on those with labels, classify the others."""
+    messages = [msg.extract_message(image) for image in msg.images]
+    replace_by_chord(self, extract_one, messages, train_on_extracted, msg)
+
+
+@app.task(
+    base=HeaderTask,
+    bind=True,
+    name="spacer_tasks.batch.extract",
+    message_class=ExtractFeaturesMsg,
+    stage="extract",
+)
+def extract_one(self: HeaderTask, msg: ExtractFeaturesMsg) -> ExtractedMsg:
+    """Extract one image of a batch, unless its features are current."""
+    from spacer_tasks import operations
+
+    if operations.features_are_current(msg):
+        return ExtractedMsg(skipped=True)
+    operations.extract_features(msg)
+    return ExtractedMsg(skipped=False)
+
+
+@app.task(
+    base=BodyTask,
+    bind=True,
+    name="spacer_tasks.batch.train",
+    message_class=TrainFromImagesMsg,
+)
+def train_on_extracted(
+    self: BodyTask, msg: TrainFromImagesMsg, parts: list[dict[str, Any]]
+) -> TrainFromImagesReturnMsg:
+    """Train on the labelled images that were extracted, then classify the others."""
+    failures = failures_of(parts, [image.image_loc.uri for image in msg.images])
+    if len(failures) > msg.max_failed_share * len(msg.images):
+        raise TooManyFailuresError(_too_many(failures, len(msg.images), msg.max_failed_share))
+    failed = {failure.name for failure in failures}
+    training_loc = batch_location(self.task_id, "training.json")
+    try:
+        # there already where this task is delivered again after the training
+        answer = TrainFromImagesReturnMsg.model_validate_json(storage.load(training_loc))
+    except ObjectNotFoundError:
+        training_msg = _training_message(msg, failed)
+        training = _train(self, training_msg)
+        skipped = sum(part["answer"]["skipped"] for part in parts if "answer" in part)
+        answer = TrainFromImagesReturnMsg(
+            training=training,
+            model_loc=msg.model_loc,
+            valresult_loc=msg.valresult_loc,
+            metrics_loc=training_msg.metrics_loc,
+            images=len(msg.images),
+            extracted=len(parts) - skipped - len(failures),
+            skipped=skipped,
+            classified=0,
+            failures=failures,
+        )
+        storage.store(training_loc, answer.model_dump_json().encode())
+    to_classify = _unlabelled(msg, failed)
+    if to_classify:
+        messages = [msg.score_message(image) for image in to_classify]
+        replace_by_chord(self, classify_one, messages, finish, msg)
+    return answer
+
+
+@app.task(
+    base=HeaderTask,
+    bind=True,
+    name="spacer_tasks.batch.classify",
+    message_class=ScoreImageMsg,
+    stage="classify",
+)
+def classify_one(self: HeaderTask, msg: ScoreImageMsg) -> ScoredMsg:
+    """Score one image of a batch."""
+    from spacer_tasks import operations
+
+    features = ClassifyFeaturesMsg(**msg.model_dump(exclude={"scores_loc"}))
+    answer = operations.classify_features(features)
+    storage.store(msg.scores_loc, answer.model_dump_json().encode())
+    return ScoredMsg(points=len(answer.scores))
+
+
+@app.task(
+    base=BodyTask,
+    bind=True,
+    name="spacer_tasks.batch.finish",
+    message_class=TrainFromImagesMsg,
+)
+def finish(
+    self: BodyTask, msg: TrainFromImagesMsg, parts: list[dict[str, Any]]
+) -> TrainFromImagesReturnMsg:
+    """The answer of the whole batch."""
+    trained = TrainFromImagesReturnMsg.model_validate_json(
+        storage.load(batch_location(self.task_id, "training.json"))
+    )
+    images = _unlabelled(msg, {failure.name for failure in trained.failures})
+    failures = failures_of(parts, [image.image_loc.uri for image in images])
+    return trained.model_copy(
+        update={
+            "classified": len(parts) - len(failures),
+            "failures": [*trained.failures, *failures],
+        }
+    )
+
+
+def _training_message(msg: TrainFromImagesMsg, failed: set[str]) -> TrainClassifierMsg:
+    from spacer_tasks.training import SplitMode, preprocess_labels
+
+    labels = ImageLabels(
+        {
+            image.feature_loc: image.annotations
+            for image in msg.images
+            if image.annotations and image.image_loc.uri not in failed
+        }
+    )
+    return TrainClassifierMsg(
+        job_token=msg.job_token,
+        trainer=msg.trainer,
+        nbr_epochs=msg.nbr_epochs,
+        clf_type=msg.clf_type,
+        labels=preprocess_labels(
+            labels,
+            accepted_classes=set(msg.accepted_classes) if msg.accepted_classes else None,
+            split_ratios=msg.split_ratios,
+            split_mode=SplitMode(msg.split_mode),
+        ),
+        previous_model_locs=msg.previous_model_locs,
+        model_loc=msg.model_loc,
+        valresult_loc=msg.valresult_loc,
+    )
+
+
+def _unlabelled(msg: TrainFromImagesMsg, failed: set[str]) -> list[BatchImage]:
+    return [image for image in msg.images if image.rowcols and image.image_loc.uri not in failed]
+
+
+def _too_many(failures: list[BatchFailure], total: int, share: float) -> str:
+    listed = [f"{failure.name}: {failure.message}" for failure in failures[:LISTED_FAILURES]]
+    if len(failures) > LISTED_FAILURES:
+        listed.append(f"and {len(failures) - LISTED_FAILURES} more")
+    return (
+        f"{len(failures)} of {total} images failed, more than the {share:.0%} that"
+        f" max_failed_share allows: {'; '.join(listed)}"
+    )
+
+
+# --- train many ------------------------------------------------------------------------------
+
+
+@app.task(
+    base=OperationTask,
+    bind=True,
+    name="spacer_tasks.train_many",
+    message_class=TrainManyMsg,
+)
+def train_many(self: OperationTask, msg: TrainManyMsg) -> None:
+    """Train several classifiers side by side and publish the best."""
+    replace_by_chord(self, train_candidate, msg.trainings, compare, msg)
+
+
+@app.task(
+    base=HeaderTask,
+    bind=True,
+    name="spacer_tasks.batch.train_candidate",
+    message_class=TrainClassifierMsg,
+    stage="train",
+)
+def train_candidate(self: HeaderTask, msg: TrainClassifierMsg) -> TrainedMsg:
+    """One training of several."""
+    training = _train(self, msg)
+    return TrainedMsg(acc=training.acc, runtime=training.runtime)
+
+
+@app.task(
+    base=BodyTask,
+    bind=True,
+    name="spacer_tasks.batch.compare",
+    message_class=TrainManyMsg,
+)
+def compare(self: BodyTask, msg: TrainManyMsg, parts: list[dict[str, Any]]) -> TrainManyReturnMsg:
+    """Pick the candidate with the best validation accuracy and publish it with a summary."""
+    failures = failures_of(parts, [training.job_token for training in msg.trainings])
+    if len(failures) == len(parts):
+        raise TooManyFailuresError(_too_many(failures, len(parts), 1.0))
+    candidates = [
+        Candidate(
+            job_token=training.job_token,
+            model_loc=training.model_loc,
+            valresult_loc=training.valresult_loc,
+            **part["answer"],
+        )
+        for training, part in zip(msg.trainings, in_order(parts), strict=True)
+        if "answer" in part
+    ]
+    # sorted() keeps the order of equal ones
+    candidates = sorted(candidates, key=lambda candidate: -candidate.acc)
+    answer = TrainManyReturnMsg(
+        best=candidates[0],
+        publish_loc=msg.publish_loc,
+        candidates=candidates,
+        failures=failures,
+    )
+    storage.store(msg.publish_loc, storage.load(candidates[0].model_loc))
+    storage.store(msg.summary_loc, answer.model_dump_json(indent=1).encode())
+    return answer
+
+
+def _train(task: MessageTask, msg: TrainClassifierMsg) -> TrainClassifierReturnMsg:
+    from spacer_tasks import operations
+
+    return operations.train_classifier(
+        msg, lambda progress: task.report_progress(**progress.shown())
+    )

@@ -1,0 +1,60 @@
+"""Real worker processes, looked at only from outside."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from spacer_tasks.app import app
+from spacer_tasks.demo.processes import Process, process
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+#: seconds for a worker process to be there: torch takes some to import on a busy machine
+START_S = 90
+
+StartWorker = Callable[..., Process]
+
+
+@pytest.fixture
+def start_worker(queue: None, settings_env: dict[str, str], tmp_path: Path) -> Iterator[StartWorker]:
+    """Starts `python -m workers.<kind>_worker` and waits until it takes tasks."""
+    with ExitStack() as stack:
+
+        def start(kind: str, *arguments: str, name: str | None = None, **env: str) -> Process:
+            name = name or kind
+            command = [sys.executable, "-m", f"workers.{kind}_worker", *arguments]
+            if "--hostname" not in " ".join(arguments):
+                command.append(f"--hostname={name}@test")
+
+            def ready() -> bool:
+                return bool(app.control.ping(destination=[f"{name}@test"], timeout=0.5))
+
+            return stack.enter_context(
+                process(
+                    command,
+                    env={**os.environ, **env},
+                    cwd=CHECKOUT,
+                    log_path=tmp_path / f"{name}.log",
+                    ready=ready,
+                    ready_timeout_s=START_S,
+                    name=name,
+                )
+            )
+
+        yield start
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    """Look again until it holds; a failure says what did not come."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"after {seconds} s: {what}")

@@ -1,0 +1,134 @@
+"""The main job through real workers: extract, train, classify, and the batch of all three."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from spacer_tasks import storage
+from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.exceptions import ImageError
+from spacer_tasks.features import ImageFeatures
+from spacer_tasks.messages import ClassifyReturnMsg, ExtractorSpec
+from spacer_tasks.results import find_answer, load_answer
+from spacer_tasks.tasks import classify_features, classify_image, extract_features, process_job
+from spacer_tasks.workflows import train_from_images
+
+from .conftest import StartWorker
+
+DUMMY = ExtractorSpec(class_path="dummy", feature_dim=32)
+LABELS = {"sand": (215, 190, 130), "coral": (200, 60, 90), "algae": (60, 140, 60)}
+
+
+def photo(label: str, seed: int) -> bytes:
+    noise = np.random.default_rng(seed).normal(0, 10, (64, 64, 3))
+    pixels = np.clip(np.array(LABELS[label]) + noise, 0, 255).astype(np.uint8)
+    stream = BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def on_s3(bucket: str, key: str, data: bytes | None = None) -> DataLocation:
+    location = DataLocation(storage_type="s3", bucket_name=bucket, key=key)
+    if data is not None:
+        storage.store(location, data)
+    return location
+
+
+@pytest.fixture
+def workers(start_worker: StartWorker) -> None:
+    start_worker("feature", "--concurrency=2")
+    start_worker("trainer", "--concurrency=1")
+    start_worker("classify", "--concurrency=1")
+
+
+def batch(bucket: str, images: int) -> dict[str, Any]:
+    labels = sorted(LABELS)
+    points = [[row, col] for row in (10, 30, 50) for col in (10, 30, 50)]
+    entries = []
+    for i in range(images):
+        label = labels[i % 3]
+        entry: dict[str, Any] = {
+            "image_loc": on_s3(bucket, f"photos/{i}.png", photo(label, i)).model_dump(),
+            "feature_loc": on_s3(bucket, f"features/{i}.npz").model_dump(),
+        }
+        if i % 5:
+            entry["annotations"] = [[row, col, label] for row, col in points]
+        else:
+            entry["rowcols"] = points
+        entries.append(entry)
+    return {
+        "job_token": "batch",
+        "extractor": DUMMY.model_dump(mode="json"),
+        "images": entries,
+        "nbr_epochs": 3,
+        "split_mode": "points_stratified",
+        "model_loc": on_s3(bucket, "classifier.safetensors").model_dump(),
+        "valresult_loc": on_s3(bucket, "valresult.json").model_dump(),
+    }
+
+
+@pytest.mark.usefixtures("workers")
+def test_a_batch_trains_on_labelled_images_and_scores_the_others(bucket: str) -> None:
+    message = batch(bucket, 30)
+    bad = on_s3(bucket, "photos/bad.png", b"no image")
+    message["images"].append(
+        {
+            "image_loc": bad.model_dump(),
+            "feature_loc": on_s3(bucket, "features/bad.npz").model_dump(),
+            "annotations": [[1, 1, "sand"]],
+        }
+    )
+    sent = train_from_images.delay(message)
+    summary = sent.get(timeout=120)["summary"]
+
+    assert (summary["images"], summary["extracted"], summary["skipped"]) == (31, 30, 0)
+    assert summary["classified"] == 6
+    assert [f["name"] for f in summary["failures"]] == [bad.uri]
+    assert summary["failures"][0]["type"] == "spacer_tasks.exceptions.ImageError"
+    assert len(summary["training"]["ref_accs"]) == 3
+    scores = storage.load(on_s3(bucket, "features/5.npz.scores.json"))
+    answer = ClassifyReturnMsg.model_validate(json.loads(scores))
+    assert len(answer.scores) == 9
+    assert answer.classes == sorted(LABELS)
+    assert storage.exists(on_s3(bucket, "valresult.metrics.json"))
+    # the answer does not depend on Redis
+    sent.forget()
+    assert load_answer(sent.id) == summary
+
+    again = train_from_images.delay({**message, "job_token": "again"}).get(timeout=120)["summary"]
+    assert (again["extracted"], again["skipped"]) == (0, 30)
+
+
+@pytest.mark.usefixtures("workers")
+def test_single_tasks_answer_and_report_errors(bucket: str) -> None:
+    image = on_s3(bucket, "a.png", photo("sand", 1))
+    message = {
+        "job_token": "1",
+        "extractor": DUMMY.model_dump(mode="json"),
+        "rowcols": [[3, 4], [5, 6]],
+        "image_loc": image.model_dump(),
+        "feature_loc": on_s3(bucket, "a.npz").model_dump(),
+    }
+    extract_features.delay(message).get(timeout=60)
+    features = ImageFeatures.from_bytes(storage.load(on_s3(bucket, "a.npz")), "a")
+    assert features.rowcols() == [(3, 4), (5, 6)]
+
+    broken = {**message, "image_loc": on_s3(bucket, "b.png", b"").model_dump()}
+    failed = extract_features.delay(broken)
+    with pytest.raises(ImageError, match=r"b\.png"):
+        failed.get(timeout=60)
+    stored = find_answer(failed.id)
+    assert stored is not None
+    assert stored.error is not None
+    assert stored.error.kind == "input"
+
+    job = {"task_name": "extract_features", "tasks": [message]}
+    done = load_answer(process_job.delay(job).get(timeout=60))
+    assert done["ok"]
+    assert done["original_job"] == job
