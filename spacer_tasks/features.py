@@ -14,6 +14,7 @@ vectors, without rows and columns.
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -30,9 +31,8 @@ from spacer_tasks.exceptions import (
     RowColumnMissingError,
 )
 
-#: bytes of one array in a file: a million points of 4096 float64 numbers, with room to spare;
-#: a header that claims more is refused before memory is taken
-MAX_ARRAY_BYTES = 64 * 2**30
+#: bytes of one array in a file: 30 times a thousand points of 4096 float64 numbers
+MAX_ARRAY_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -158,8 +158,7 @@ def _from_npz(data: bytes, name: str) -> ImageFeatures:
     try:
         with zipfile.ZipFile(BytesIO(data)) as archive:
             for entry in archive.infolist():
-                if entry.file_size > MAX_ARRAY_BYTES:
-                    raise FeatureFileError(f"{name}: {entry.filename} claims too many bytes")
+                _check_claims(archive, entry)
         with np.load(BytesIO(data), allow_pickle=False) as arrays:
             meta = arrays["meta"]
             vectors = np.ascontiguousarray(arrays["feat"], dtype=np.float32)
@@ -172,6 +171,23 @@ def _from_npz(data: bytes, name: str) -> ImageFeatures:
         ) from error
     _check_shapes(name, vectors, rows, cols)
     return ImageFeatures(vectors, rows, cols, origin)
+
+
+def _check_claims(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
+    """Refuse an array whose header claims more than its entry holds, before numpy allocates it."""
+    if entry.file_size > MAX_ARRAY_BYTES:
+        raise ValueError(f"{entry.filename} has {entry.file_size} bytes, over {MAX_ARRAY_BYTES}")
+    with archive.open(entry) as stream:
+        version = np.lib.format.read_magic(stream)
+        read_header = (
+            np.lib.format.read_array_header_1_0
+            if version == (1, 0)
+            else np.lib.format.read_array_header_2_0
+        )
+        shape, _, dtype = read_header(stream)
+    # math.prod: numpy's own product would overflow on what a hostile header claims
+    if math.prod(shape) * dtype.itemsize > entry.file_size:
+        raise ValueError(f"{entry.filename} claims shape {shape}, more than it holds")
 
 
 def _from_json(data: bytes, name: str) -> ImageFeatures:
@@ -194,6 +210,8 @@ def _check_shapes(
         raise FeatureFileError(
             f"{name}: vectors of shape {vectors.shape}, expected (points, dimensions), not empty"
         )
+    if not np.isfinite(vectors).all():
+        raise FeatureFileError(f"{name}: holds numbers that are not finite; extract it again")
     for label, indices in (("rows", rows), ("cols", cols)):
         if indices is not None and indices.shape != (len(vectors),):
             raise FeatureFileError(

@@ -1,0 +1,131 @@
+"""Labelled feature vectors of several sets, each feature file read once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spacer_tasks import storage
+from spacer_tasks.data_classes import DataLocation, ImageLabels, LabelId
+from spacer_tasks.exceptions import FeatureDimensionError
+from spacer_tasks.features import ImageFeatures
+
+#: threads that read feature files; a request to S3 waits tens of milliseconds, so more threads
+#: than cores, and fewer than S3 connections (SPACER_S3_MAX_CONNECTIONS)
+THREADS = 16
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledVectors:
+    """The vectors of one set, image after image.
+
+    Attributes
+    ----------
+    vectors
+        float32, shape (points, dimensions).
+    targets
+        Shape (points,): the label of each, as an index into the list of classes.
+    starts
+        Shape (images + 1,): the rows of image i are `starts[i]` up to `starts[i + 1]`.
+    """
+
+    vectors: NDArray[np.float32]
+    targets: NDArray[np.intp]
+    starts: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def rows_of(self, images: Sequence[int]) -> NDArray[np.intp]:
+        """The rows of these images, in that order."""
+        spans = [np.arange(self.starts[image], self.starts[image + 1]) for image in images]
+        return np.concatenate(spans)
+
+
+def load_sets(
+    sets: Mapping[str, ImageLabels],
+    classes: Sequence[LabelId],
+    on_image: Callable[[int, int], None] | None = None,
+) -> dict[str, LabelledVectors]:
+    """The vectors of all labelled points; a file that several sets use is read once.
+
+    Parameters
+    ----------
+    sets
+        Labels by the name of their set; at least one label in all.
+    classes
+        All labels that occur; targets are indices into it.
+    on_image
+        Called with (files read, files in all) after each.
+
+    Raises
+    ------
+    FeatureDimensionError
+        The files do not all have the same number of dimensions; the text names one that differs.
+    RowColumnMismatchError, RowColumnMissingError, FeatureFileError
+        A file has no vector for a labelled point, is of the old format without rows and columns,
+        or is damaged; the text names it.
+    StorageError, StorageUnavailableError
+        A file cannot be read; see `storage.load`.
+    """
+    index = {label: i for i, label in enumerate(classes)}
+    files = list({loc: None for labels in sets.values() for loc in labels.keys()})  # noqa: SIM118 -- no dict
+    starts = {
+        name: np.cumsum([0, *(len(labels[loc]) for loc in labels.keys())])  # noqa: SIM118 -- no dict
+        for name, labels in sets.items()
+    }
+    first_row = {
+        name: dict(zip(labels.keys(), starts[name][:-1].tolist(), strict=True))
+        for name, labels in sets.items()
+    }
+
+    first = _features(files[0])
+    matrices = {
+        name: np.empty((labels.label_count, first.dimensions), dtype=np.float32)
+        for name, labels in sets.items()
+    }
+
+    def fill(loc: DataLocation, features: ImageFeatures) -> None:
+        if features.dimensions != first.dimensions:
+            raise FeatureDimensionError(
+                f"{loc}: {features.dimensions} dimensions, expected {first.dimensions} as in"
+                f" {files[0]}"
+            )
+        for name, labels in sets.items():
+            if loc in first_row[name]:
+                points = [(row, col) for row, col, _ in labels[loc]]
+                rows = features.indices_of(points, str(loc))
+                start = first_row[name][loc]
+                matrices[name][start : start + len(rows)] = features.vectors[rows]
+
+    def read_and_fill(loc: DataLocation) -> None:
+        fill(loc, _features(loc))
+
+    fill(files[0], first)
+    if on_image:
+        on_image(1, len(files))
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="features")
+    try:
+        for done, _ in enumerate(pool.map(read_and_fill, files[1:]), start=2):
+            if on_image:
+                on_image(done, len(files))
+    finally:
+        # after an error the files not yet begun need not be read
+        pool.shutdown(cancel_futures=True)
+
+    return {
+        name: LabelledVectors(
+            matrices[name],
+            np.array([index[label] for _, _, label in labels.annotations()], dtype=np.intp),
+            starts[name],
+        )
+        for name, labels in sets.items()
+    }
+
+
+def _features(loc: DataLocation) -> ImageFeatures:
+    return ImageFeatures.from_bytes(storage.load(loc), str(loc))

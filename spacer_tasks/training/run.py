@@ -1,0 +1,139 @@
+"""One training from labels to a classifier with its results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import sklearn
+
+from spacer_tasks import __version__
+from spacer_tasks.classifiers import Classifier
+from spacer_tasks.data_classes import ValResults
+from spacer_tasks.messages import (
+    ClassifierType,
+    TrainClassifierReturnMsg,
+    TrainerSpec,
+    TrainingTaskLabels,
+)
+from spacer_tasks.training.base import load_trainer
+from spacer_tasks.training.evaluation import accuracy, evaluate
+from spacer_tasks.training.feature_matrix import load_sets
+from spacer_tasks.training.labels import preprocess_labels
+from spacer_tasks.training.metrics import Metrics
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """How far a training is: feature files read of all, or epochs done of all.
+
+    `ref_acc` is the accuracy on the reference set after the epoch.
+    """
+
+    stage: Literal["features", "training"]
+    done: int
+    total: int
+    ref_acc: float | None = None
+
+    def shown(self) -> dict[str, Any]:
+        """As JSON-ready fields of a task's state."""
+        if self.stage == "features":
+            return {"stage": self.stage, "images_done": self.done, "images_total": self.total}
+        return {
+            "stage": self.stage,
+            "epoch": self.done,
+            "epochs": self.total,
+            "ref_acc": self.ref_acc,
+        }
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A classifier, what it answered on the validation set, and the message that says so."""
+
+    classifier: Classifier
+    val_results: ValResults
+    metrics: Metrics
+    return_msg: TrainClassifierReturnMsg
+
+
+def train(
+    msg_labels: TrainingTaskLabels,
+    trainer: TrainerSpec,
+    nbr_epochs: int,
+    clf_type: ClassifierType,
+    previous: Sequence[Classifier] = (),
+    on_progress: Callable[[TrainingProgress], None] | None = None,
+) -> TrainingResult:
+    """Check the labels, read the features, train, calibrate and evaluate.
+
+    Parameters
+    ----------
+    msg_labels
+        The three sets.
+    trainer
+        Which trainer, and its options.
+    nbr_epochs
+        How often the training set is gone through, from 1.
+    clf_type
+        "MLP" or "LR".
+    previous
+        Classifiers to evaluate on the same validation set.
+    on_progress
+        Called as feature files are read, at most a hundred times, and after each epoch.
+
+    Raises
+    ------
+    TrainingLabelsError
+        The labels cannot be trained on; see `preprocess_labels`.
+    FeatureDimensionError
+        Feature files, or a previous classifier, have another number of dimensions.
+    InputError
+        A feature file is missing, damaged or without a labelled point; see `load_sets`.
+    MessageError
+        The trainer or one of its options is unknown.
+    """
+    started = time.monotonic()
+    chosen = load_trainer(trainer)
+    labels = preprocess_labels(msg_labels)
+    classes = sorted(labels.ref.classes)
+
+    def on_image(done: int, total: int) -> None:
+        if on_progress and done * 100 // total > (done - 1) * 100 // total:
+            on_progress(TrainingProgress("features", done, total))
+
+    def on_epoch(done: int, total: int, ref_acc: float) -> None:
+        if on_progress:
+            on_progress(TrainingProgress("training", done, total, ref_acc))
+
+    sets = load_sets(labels.sets(), classes, on_image)
+    val = sets["val"]
+    for number, older in enumerate(previous, start=1):
+        # said now, not after hours of training
+        older.check_dimension(val.vectors, f"previous classifier {number}: the feature vectors")
+    fitted = chosen.fit(sets["train"], sets["ref"], classes, nbr_epochs, clf_type, on_epoch)
+    trained = {
+        "package": f"spacer-tasks {__version__}",
+        "scikit_learn": sklearn.__version__,
+        "trainer": {"class_path": trainer.class_path, **chosen.model_dump(mode="json")},
+        "clf_type": clf_type,
+        "nbr_epochs": nbr_epochs,
+        "label_counts": {name: some.label_count for name, some in labels.sets().items()},
+        "ref_accs": fitted.ref_accs,
+    }
+    classifier = replace(fitted.classifier, trained=trained)
+    val_results = evaluate(classifier, val, classes)
+    metrics = Metrics.from_val_results(val_results)
+    return TrainingResult(
+        classifier,
+        val_results,
+        metrics,
+        TrainClassifierReturnMsg(
+            acc=metrics.accuracy,
+            pc_accs=[accuracy(older, val, classes) for older in previous],
+            ref_accs=fitted.ref_accs,
+            runtime=time.monotonic() - started,
+        ),
+    )
