@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import Task, chord
 from celery.canvas import Signature
 from celery.exceptions import TaskPredicate
-from redis import Redis
 
 from spacer_tasks import storage
 from spacer_tasks.config import get_settings
@@ -26,6 +25,9 @@ from spacer_tasks.message_task import MessageTask, report_progress
 from spacer_tasks.messages import Message
 from spacer_tasks.results import TaskError
 from spacer_tasks.workflow_messages import BatchFailure
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 #: seconds that a batch's count of finished parts is kept after the last of them
 COUNT_EXPIRES_S = 86400

@@ -180,6 +180,11 @@ def _shown(value: Any) -> str:
     return "***"
 
 
+def secrets_path() -> Path:
+    """Where `secrets.json` is looked for: beside the README of a checkout."""
+    return Path(__file__).resolve().parent.parent / "secrets.json"
+
+
 def _sources() -> list[tuple[str, dict[str, Any]]]:
     """Where settings were found, first found first: (what to call the place, its settings)."""
     return [
@@ -209,7 +214,7 @@ def _environment() -> dict[str, Any]:
 
 
 def _secrets_file() -> dict[str, Any]:
-    path = Path(__file__).resolve().parent.parent / "secrets.json"
+    path = secrets_path()
     if not path.is_file():
         return {}
     try:

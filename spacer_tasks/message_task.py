@@ -17,7 +17,6 @@ from celery.exceptions import TaskPredicate
 from celery.utils import uuid
 from celery.utils.time import get_exponential_backoff_interval
 from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
 from spacer_tasks import results, storage
 from spacer_tasks.data_classes import DataLocation
@@ -169,6 +168,9 @@ def report_progress(task: CeleryTask, task_id: str, fields: dict[str, Any]) -> N
     Flower learns it from an event; what it shows as the result meanwhile is the progress. A Redis
     that is away for a moment costs a line of progress, never the work.
     """
+    # imported here: it takes a tenth of a second that importing the tasks need not spend
+    from redis.exceptions import RedisError
+
     shown = ", ".join(f"{name} {value}" for name, value in fields.items())
     try:
         task.backend.store_result(task_id, fields, "PROGRESS")

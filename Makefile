@@ -1,0 +1,50 @@
+# `make demo` and `make test` need Python 3.11 and nothing else: each sets up what it uses.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTEST := $(BIN)/python -m pytest
+# pip says on each call that it could be newer
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup demo test test-unit lint format docs bench clean
+
+help:  ## What there is to make
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+# made last, so that an interrupted set-up is taken up again
+$(READY): pyproject.toml requirements.txt tests/requirements.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -r requirements.txt -r tests/requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+setup: $(READY)  ## The virtual environment with everything in it
+
+demo: $(READY)  ## The whole job on real photographs; leaves demo-output/report.html
+	$(BIN)/spacer-tasks demo $(DEMO_ARGS)
+
+test: $(READY)  ## All tests, with a private Redis and S3 server
+	$(PYTEST) $(PYTEST_ARGS)
+
+test-unit: $(READY)  ## The tests that need no server
+	$(PYTEST) tests/unit $(PYTEST_ARGS)
+
+lint: $(READY)  ## Formatter, linter and type checker
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(READY)  ## Let the formatter write
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(READY)  ## The documentation, in site/; a warning is an error
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs site
+
+bench: $(READY)  ## This project beside the reference, in one run
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+clean:  ## Everything that was made here
+	rm -rf $(VENV) .cache build dist site demo-output
