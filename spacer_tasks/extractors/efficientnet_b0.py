@@ -93,8 +93,8 @@ class MBConv(nn.Module):
         x = _swish(self._bn1(self._depthwise_conv(x)))
         gate = functional.adaptive_avg_pool2d(x, 1)
         gate = torch.sigmoid(self._se_expand(_swish(self._se_reduce(gate))))
-        x = self._bn2(self._project_conv(x * gate))
-        return x + block_input if self.skips else x
+        projected: Tensor = self._bn2(self._project_conv(x.mul_(gate)))
+        return projected.add_(block_input) if self.skips else projected
 
 
 class EfficientNetB0(nn.Module):
