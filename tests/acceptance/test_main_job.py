@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import json
-from io import BytesIO
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from spacer_tasks import storage
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import ImageError
 from spacer_tasks.features import ImageFeatures
-from spacer_tasks.messages import ClassifyReturnMsg, ExtractorSpec
+from spacer_tasks.messages import ClassifyReturnMsg
 from spacer_tasks.results import find_answer, load_answer
-from spacer_tasks.tasks import classify_features, classify_image, extract_features, process_job
+from spacer_tasks.tasks import extract_features, process_job
 from spacer_tasks.workflows import train_from_images
-
-from .conftest import StartWorker
-
-DUMMY = ExtractorSpec(class_path="dummy", feature_dim=32)
-LABELS = {"sand": (215, 190, 130), "coral": (200, 60, 90), "algae": (60, 140, 60)}
-
-
-def photo(label: str, seed: int) -> bytes:
-    noise = np.random.default_rng(seed).normal(0, 10, (64, 64, 3))
-    pixels = np.clip(np.array(LABELS[label]) + noise, 0, 255).astype(np.uint8)
-    stream = BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG")
-    return stream.getvalue()
+from tests.acceptance.conftest import StartWorker
+from tests.acceptance.photos import DUMMY, LABELS, photo
 
 
 def on_s3(bucket: str, key: str, data: bytes | None = None) -> DataLocation:
@@ -40,7 +26,7 @@ def on_s3(bucket: str, key: str, data: bytes | None = None) -> DataLocation:
     return location
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def workers(start_worker: StartWorker) -> None:
     start_worker("feature", "--concurrency=2")
     start_worker("trainer", "--concurrency=1")

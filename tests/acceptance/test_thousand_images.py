@@ -1,0 +1,80 @@
+"""A chord of a thousand images through two feature workers, ten of them bad."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from spacer_tasks import storage
+from spacer_tasks.app import app
+from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.results import find_answer
+from spacer_tasks.workflows import train_from_images
+from tests.acceptance.conftest import StartWorker
+from tests.acceptance.photos import DUMMY, LABELS, photo
+
+IMAGES = 1000
+BAD = set(range(50, 1000, 100))
+#: one in ten has no labels and is classified
+UNLABELLED = 10
+POINTS = [[row, col] for row in (5, 16, 27) for col in (5, 16, 27)]
+
+
+@pytest.fixture(scope="module")
+def workers(start_worker: StartWorker) -> None:
+    start_worker("feature", "--concurrency=2", name="features-1")
+    start_worker("feature", "--concurrency=2", name="features-2")
+    start_worker("trainer", "--concurrency=1")
+    start_worker("classify", "--concurrency=1")
+
+
+def image(bucket: str, index: int) -> dict[str, object]:
+    label = sorted(LABELS)[index % len(LABELS)]
+    location = DataLocation.parse(f"s3://{bucket}/photos/{index:04}.png")
+    # cut short: Pillow knows what it is and fails while it decodes
+    data = photo(label, index, size=32)
+    storage.store(location, data[: len(data) // 2] if index in BAD else data)
+    entry: dict[str, object] = {
+        "image_loc": location.model_dump(),
+        "feature_loc": DataLocation.parse(f"s3://{bucket}/features/{index:04}").model_dump(),
+    }
+    if index % UNLABELLED == 1:
+        return {**entry, "rowcols": POINTS}
+    return {**entry, "annotations": [[row, col, label] for row, col in POINTS]}
+
+
+@pytest.mark.usefixtures("workers")
+def test_a_thousand_images_are_answered_and_ten_bad_ones_are_named(bucket: str) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        images = list(pool.map(lambda index: image(bucket, index), range(IMAGES)))
+    sent = train_from_images.delay(
+        {
+            "job_token": "thousand",
+            "extractor": DUMMY.model_dump(mode="json"),
+            "images": images,
+            "nbr_epochs": 2,
+            "model_loc": DataLocation.parse(f"s3://{bucket}/model").model_dump(),
+            "valresult_loc": DataLocation.parse(f"s3://{bucket}/val.json").model_dump(),
+        }
+    )
+    answer = sent.get(timeout=400)["summary"]
+
+    assert answer["extracted"] == IMAGES - len(BAD)
+    assert answer["classified"] == IMAGES // UNLABELLED
+    assert {failure["name"] for failure in answer["failures"]} == {
+        f"s3://{bucket}/photos/{index:04}.png" for index in BAD
+    }
+    assert {failure["type"] for failure in answer["failures"]} == {
+        "spacer_tasks.exceptions.ImageError"
+    }
+    # each image has an answer of its own, and both workers took a share
+    with ThreadPoolExecutor(8) as pool:
+        ids = [f"{sent.id}.extract.{index}" for index in range(IMAGES)]
+        answers = list(pool.map(find_answer, ids))
+    assert all(answers)
+    assert sum(not answer.ok for answer in answers if answer) == len(BAD)
+    shares = Counter(answer.worker for answer in answers if answer)
+    assert set(shares) == {"features-1@test", "features-2@test"}
+    assert app.control.inspect(timeout=2).active() is not None

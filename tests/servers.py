@@ -1,0 +1,67 @@
+"""What the fixtures of every scope are made from."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from spacer_tasks.app import app
+from spacer_tasks.config import get_settings
+from spacer_tasks.demo.services import S3Server
+from spacer_tasks.storage.s3 import forget_clients
+
+
+@contextmanager
+def fresh_bucket(s3: S3Server) -> Iterator[str]:
+    """An empty bucket, removed with its content at the end."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    s3.create_bucket(name)
+    yield name
+    client = s3.client()
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=name):
+        keys = [{"Key": item["Key"]} for item in page.get("Contents", [])]
+        if keys:
+            client.delete_objects(Bucket=name, Delete={"Objects": keys})
+    client.delete_bucket(Bucket=name)
+
+
+def forget_settings() -> None:
+    """What was read from the environment before is read again."""
+    get_settings.cache_clear()
+    forget_clients()
+
+
+@contextmanager
+def settings_in_environment(redis_url: str, s3: S3Server, bucket: str) -> Iterator[dict[str, str]]:
+    """SPACER_* settings for these servers, in the environment; also what child processes need."""
+    env = {
+        "SPACER_BROKER_URL": redis_url,
+        "SPACER_S3_ENDPOINT_URL": s3.endpoint_url,
+        "SPACER_AWS_ACCESS_KEY_ID": s3.access_key,
+        "SPACER_AWS_SECRET_ACCESS_KEY": s3.secret_key,
+        "SPACER_RESULTS_PREFIX": f"s3://{bucket}/results",
+        # a proxy of the environment cannot reach servers of this machine
+        "NO_PROXY": "127.0.0.1,localhost",
+        "no_proxy": "127.0.0.1,localhost",
+    }
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        forget_settings()
+        yield env
+    forget_settings()
+
+
+@contextmanager
+def empty_queues(redis_url: str) -> Iterator[None]:
+    """The Celery application of this process on this Redis, with nothing waiting."""
+    # a test before may have made the application read other settings
+    app.conf.update(broker_url=redis_url, result_backend=redis_url)
+    app.__dict__.pop("backend", None)
+    app._backend_cache = None
+    app.control.purge()
+    yield
+    app.control.purge()
