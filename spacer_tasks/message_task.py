@@ -19,8 +19,9 @@ from celery.utils.time import get_exponential_backoff_interval
 from kombu.exceptions import OperationalError
 
 from spacer_tasks import results, storage
+from spacer_tasks.callbacks import with_queues
 from spacer_tasks.data_classes import DataLocation
-from spacer_tasks.exceptions import TransientError
+from spacer_tasks.exceptions import InputError, TransientError
 from spacer_tasks.messages import Message, parse
 from spacer_tasks.results import StoredAnswer, TaskError
 
@@ -45,6 +46,8 @@ class MessageTask(CeleryTask):
 
     abstract = True
     message_class: ClassVar[type[Message]]
+    #: what Celery logs as a line, not as a crash with its traceback
+    throws = (InputError, TransientError)
     #: Celery would check arguments against `run`, but they are what `__call__` takes
     typing = False
     #: tries after the first; with the backoff below they span about a minute
@@ -69,6 +72,9 @@ class MessageTask(CeleryTask):
         task_id = task_id or uuid()
         message, *rest = tuple(args or ()) or (dict(kwargs or {}).pop("message"),)
         packed = self._packed(message, task_id)
+        for name in ("link", "link_error"):
+            if options.get(name):
+                options[name] = with_queues(options[name])
         return super().apply_async((packed, *rest), None, task_id=task_id, **options)
 
     def _packed(self, message: Message | Mapping[str, Any], task_id: str) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""This project beside the reference, in one run, on the same files: `make bench`."""

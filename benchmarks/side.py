@@ -1,0 +1,55 @@
+"""One side of the comparison, in its own process and virtual environment.
+
+    python side.py reference|project THREADS
+
+reads a JSON line per case (`{"task_name": …, "job_token": …, …}`), runs it, and prints a JSON line:
+seconds and the process's peak memory. It imports nothing of the other side.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+def runner(side: str) -> Callable[[str, dict[str, Any]], Any]:
+    """The function that runs a task's message on this side."""
+    if side == "project":
+        from spacer_tasks import operations
+
+        return lambda name, message: operations.RUN[name](message)
+    from spacer import messages, tasks
+
+    classes = {
+        "extract_features": messages.ExtractFeaturesMsg,
+        "train_classifier": messages.TrainClassifierMsg,
+        "classify_features": messages.ClassifyFeaturesMsg,
+    }
+    return lambda name, message: getattr(tasks, name)(classes[name].deserialize(message))
+
+
+def main(side: str, threads: int) -> None:
+    """Answer cases until standard input ends."""
+    import torch
+
+    torch.set_num_threads(threads)
+    run = runner(side)
+    answers = sys.stdout
+    # a library's own prints must not be taken for answers
+    sys.stdout = sys.stderr
+    for line in sys.stdin:
+        message = json.loads(line)
+        started = time.perf_counter()
+        answer = run(message.pop("task_name"), message)
+        seconds = time.perf_counter() - started
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        result = {"seconds": seconds, "peak_mib": peak, "acc": getattr(answer, "acc", None)}
+        print(json.dumps(result), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,212 @@
+"""What the task classes promise, with a real broker and S3 and a worker in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from celery.contrib.testing.worker import start_worker
+
+from spacer_tasks import operations, results, storage
+from spacer_tasks.app import CONTRACT, app
+from spacer_tasks.config import get_settings
+from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.exceptions import (
+    MessageError,
+    RowColumnInvalidError,
+    SpacerError,
+    StorageUnavailableError,
+    UnknownExtractorError,
+)
+from spacer_tasks.message_task import INLINE_BYTES, MessageTask
+from spacer_tasks.results import find_answer, load_answer
+from spacer_tasks.tasks import classify_features, extract_features, process_job
+from tests.acceptance.photos import photo
+
+
+@pytest.fixture
+def worker(queue: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    # a second between tries is enough where the fault is ours
+    monkeypatch.setattr("spacer_tasks.message_task.RETRY_BACKOFF_MAX", 1)
+    with start_worker(app, pool="threads", concurrency=2, perform_ping_check=False):
+        yield
+
+
+@pytest.fixture
+def message(bucket: str, settings_env: dict[str, str]) -> dict[str, Any]:
+    image = DataLocation.parse(f"s3://{bucket}/a.png")
+    storage.store(image, photo("sand", 1))
+    return {
+        "job_token": "1",
+        "extractor": {"class_path": "dummy", "feature_dim": 8},
+        "rowcols": [[3, 4], [5, 6]],
+        "image_loc": image.model_dump(),
+        "feature_loc": DataLocation.parse(f"s3://{bucket}/a.npz").model_dump(),
+    }
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_message_over_64_kib_goes_by_location_and_nobody_notices(
+    message: dict[str, Any],
+) -> None:
+    large = {**message, "job_token": "x" * INLINE_BYTES}
+    sent = extract_features.delay(large)
+    assert storage.exists(results.message_location(sent.id))
+    assert sent.get(timeout=60)["summary"]["runtime"] > 0
+
+
+@pytest.mark.usefixtures("queue")
+def test_what_is_in_redis_stays_small(message: dict[str, Any]) -> None:
+    job = {"task_name": "extract_features", "tasks": [message] * 400}
+    with app.connection_for_write() as connection:
+        client = connection.default_channel.client
+        process_job.delay(job)
+        extract_features.delay(message)
+        sizes = [len(item) for item in client.lrange("features", 0, -1)]
+    assert len(sizes) == 2
+    assert max(sizes) < 4096
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_transient_error_is_retried(
+    message: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    real = operations.extract_features
+
+    def fails_twice(msg: Any) -> Any:
+        calls.append(msg)
+        if len(calls) < 3:
+            raise StorageUnavailableError("S3 answers 503")
+        return real(msg)
+
+    monkeypatch.setattr(operations, "extract_features", fails_twice)
+    assert extract_features.delay(message).get(timeout=60)["summary"]["runtime"] > 0
+    assert len(calls) == 3
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_transient_error_that_stays_is_reported(
+    message: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(msg: Any) -> Any:
+        raise StorageUnavailableError("S3 answers 503")
+
+    monkeypatch.setattr(operations, "extract_features", fails)
+    monkeypatch.setattr(MessageTask, "max_retries", 1)
+    sent = extract_features.delay(message)
+    with pytest.raises(StorageUnavailableError, match="503"):
+        sent.get(timeout=60)
+    stored = find_answer(sent.id)
+    assert stored is not None
+    assert stored.error is not None
+    assert stored.error.kind == "transient"
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_bug_is_not_retried_and_keeps_its_traceback(
+    message: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def breaks(msg: Any) -> Any:
+        calls.append(msg)
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(operations, "extract_features", breaks)
+    sent = extract_features.delay(message)
+    with pytest.raises(SpacerError, match="ZeroDivisionError: a bug"):
+        sent.get(timeout=60)
+    stored = find_answer(sent.id)
+    assert stored is not None
+    assert stored.error is not None
+    assert stored.error.kind == "bug"
+    assert "in breaks" in (stored.error.traceback or "")
+
+    assert len(calls) == 1
+
+
+@pytest.mark.usefixtures("worker")
+def test_an_input_error_comes_back_as_its_own_class(message: dict[str, Any]) -> None:
+    sent = extract_features.delay({**message, "rowcols": [[3, 400]]})
+    with pytest.raises(RowColumnInvalidError, match=r"a\.png.*400"):
+        sent.get(timeout=60)
+    with pytest.raises(RowColumnInvalidError, match=r"a\.png.*400"):
+        load_answer(sent.id)
+
+
+@pytest.mark.usefixtures("worker")
+def test_finished_work_that_comes_again_is_answered_from_what_is_stored(
+    message: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = extract_features.apply_async((message,), task_id="the-same").get(timeout=60)
+
+    def runs_again(msg: Any) -> Any:
+        raise AssertionError("it ran again")
+
+    monkeypatch.setattr(operations, "extract_features", runs_again)
+    # the broker delivers it once more; Redis lost the result meanwhile
+    app.AsyncResult("the-same").forget()
+    again = extract_features.apply_async((message,), task_id="the-same").get(timeout=60)
+    assert again == first
+    assert load_answer("the-same") == load_answer(first)
+
+
+@pytest.mark.usefixtures("worker")
+def test_an_unknown_extractor_is_refused_by_name(message: dict[str, Any]) -> None:
+    evil = {**message, "extractor": {"class_path": "os.system"}}
+    with pytest.raises(UnknownExtractorError, match=r"os\.system.*registered are"):
+        extract_features.delay(evil).get(timeout=60)
+
+
+@pytest.mark.usefixtures("queue")
+def test_a_malformed_message_is_refused_before_it_is_sent(message: dict[str, Any]) -> None:
+    with pytest.raises(MessageError, match="colour"):
+        extract_features.delay({**message, "colour": 1})
+    with pytest.raises(MessageError, match="expected one of extract_features"):
+        process_job.delay({"task_name": "rm", "tasks": []})
+    with app.connection_for_write() as connection:
+        assert connection.default_channel.client.llen("features") == 0
+
+
+@pytest.mark.usefixtures("worker")
+def test_missing_objects_and_wrong_credentials_are_input_errors(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def message(uri: str) -> dict[str, Any]:
+        return {
+            "job_token": "1",
+            "feature_loc": DataLocation.parse(uri).model_dump(),
+            "classifier_loc": DataLocation.parse(f"s3://{bucket}/no-classifier").model_dump(),
+        }
+
+    for uri, error in (
+        (f"s3://{bucket}/nothing", "ObjectNotFoundError"),
+        ("s3://no-such-bucket/x", "NotFoundError"),
+    ):
+        sent = classify_features.delay(message(uri))
+        with pytest.raises(SpacerError, match=uri):
+            sent.get(timeout=60)
+        stored = find_answer(sent.id)
+        assert stored is not None
+        assert stored.error is not None
+        assert error in stored.error.type
+
+
+def test_the_contract_speaks_json_only_and_leaves_no_queue_to_chance() -> None:
+    assert CONTRACT["accept_content"] == CONTRACT["result_accept_content"] == ["json"]
+    app.loader.import_default_modules()
+    ours = {name for name in app.tasks if name.startswith("spacer_tasks.")}
+    assert len(ours) > 10
+    routed = set(CONTRACT["task_routes"]) | {"spacer_tasks.process_job"}
+    assert ours <= routed
+
+
+@pytest.mark.usefixtures("worker")
+def test_small_results_expire_in_redis(message: dict[str, Any]) -> None:
+    sent = extract_features.delay(message)
+    sent.get(timeout=60)
+    key = app.backend.get_key_for_task(sent.id)
+    assert 0 < app.backend.client.ttl(key) <= get_settings().results_expire_s
