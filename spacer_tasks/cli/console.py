@@ -1,0 +1,89 @@
+"""What the commands print: results to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+#: exit codes: done but for some images; not done; interrupted, as the shell has it
+SOME_FAILED, NOT_DONE, INTERRUPTED = 1, 2, 130
+#: names that a warning lists; the rest is counted
+LISTED = 8
+#: characters; what a progress bar says beside itself
+NOTE_WIDTH = 24
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def say(text: str, style: str = "") -> None:
+    """A line about the work, not wrapped: it may be long, and a terminal wraps it by itself."""
+    err.print(Text(text, style=style), soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """Something a person should know although the work goes on."""
+    say(f"warning: {text}", "yellow")
+
+
+def complain(text: str) -> None:
+    """Why a command ends without its work done."""
+    say(f"error: {text}", "red")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Some names, and how many more."""
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 image`, `2 images`, `1,000 images`."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def progress_bar() -> Progress:
+    """A bar with counts and a time. Each task on it has a field `note`, a few words."""
+    return Progress(
+        SpinnerColumn(finished_text=" "),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        # the time left, and at the end the time taken
+        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("{task.fields[note]}", style="dim"),
+        console=err,
+        expand=True,
+    )
+
+
+def short(name: str) -> str:
+    """A name cut to what fits beside a progress bar; its end tells more than its start."""
+    return name if len(name) <= NOTE_WIDTH else "…" + name[1 - NOTE_WIDTH :]
+
+
+def reason(text: str, name: str) -> str:
+    """An error's text for a list that names the image already: without the location before it."""
+    location, separator, rest = text.partition(": ")
+    return rest if separator and location.endswith((name, f"{name}.npz")) else text
+
+
+def end_with(failures: Mapping[str, str]) -> None:
+    """List what failed, by name with its reason, and end with the exit code that says so."""
+    if not failures:
+        return
+    say(f"{counted(len(failures), 'failure')}:", "red")
+    for name, reason in failures.items():
+        err.print(Text(f"  {name}: ", "red") + Text(reason, "default"), soft_wrap=True)
+    raise typer.Exit(SOME_FAILED)

@@ -1,0 +1,297 @@
+"""Options that several commands share, declared once.
+
+A command takes them as one parameter whose type is a dataclass; `expanded` makes an option of
+each of its fields.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Annotated, Any, get_type_hints
+
+import typer
+from pydantic import ValidationError
+
+from spacer_tasks import storage
+from spacer_tasks.cli.console import warn
+from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.exceptions import StorageError
+from spacer_tasks.messages import ExtractorSpec, parse_component
+from spacer_tasks.points_file import Column, PointsFile, read_points_file
+from spacer_tasks.registry import canonical_name
+
+EFFICIENTNET = canonical_name("efficientnet")
+#: titles in the commands' help
+CSV, NETWORK, TRAINING = "Reading the CSV", "The network", "Training"
+
+Images = Annotated[
+    str, typer.Argument(help="An image, a folder, or s3://bucket/prefix.", show_default=False)
+]
+Points = Annotated[
+    str,
+    typer.Option(
+        "--points", metavar="CSV", help="Points: image, row, column, label.", show_default=False
+    ),
+]
+Features = Annotated[
+    str,
+    typer.Option(
+        "--features",
+        metavar="FOLDER",
+        help="Where feature files are: a folder or s3://bucket/prefix.",
+        show_default=False,
+    ),
+]
+Classifier = Annotated[
+    str,
+    typer.Option("--classifier", metavar="FILE", help="The classifier file.", show_default=False),
+]
+
+
+def expanded(function: Callable[..., None]) -> Callable[..., None]:
+    """The command with one option for each field of its parameters that are dataclasses."""
+    hints = get_type_hints(function, include_extras=True)
+    parameters: list[inspect.Parameter] = []
+    groups: dict[str, type[Any]] = {}
+    for parameter in inspect.signature(function).parameters.values():
+        hint = hints[parameter.name]
+        if not (isinstance(hint, type) and dataclasses.is_dataclass(hint)):
+            parameters.append(
+                parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hint)
+            )
+            continue
+        groups[parameter.name] = hint
+        types = get_type_hints(hint, include_extras=True)
+        parameters += [
+            inspect.Parameter(
+                each.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=each.default,
+                annotation=types[each.name],
+            )
+            for each in dataclasses.fields(hint)
+        ]
+
+    @functools.wraps(function)
+    def command(**values: Any) -> None:
+        for name, group in groups.items():
+            fields = [each.name for each in dataclasses.fields(group)]
+            values[name] = group(**{each: values.pop(each) for each in fields})
+        function(**values)
+
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    del command.__wrapped__  # its parameters are not the command's
+    return command
+
+
+def location(text: str) -> DataLocation:
+    """Where `s3://…`, `https://…` or a path points; paths are made absolute.
+
+    So a worker of this machine finds what is meant, and features know their image from any folder
+    that the command is started in.
+
+    Raises
+    ------
+    StorageError
+        It is none of these.
+    """
+    try:
+        found = DataLocation.parse(text)
+    except ValidationError:
+        raise StorageError(
+            f"{text!r} is no location; expected a path, s3://bucket/key or https://…"
+        ) from None
+    if found.storage_type == "filesystem":
+        path = os.path.abspath(os.path.expanduser(found.key))  # noqa: PTH100, PTH111 -- keeps links
+        return found.model_copy(update={"key": path})
+    return found
+
+
+def feature_location(features: DataLocation, image: str) -> DataLocation:
+    """Where the feature file of an image is, by the image's name in the CSV."""
+    return features.joined(f"{image}.npz")
+
+
+@dataclass(frozen=True)
+class ColumnOptions:
+    """How to read the CSV."""
+
+    image_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column of image names.", rich_help_panel=CSV)
+    ] = None
+    row_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column of rows (y).", rich_help_panel=CSV)
+    ] = None
+    column_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column of columns (x).", rich_help_panel=CSV)
+    ] = None
+    label_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column of labels.", rich_help_panel=CSV)
+    ] = None
+    integer_labels: Annotated[
+        bool,
+        typer.Option(
+            "--integer-labels", help="Labels are integer ids, not texts.", rich_help_panel=CSV
+        ),
+    ] = False
+
+    def read(self, points: str, *, labels_needed: bool = False) -> PointsFile:
+        """The points file, with its warnings printed. Raises as `read_points_file`."""
+        given: dict[Column, str | None] = {
+            "image": self.image_column,
+            "row": self.row_column,
+            "column": self.column_column,
+            "label": self.label_column,
+        }
+        file = read_points_file(
+            storage.load(location(points)),
+            points,
+            {column: name for column, name in given.items() if name},
+            integer_labels=self.integer_labels,
+            labels_needed=labels_needed,
+        )
+        for line in file.warnings:
+            warn(line)
+        return file
+
+
+@dataclass(frozen=True)
+class ExtractorOptions:
+    """Which network, and its files."""
+
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="The network's weights: a path, s3://… or https://…",
+            rich_help_panel=NETWORK,
+        ),
+    ] = None
+    sha256: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HEX", help="The SHA-256 that the weights must have.", rich_help_panel=NETWORK
+        ),
+    ] = None
+    extractor: Annotated[
+        str,
+        typer.Option(
+            help="efficientnet, dummy, or what an installed package registers.",
+            rich_help_panel=NETWORK,
+        ),
+    ] = "efficientnet"
+    extractor_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="An option of the extractor; may be repeated.",
+            rich_help_panel=NETWORK,
+        ),
+    ] = None
+
+    def spec(self) -> ExtractorSpec:
+        """The extractor as a message names it."""
+        if canonical_name(self.extractor) == EFFICIENTNET and not self.weights:
+            raise typer.BadParameter("give the network's weights file", param_hint="--weights")
+        if self.sha256 and not self.weights:
+            raise typer.BadParameter("there is no --weights to check", param_hint="--sha256")
+        spec: dict[str, Any] = dict(map(_name_and_value, self.extractor_option or []))
+        spec["class_path"] = self.extractor
+        if self.weights:
+            spec["data_locations"] = {"weights": location(self.weights)}
+        if self.sha256:
+            spec["data_hashes"] = {"weights": self.sha256}
+        return parse_component(ExtractorSpec, spec)
+
+
+def _name_and_value(text: str) -> tuple[str, Any]:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--extractor-option")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+class ClassifierKind(str, Enum):
+    """The classifiers that the trainer makes."""
+
+    MLP = "MLP"
+    LR = "LR"
+
+
+class Split(str, Enum):
+    """What stays together when labels are divided; as `training.SplitMode`."""
+
+    VECTORS = "vectors"
+    POINTS = "points"
+    POINTS_STRATIFIED = "points_stratified"
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to train."""
+
+    epochs: Annotated[
+        int,
+        typer.Option(min=1, help="Times the labels are gone through.", rich_help_panel=TRAINING),
+    ] = 10
+    type: Annotated[
+        ClassifierKind,
+        typer.Option(help="A network (MLP) or logistic regression (LR).", rich_help_panel=TRAINING),
+    ] = ClassifierKind.MLP
+    split_mode: Annotated[
+        Split,
+        typer.Option(
+            help="What stays together in the split: an image's points (vectors, which measures"
+            " best how new images will do), or nothing (points; stratified by label).",
+            rich_help_panel=TRAINING,
+        ),
+    ] = Split.VECTORS
+    ratios: Annotated[
+        tuple[float, float],
+        typer.Option(
+            metavar="REF VAL",
+            help="Shares of the reference and validation sets.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = (0.1, 0.1)
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LABEL",
+            help="Train on these labels only; may be repeated.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None
+    previous: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="An earlier classifier to compare with; may be repeated.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None
+    valresult: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Validation results; beside the classifier if not given",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None
+
+    def valresult_location(self, model_loc: DataLocation) -> DataLocation:
+        """Where the validation results go."""
+        return (
+            location(self.valresult) if self.valresult else model_loc.with_suffix(".valresult.json")
+        )

@@ -1,0 +1,97 @@
+"""The program `spacer-tasks` and its commands."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated, Any
+
+import typer
+from rich.logging import RichHandler
+from typer.core import TyperGroup
+
+from spacer_tasks import __version__
+from spacer_tasks.cli import operate, status, submit
+from spacer_tasks.cli.classify import classify
+from spacer_tasks.cli.console import INTERRUPTED, NOT_DONE, complain, err, out, say
+from spacer_tasks.cli.extract import extract
+from spacer_tasks.cli.train import train
+from spacer_tasks.exceptions import SpacerError
+
+#: what `pip install 'spacer-tasks[worker]'` brings, by the names they are imported by
+WORKER_PACKAGES = {"torch", "numpy", "sklearn", "PIL", "safetensors", "threadpoolctl"}
+
+
+class Guarded(TyperGroup):
+    """Turns the errors that a person can do something about into one red text and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except SpacerError as error:
+            complain(str(error))
+        except ModuleNotFoundError as error:
+            missing = (error.name or "").partition(".")[0]
+            if missing not in WORKER_PACKAGES:
+                raise
+            complain(
+                f"`{ctx.invoked_subcommand}` needs {missing}, which is not installed:"
+                " pip install 'spacer-tasks[worker]'"
+            )
+        except KeyboardInterrupt:
+            say("Interrupted.")
+            raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(NOT_DONE)
+
+
+program = typer.Typer(
+    name="spacer-tasks",
+    cls=Guarded,
+    no_args_is_help=True,
+    add_completion=False,
+    # joins the lines of a docstring's paragraph
+    rich_markup_mode="markdown",
+    # a bug's traceback shows lines of code, never the values in them: they may be secrets
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"spacer-tasks {__version__}")
+        raise typer.Exit
+
+
+@program.callback()
+def spacer_tasks(
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also print what the package logs.")
+    ] = False,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Extract features from survey photos, train classifiers, and classify points.
+
+    On this machine: extract, train, classify. Through the queue: submit, status, worker.
+    """
+    handler = RichHandler(console=err, show_path=False, omit_repeated_times=False)
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(name)s: %(message)s",
+        handlers=[handler],
+    )
+
+
+HERE, QUEUE, SETUP = "On this machine", "Through the queue", "Setup"
+program.command(rich_help_panel=HERE)(extract)
+program.command(rich_help_panel=HERE)(train)
+program.command(rich_help_panel=HERE)(classify)
+program.add_typer(submit.commands, name="submit", rich_help_panel=QUEUE)
+program.command(rich_help_panel=QUEUE)(status.status)
+program.command(rich_help_panel=QUEUE, context_settings=operate.PASS_ON)(operate.worker)
+program.command(rich_help_panel=SETUP)(operate.config)

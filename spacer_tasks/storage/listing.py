@@ -1,0 +1,60 @@
+"""What lies below a folder or prefix."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.exceptions import StorageError
+from spacer_tasks.storage.filesystem import _errors_of as _file_errors_of
+from spacer_tasks.storage.s3 import _client, _errors_of
+
+
+def list_below(folder: DataLocation) -> dict[str, DataLocation]:
+    """The objects below a folder or prefix, at any depth, by their path relative to it, sorted.
+
+    Hidden files and folders are left out: what is being written has such a name.
+
+    Raises
+    ------
+    StorageError
+        The kind of storage cannot be listed, or the folder, bucket or access is missing.
+    StorageUnavailableError
+        The storage did not answer.
+    """
+    if folder.storage_type == "s3":
+        names = _s3_names(folder)
+    elif folder.storage_type == "filesystem":
+        names = _file_names(folder)
+    else:
+        raise StorageError(f"{folder}: a {folder.storage_type} location cannot be listed")
+    return {
+        name: folder.joined(name)
+        for name in sorted(names)
+        if not any(part.startswith(".") for part in name.split("/"))
+    }
+
+
+def _s3_names(folder: DataLocation) -> Iterator[str]:
+    bucket, prefix = folder.bucket_name or "", folder.key.rstrip("/") + "/"
+    with _errors_of(bucket, prefix):
+        pages = _client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        for page in pages:
+            for item in page.get("Contents", []):
+                name = item["Key"].removeprefix(prefix)
+                # a web console stores an empty object as a "folder"
+                if name and not name.endswith("/"):
+                    yield name
+
+
+def _file_names(folder: DataLocation) -> Iterator[str]:
+    def fail(error: OSError) -> None:
+        raise error
+
+    with _file_errors_of(folder.key):
+        for path, folders, files in os.walk(folder.key, onerror=fail, followlinks=False):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            below = Path(path).relative_to(folder.key)
+            yield from ((below / name).as_posix() for name in files)
