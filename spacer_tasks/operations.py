@@ -59,7 +59,7 @@ def extract_features(msg: ExtractFeaturesMsg | Mapping[str, Any]) -> ExtractFeat
     features = ImageFeatures.of_points(msg.rowcols, vectors, origin)
     storage.store(msg.feature_loc, features.to_bytes())
     return ExtractFeaturesReturnMsg(
-        extractor_loaded_remotely=extractor.loaded_remotely,
+        extractor_loaded_remotely=extractor.take_loaded_remotely(),
         runtime=time.monotonic() - started,
     )
 

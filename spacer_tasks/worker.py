@@ -7,17 +7,15 @@ that follow go to Celery's worker.
 from __future__ import annotations
 
 import importlib
-import logging
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from spacer_tasks.app import CLASSIFY, CONTRACT, FEATURES, TRAINING, app
 from spacer_tasks.config import get_settings
-from spacer_tasks.exceptions import ConfigError
-
-logger = logging.getLogger(__name__)
+from spacer_tasks.exceptions import ConfigError, InputError, TransientError
 
 PoolName = Literal["features", "training", "classify"]
 HOUR = 3600
@@ -84,6 +82,14 @@ def configure(config_module: str | None) -> None:
     app.config_from_object(module)
 
 
+def main(name: PoolName, arguments: Sequence[str], config_module: str | None = None) -> None:
+    """As `start`, for a command line: an error that the operator can mend is one line."""
+    try:
+        start(name, arguments, config_module)
+    except (InputError, TransientError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
 def start(name: PoolName, arguments: Sequence[str], config_module: str | None = None) -> None:
     """Run a worker of one pool in this process until it is told to stop.
 
@@ -100,12 +106,18 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
     _ = settings.results_location  # missing, it would fail every task: say so now
     configure(config_module)
     pool = POOLS[name]
+    concurrency = _concurrency(arguments, pool)
+    if pool.implementation == "threads" and concurrency > settings.s3_max_connections:
+        raise ConfigError(
+            f"SPACER_S3_MAX_CONNECTIONS is {settings.s3_max_connections}, expected at least the"
+            f" worker's concurrency of {concurrency}: threads would wait for each other's requests"
+        )
     app.conf.broker_transport_options = {
         **app.conf.broker_transport_options,
         **transport_options(pool),
     }
     if name == "features":
-        _warm_network(_concurrency(arguments, pool))
+        _warm_network(concurrency)
     else:
         # imported before the fork, so that the children share the memory
         importlib.import_module("spacer_tasks.operations")
@@ -143,8 +155,14 @@ def _warm_network(concurrency: int) -> None:
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // concurrency))
     spec = get_settings().warm_extractor
     if spec is None:
-        logger.warning("SPACER_WARM_EXTRACTOR is not set: the first task will load its network")
+        _say("SPACER_WARM_EXTRACTOR is not set: the first task will load its network")
         return
     extractor = load_extractor(parse_component(ExtractorSpec, spec))
+    extractor.take_loaded_remotely()
     extractor.warm()
-    logger.info("network ready: %s", extractor.identity)
+    _say(f"network ready: {extractor.identity}")
+
+
+def _say(text: str) -> None:
+    # Celery sets up logging later, with the operator's own arguments
+    print(text, file=sys.stderr, flush=True)

@@ -49,8 +49,15 @@ class Extractor(ABC):
             "options": options,
             "files": {key: file.sha256 for key, file in sorted(files.items())},
         }
-        #: whether a file had to be downloaded to make it
+        #: whether a file had to be downloaded to make it; see `take_loaded_remotely`
         self.loaded_remotely = any(file.downloaded for file in files.values())
+
+    def take_loaded_remotely(self) -> bool:
+        """Whether a file was downloaded since this was last asked: the answer to the first image
+        says so, later ones found the extractor loaded.
+        """
+        taken, self.loaded_remotely = self.loaded_remotely, False
+        return taken
 
     @property
     @abstractmethod

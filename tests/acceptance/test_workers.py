@@ -1,0 +1,121 @@
+"""What an operator sees of a worker: it warms up, answers while it works, ends when told to."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spacer_tasks import storage
+from spacer_tasks.app import app
+from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.tasks import extract_features
+from tests.acceptance.conftest import CHECKOUT, StartWorker, wait_until
+
+FIXTURE = CHECKOUT / "tests" / "fixtures" / "efficientnet"
+
+
+@pytest.fixture(scope="module")
+def extractor(bucket: str, settings_env: dict[str, str], tmp_path_factory: Any) -> dict[str, Any]:
+    """The network of the fixtures, on S3."""
+    weights = tmp_path_factory.mktemp("weights") / "weights.pt"
+    subprocess.run([sys.executable, FIXTURE / "make_weights.py", weights], check=True)
+    location = DataLocation.parse(f"s3://{bucket}/weights.pt")
+    storage.store(location, weights.read_bytes())
+    return {"class_path": "efficientnet", "data_locations": {"weights": location.model_dump()}}
+
+
+def run_worker(
+    module: str, env: dict[str, str], cwd: Path, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """A worker that is expected not to start."""
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        env={**os.environ, **env},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_a_feature_worker_warms_up_answers_while_it_computes_and_finishes_its_task_on_sigterm(
+    start_worker: StartWorker, extractor: dict[str, Any], bucket: str, tmp_path: Path
+) -> None:
+    worker = start_worker(
+        "feature",
+        "--concurrency=1",
+        SPACER_WARM_EXTRACTOR=json.dumps(extractor),
+        SPACER_EXTRACTORS_CACHE_DIR=str(tmp_path),
+        SPACER_LOG_LEVEL="INFO",
+    )
+    log = worker.log_path.read_text()
+    assert log.index("network ready") < log.index("ready.", log.index("network ready"))
+
+    image = DataLocation.parse(f"s3://{bucket}/image.jpg")
+    storage.store(image, (FIXTURE / "image.jpg").read_bytes())
+    rowcols = [[row, col] for row in range(0, 100, 10) for col in range(0, 200, 10)]
+    sent = extract_features.delay(
+        {
+            "job_token": "1",
+            "extractor": extractor,
+            "rowcols": rowcols,
+            "image_loc": image.model_dump(),
+            "feature_loc": DataLocation.parse(f"s3://{bucket}/f.npz").model_dump(),
+        }
+    )
+    wait_until(lambda: sent.state == "STARTED", 30, "the task did not start")
+    active = app.control.inspect(destination=["feature@test"], timeout=5).active()
+    assert active is not None
+    assert [task["id"] for task in active["feature@test"]] == [sent.id]
+
+    worker.popen.terminate()
+    summary = sent.get(timeout=120)["summary"]
+    # the network was there: the task did not have to fetch it
+    assert summary["extractor_loaded_remotely"] is False
+    assert worker.popen.wait(30) == 0
+
+
+def test_a_worker_whose_network_cannot_be_loaded_does_not_start(
+    extractor: dict[str, Any], settings_env: dict[str, str], tmp_path: Path
+) -> None:
+    wrong = {**extractor, "data_hashes": {"weights": "0" * 64}}
+    env = {
+        "SPACER_WARM_EXTRACTOR": json.dumps(wrong),
+        "SPACER_EXTRACTORS_CACHE_DIR": str(tmp_path),
+    }
+    done = run_worker("workers.feature_worker", env, CHECKOUT)
+    assert done.returncode == 1
+    assert "HashMismatchError" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_worker_without_a_place_for_answers_says_what_to_set(
+    settings_env: dict[str, str],
+) -> None:
+    done = run_worker("workers.trainer_worker", {"SPACER_RESULTS_PREFIX": ""}, CHECKOUT)
+    assert done.returncode == 1
+    assert "SPACER_RESULTS_PREFIX is not set" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_operator_s_file_cannot_change_the_contract(
+    settings_env: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "celeryconfig.py").write_text("task_serializer = 'pickle'\n")
+    done = run_worker("workers.trainer_worker", {"PYTHONPATH": str(CHECKOUT)}, tmp_path)
+    assert done.returncode == 1
+    assert "sets task_serializer" in done.stderr
+
+
+def test_more_threads_than_connections_to_s3_are_refused(settings_env: dict[str, str]) -> None:
+    env = {"SPACER_S3_MAX_CONNECTIONS": "4"}
+    done = run_worker("workers.feature_worker", env, CHECKOUT, "--concurrency", "5")
+    assert done.returncode == 1
+    assert "SPACER_S3_MAX_CONNECTIONS is 4" in done.stderr
