@@ -42,8 +42,9 @@ CONTRACT: dict[str, Any] = {
     "result_accept_content": ["json"],
     "task_queues": [Queue(name) for name in (FEATURES, TRAINING, CLASSIFY)],
     "task_routes": {name: {"queue": queue} for name, queue in ROUTES.items()},
-    # a name that is in no route is a mistake: it must not go to a queue that nobody consumes
-    "task_create_missing_queues": False,
+    # a worker sends the callbacks of a task, also to a queue of the caller's own application
+    "task_create_missing_queues": True,
+    # a name that is in no route is a mistake: a worker must see and refuse it
     "task_default_queue": CLASSIFY,
     # at least once: a task leaves the queue when its answer is stored, not when it is taken
     "task_acks_late": True,

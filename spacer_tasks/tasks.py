@@ -1,6 +1,7 @@
 """The tasks: each takes a message and calls one operation.
 
 What computes is imported when a task runs, so that a web process which only sends never loads it.
+They are not shared: a site's own application does not get copies that go to its own queue.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 @app.task(
     base=OperationTask,
     bind=True,
+    shared=False,
     name="spacer_tasks.extract_features",
     message_class=ExtractFeaturesMsg,
 )
@@ -44,6 +46,7 @@ def extract_features(self: OperationTask, msg: ExtractFeaturesMsg) -> ExtractFea
 @app.task(
     base=OperationTask,
     bind=True,
+    shared=False,
     name="spacer_tasks.train_classifier",
     message_class=TrainClassifierMsg,
 )
@@ -57,6 +60,7 @@ def train_classifier(self: OperationTask, msg: TrainClassifierMsg) -> TrainClass
 @app.task(
     base=OperationTask,
     bind=True,
+    shared=False,
     name="spacer_tasks.classify_features",
     message_class=ClassifyFeaturesMsg,
 )
@@ -70,6 +74,7 @@ def classify_features(self: OperationTask, msg: ClassifyFeaturesMsg) -> Classify
 @app.task(
     base=OperationTask,
     bind=True,
+    shared=False,
     name="spacer_tasks.classify_image",
     message_class=ClassifyImageMsg,
 )
@@ -125,7 +130,7 @@ class JobTask(OperationTask):
         return wire
 
 
-@app.task(base=JobTask, bind=True, name="spacer_tasks.process_job")
+@app.task(base=JobTask, bind=True, shared=False, name="spacer_tasks.process_job")
 def process_job(self: JobTask, job: dict[str, Any]) -> JobReturnMsg:
     """Run a reference job and answer with a reference `JobReturnMsg`."""
     from spacer_tasks import operations

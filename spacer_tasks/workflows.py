@@ -53,6 +53,7 @@ LISTED_FAILURES = 5
 @app.task(
     base=OperationTask,
     bind=True,
+    shared=False,
     name="spacer_tasks.train_from_images",
     message_class=TrainFromImagesMsg,
 )
@@ -65,6 +66,7 @@ def train_from_images(self: OperationTask, msg: TrainFromImagesMsg) -> None:
 @app.task(
     base=HeaderTask,
     bind=True,
+    shared=False,
     name="spacer_tasks.batch.extract",
     message_class=ExtractFeaturesMsg,
     stage="extract",
@@ -82,6 +84,7 @@ def extract_one(self: HeaderTask, msg: ExtractFeaturesMsg) -> ExtractedMsg:
 @app.task(
     base=BodyTask,
     bind=True,
+    shared=False,
     name="spacer_tasks.batch.train",
     message_class=TrainFromImagesMsg,
 )
@@ -123,6 +126,7 @@ def train_on_extracted(
 @app.task(
     base=HeaderTask,
     bind=True,
+    shared=False,
     name="spacer_tasks.batch.classify",
     message_class=ScoreImageMsg,
     stage="classify",
@@ -140,6 +144,7 @@ def classify_one(self: HeaderTask, msg: ScoreImageMsg) -> ScoredMsg:
 @app.task(
     base=BodyTask,
     bind=True,
+    shared=False,
     name="spacer_tasks.batch.finish",
     message_class=TrainFromImagesMsg,
 )
@@ -207,6 +212,7 @@ def _too_many(failures: list[BatchFailure], total: int, share: float) -> str:
 @app.task(
     base=OperationTask,
     bind=True,
+    shared=False,
     name="spacer_tasks.train_many",
     message_class=TrainManyMsg,
 )
@@ -218,6 +224,7 @@ def train_many(self: OperationTask, msg: TrainManyMsg) -> None:
 @app.task(
     base=HeaderTask,
     bind=True,
+    shared=False,
     name="spacer_tasks.batch.train_candidate",
     message_class=TrainClassifierMsg,
     stage="train",
@@ -231,6 +238,7 @@ def train_candidate(self: HeaderTask, msg: TrainClassifierMsg) -> TrainedMsg:
 @app.task(
     base=BodyTask,
     bind=True,
+    shared=False,
     name="spacer_tasks.batch.compare",
     message_class=TrainManyMsg,
 )
