@@ -1,0 +1,117 @@
+"""Virtual environments that installed this checkout's wheel, kept between runs in `.cache/`."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+CACHE = CHECKOUT / ".cache" / "acceptance"
+#: seconds; installing waits for a package index
+INSTALL_S = 600
+DJANGO = "Django>=4.2"
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> str:
+    """What a command prints. A failure shows all that it said."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        [str(part) for part in command],
+        env=dict(env) if env is not None else clean_environment(),
+        cwd=cwd or CACHE,
+        capture_output=True,
+        text=True,
+        timeout=INSTALL_S,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stderr}"
+    return done.stdout
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without what would lead Python back into the checkout."""
+    hidden = ("SPACER_", "PYTHON", "VIRTUAL_ENV", "DJANGO_", "CELERY_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
+
+
+@lru_cache(maxsize=1)
+def wheel() -> Path:
+    """The wheel of the checkout as it is now."""
+    sources = [*(CHECKOUT / "spacer_tasks").rglob("*"), CHECKOUT / "pyproject.toml"]
+    folder = CACHE / f"wheel-{_digest(path for path in sources if '__pycache__' not in path.parts)}"
+    python = _builder()
+    with _alone():
+        if not list(folder.glob("*.whl")):
+            for older in CACHE.glob("wheel-*"):
+                shutil.rmtree(older)
+            run([python, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, CHECKOUT])
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@lru_cache(maxsize=1)
+def base_python() -> Path:
+    """The Python of an environment with the base package and Django, and nothing else."""
+    return _environment("base", sys.executable, [str(wheel()), DJANGO])
+
+
+def other_python(interpreter: str) -> Path:
+    """The Python of an environment of another interpreter, with the base package alone."""
+    return _environment("base", interpreter, [str(wheel())])
+
+
+def _builder() -> Path:
+    return _environment("build", sys.executable, [])
+
+
+def _environment(kind: str, interpreter: str, packages: list[str]) -> Path:
+    """The Python of an environment; only the wheel of the checkout is installed anew if it is
+    there already."""
+    version = run([interpreter, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]).strip()
+    name = f"{kind}-{version}"
+    folder = CACHE / f"{name}-{_digest([CHECKOUT / 'pyproject.toml'])}"
+    python, installed = folder / "bin" / "python", folder / "installed"
+    # compiling all of botocore takes longer than a test needs it
+    install = [python, "-m", "pip", "install", "-q", "--no-compile"]
+    wanted = " ".join(packages)
+    with _alone():
+        if not installed.exists():
+            for older in CACHE.glob(f"{name}-*"):
+                shutil.rmtree(older)
+            run([interpreter, "-m", "venv", folder])
+            if packages:
+                run([*install, *packages])
+        elif installed.read_text() != wanted:
+            only_the_wheel = ["--no-deps", "--force-reinstall", packages[0]]
+            run([*install, *only_the_wheel])
+        installed.write_text(wanted)
+    return python
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        if path.is_file():
+            digest.update(str(path.relative_to(CHECKOUT)).encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Nobody else makes or changes an environment of this checkout meanwhile."""
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

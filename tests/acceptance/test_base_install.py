@@ -1,0 +1,111 @@
+"""What a web process installs: `pip install spacer-tasks`, and nothing that computes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from .installed import CHECKOUT, base_python, other_python, run, wheel
+
+#: what computes, by the names that are imported
+COMPUTING = ["torch", "numpy", "scipy", "sklearn", "PIL", "safetensors", "boto3"]
+
+LOADED = """
+import sys
+import spacer_tasks.tasks
+print([name for name in {names} if name in sys.modules])
+"""
+
+ROUND_TRIP = """
+import json, sys
+import spacer_tasks.tasks, spacer_tasks.workflows
+from spacer_tasks.messages import ExtractFeaturesMsg, parse
+print(json.dumps(parse(ExtractFeaturesMsg, sys.argv[1]).to_wire()))
+"""
+
+WITHOUT = """
+import sys
+for name in {names}:
+    sys.modules[name] = None
+import spacer_tasks.app, spacer_tasks.messages, spacer_tasks.tasks, spacer_tasks.workflows
+import spacer_tasks.results
+print(sorted(name for name in spacer_tasks.app.app.tasks if name.startswith("spacer_tasks.")))
+"""
+
+MESSAGE = {
+    "job_token": "1",
+    "extractor": {
+        "class_path": "dummy",
+        "feature_dim": 8,
+        "data_hashes": {},
+        "data_locations": {},
+    },
+    "rowcols": [[1, 2], [3, 4]],
+    "image_loc": {"storage_type": "s3", "key": "a.png", "bucket_name": "b"},
+    "feature_loc": {"storage_type": "s3", "key": "a.npz", "bucket_name": "b"},
+}
+
+
+@pytest.fixture(scope="module")
+def python() -> Path:
+    return base_python()
+
+
+def test_importing_the_tasks_loads_nothing_that_computes(python: Path) -> None:
+    assert run([python, "-c", LOADED.format(names=COMPUTING)]).strip() == "[]"
+
+
+def test_importing_the_tasks_does_not_load_the_redis_client(python: Path) -> None:
+    assert run([python, "-c", LOADED.format(names=["redis"])]).strip() == "[]"
+
+
+def test_nothing_that_computes_is_installed(python: Path) -> None:
+    listed = json.loads(run([python, "-m", "pip", "list", "--format", "json"]))
+    names = {package["name"].lower() for package in listed}
+    assert "spacer-tasks" in names
+    assert not names & {"torch", "numpy", "scipy", "scikit-learn", "pillow", "safetensors"}
+
+
+def test_the_wheel_holds_one_package() -> None:
+    with zipfile.ZipFile(wheel()) as archive:
+        names = archive.namelist()
+    top = {name.partition("/")[0] for name in names}
+    assert {name for name in top if not name.endswith(".dist-info")} == {"spacer_tasks"}
+    assert "spacer_tasks/py.typed" in names
+
+
+def test_the_base_modules_need_nothing_that_computes() -> None:
+    without = WITHOUT.format(names=COMPUTING)
+    names = run([sys.executable, "-c", without], cwd=CHECKOUT)
+    assert "spacer_tasks.extract_features" in names
+    assert "spacer_tasks.train_many" in names
+
+
+@pytest.mark.parametrize("version", ["3.10", "3.12"])
+def test_other_pythons_read_and_write_messages(version: str) -> None:
+    interpreter = interpreter_of(version)
+    if interpreter is None:
+        pytest.skip(f"there is no Python {version} on this machine")
+    python = other_python(interpreter)
+    assert json.loads(run([python, "-c", ROUND_TRIP, json.dumps(MESSAGE)])) == MESSAGE
+
+
+def interpreter_of(version: str) -> str | None:
+    """A Python of this version, also one that pyenv installed without making it the default."""
+    pyenv = Path.home() / ".pyenv" / "versions"
+    found = [shutil.which(f"python{version}"), *sorted(pyenv.glob(f"{version}*/bin/python"))]
+    probe = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
+    for candidate in filter(None, found):
+        # pyenv puts names on the path for which it then says that there is no such version
+        answer = subprocess.run(
+            [candidate, "-c", probe], capture_output=True, text=True, check=False
+        )
+        if answer.stdout.strip() == version:
+            return str(candidate)
+    return None

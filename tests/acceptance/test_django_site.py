@@ -1,0 +1,177 @@
+"""A Django site that installed the base package alone: its web process and its Celery worker.
+
+The site's folder is `django_site/`. Nothing tells it where the servers are but its own settings.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spacer_tasks import storage
+from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.demo.processes import process
+from spacer_tasks.demo.services import free_ports
+from spacer_tasks.results import load_answer, message_location
+
+from .conftest import START_S, StartWorker, wait_until
+from .installed import base_python, clean_environment, run
+from .photos import DUMMY, photo
+
+SITE = Path(__file__).parent / "django_site"
+
+
+@dataclass(frozen=True)
+class Site:
+    """The site as a browser sees it."""
+
+    url: str
+
+    def get(self, path: str) -> Any:
+        """The JSON of a page."""
+        return self._answer(urllib.request.Request(self.url + path))
+
+    def post(self, path: str, data: Any) -> Any:
+        """The JSON that a page answers to posted JSON, also where it refuses it."""
+        return self._answer(
+            urllib.request.Request(self.url + path, json.dumps(data).encode(), method="POST")
+        )
+
+    def finished(self, photo_id: int) -> Any:
+        """What a callback left of a photo."""
+        wait_until(
+            lambda: self.get(f"photos/{photo_id}/")["state"] != "sent",
+            60,
+            f"the site's callback did not run for photo {photo_id}",
+        )
+        return self.get(f"photos/{photo_id}/")
+
+    def _answer(self, request: urllib.request.Request) -> Any:
+        try:
+            with _DIRECT.open(request, timeout=30) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            if error.code != 400:
+                raise
+            return json.load(error)
+
+
+#: a proxy of the environment cannot reach servers of this machine
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@pytest.fixture(scope="module")
+def site(
+    settings_env: dict[str, str],
+    start_worker: StartWorker,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Site]:
+    python = base_python()
+    folder = tmp_path_factory.mktemp("site")
+    env = {
+        **clean_environment(),
+        "REEF_DATABASE": str(folder / "db.sqlite3"),
+        "REEF_REDIS_URL": settings_env["SPACER_BROKER_URL"],
+        "REEF_RESULTS_PREFIX": settings_env["SPACER_RESULTS_PREFIX"],
+        "REEF_S3_ENDPOINT_URL": settings_env["SPACER_S3_ENDPOINT_URL"],
+        "REEF_AWS_ACCESS_KEY_ID": settings_env["SPACER_AWS_ACCESS_KEY_ID"],
+        "REEF_AWS_SECRET_ACCESS_KEY": settings_env["SPACER_AWS_SECRET_ACCESS_KEY"],
+    }
+    run([python, "manage.py", "migrate", "--run-syncdb", "-v0"], env=env, cwd=SITE)
+    start_worker("feature", "--concurrency=2")
+    (port,) = free_ports(1)
+    reached = Site(f"http://127.0.0.1:{port}/")
+    web = [python, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
+    worker = [python, "-m", "celery", "-A", "reef", "worker", "--pool=solo", "-l", "INFO"]
+    with ExitStack() as stack:
+        for name, command, ready in (
+            ("web", web, lambda: bool(reached.get("process/"))),
+            ("site", worker, lambda: " ready." in (folder / "site.log").read_text()),
+        ):
+            stack.enter_context(
+                process(
+                    command,
+                    env=env,
+                    cwd=SITE,
+                    log_path=folder / f"{name}.log",
+                    ready=ready,
+                    ready_timeout_s=START_S,
+                    name=name,
+                )
+            )
+        yield reached
+
+
+def on_s3(bucket: str, key: str) -> DataLocation:
+    return DataLocation(storage_type="s3", bucket_name=bucket, key=key)
+
+
+def extraction(bucket: str, name: str, data: bytes) -> dict[str, Any]:
+    """The message for an image, which is stored."""
+    image_loc = on_s3(bucket, f"{name}.png")
+    storage.store(image_loc, data)
+    return {
+        "job_token": name,
+        "extractor": DUMMY.model_dump(mode="json"),
+        "rowcols": [[3, 4], [5, 6]],
+        "image_loc": image_loc.model_dump(),
+        "feature_loc": on_s3(bucket, f"{name}.npz").model_dump(),
+    }
+
+
+def test_the_callback_in_the_site_s_own_worker_stores_the_answer(site: Site, bucket: str) -> None:
+    sent = site.post("photos/", extraction(bucket, "good", photo("sand", 1)))
+    stored = site.finished(sent["photo"])
+    assert stored["state"] == "done"
+    assert stored["task_id"] == sent["task_id"]
+    assert stored["answer"] == load_answer(sent["task_id"])
+    assert stored["answer"]["runtime"] > 0
+    assert storage.exists(on_s3(bucket, "good.npz"))
+
+
+def test_a_photo_that_fails_ends_in_the_error_callback_with_its_reason(
+    site: Site, bucket: str
+) -> None:
+    sent = site.post("photos/", extraction(bucket, "broken", b"no image"))
+    stored = site.finished(sent["photo"])
+    assert stored["state"] == "failed"
+    assert stored["reason"].startswith("input: ")
+    assert "broken.png" in stored["reason"]
+
+
+def test_a_message_over_64_kib_goes_by_location_and_the_site_sees_no_difference(
+    site: Site, bucket: str
+) -> None:
+    message = extraction(bucket, "large", photo("coral", 2))
+    message["job_token"] = "a long story" * 6000
+    job = {"task_name": "extract_features", "tasks": [message]}
+    assert len(json.dumps(job)) > 64 * 1024
+    sent = site.post("jobs/", job)
+    stored = site.finished(sent["photo"])
+    assert stored["state"] == "done"
+    assert stored["answer"]["ok"]
+    assert stored["answer"]["original_job"] == job
+    assert json.loads(storage.load(message_location(sent["task_id"]))) == job
+
+
+def test_a_wrong_message_is_refused_in_the_view(site: Site, bucket: str) -> None:
+    message = {**extraction(bucket, "typo", photo("sand", 3)), "rowcol": [[1, 2]]}
+    assert "rowcol" in site.post("questions/", message)["error"]
+
+
+def test_sending_leaves_the_site_s_process_as_it_was(site: Site, bucket: str) -> None:
+    sent = site.post("photos/", extraction(bucket, "other", photo("algae", 4)))
+    assert sent["connection_kept"]
+    assert site.finished(sent["photo"])["state"] == "done"
+    process_now = site.get("process/")
+    assert process_now["current_app"] == "reef"
+    assert process_now["tasks"] == ["reef.tasks.image_done", "reef.tasks.image_failed"]
+    assert not {"torch", "numpy", "sklearn", "PIL"} & set(process_now["computing"])
