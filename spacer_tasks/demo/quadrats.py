@@ -33,8 +33,10 @@ COARSE = 6
 EDGE_WIDTH = 10.0
 #: pixels between a point and the middle of an edge, at least: nearer ones have no one true label
 EDGE_DISTANCE = 14.0
+#: of a quadrat's light: from sandy yellow over green to deep blue, as under water
+HUE_RANGE = (0.12, 0.62)
 #: how much larger a photograph may be shown; below 0.8 its texture would be lost to aliasing
-SCALE_RANGE = (0.8, 1.8)
+SCALE_RANGE = (0.8, 1.5)
 #: columns and rows of a mirrored photograph, enough for a wide region at the least scale
 SHEET_SIZE = 1600
 JPEG_QUALITY = 90
@@ -117,8 +119,9 @@ def compose(random: np.random.Generator, part: Part) -> Quadrat:
         [random.permutation(len(PHOTOGRAPHS)) for _ in range(count // len(PHOTOGRAPHS) + 1)]
     )
     canvas = Image.new("RGB", (width, height))
+    hue = random.uniform(*HUE_RANGE)
     for region in range(count):
-        _paint(canvas, random, regions == region, PHOTOGRAPHS[deck[region]], part)
+        _paint(canvas, random, regions == region, PHOTOGRAPHS[deck[region]], part, hue)
     points = [
         (row, column, PHOTOGRAPHS[deck[regions[row // COARSE, column // COARSE]]].label)
         for row, column in _pick_points(random, gap, height, width)
@@ -178,6 +181,7 @@ def _paint(
     inside: NDArray[np.bool_],
     photograph: Photograph,
     part: Part,
+    hue: float,
 ) -> None:
     """Show a photograph in one region, whose coarse pixels are `inside`."""
     if not inside.any():
@@ -202,7 +206,7 @@ def _paint(
     shown = sheet.transform(
         size, Image.Transform.AFFINE, (cos, -sin, x0, sin, cos, y0), Image.Resampling.BILINEAR
     )
-    canvas.paste(_dyed(shown, random), box[:2], mask)
+    canvas.paste(_dyed(shown, hue, random), box[:2], mask)
 
 
 def _bounds(inside: NDArray[np.bool_], margin: int) -> tuple[int, int, int, int]:
@@ -228,12 +232,15 @@ def _mirrored_sheet(photograph: Photograph, part: Part) -> Image.Image:
     return Image.fromarray(levelled[np.ix_(*indices)].astype(np.uint8))
 
 
-def _dyed(grey: Image.Image, random: np.random.Generator) -> Image.Image:
-    """The region's light and colour, drawn for every region alike: colour tells no label."""
-    hue = random.uniform(0, 1)
-    shadow = _colour(hue + random.uniform(-0.15, 0.15), 0.55, random.uniform(0.02, 0.22))
-    light = _colour(hue + random.uniform(-0.15, 0.15), 0.3, random.uniform(0.7, 1.0))
-    gamma = random.uniform(0.75, 1.35)
+def _dyed(grey: Image.Image, hue: float, random: np.random.Generator) -> Image.Image:
+    """The region's light and colour, drawn for every region alike: colour tells no label.
+
+    `hue` is the quadrat's; regions differ from it a little.
+    """
+    shadow_hue, light_hue = hue + random.normal(0, 0.05, 2)
+    shadow = _colour(shadow_hue, 0.6, random.uniform(0.03, 0.13))
+    light = _colour(light_hue + 0.08, 0.35, random.uniform(0.75, 1.0))
+    gamma = random.uniform(0.85, 1.2)
     ramp = shadow + (light - shadow) * (np.arange(256)[:, None] / 255) ** gamma
     dyed = Image.frombytes("P", grey.size, grey.tobytes())
     dyed.putpalette((ramp * 255).astype(np.uint8).tobytes())
