@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from spacer_tasks import storage
 from spacer_tasks.config import get_settings
 from spacer_tasks.exceptions import SpacerError
+from spacer_tasks.results import results_location
 
 #: seconds; the server elects a leader and grows its first volume before it takes an object
 TIMEOUT_S = 120
@@ -21,7 +22,7 @@ TIMEOUT_S = 120
 
 def main() -> None:
     """Try until it works or the time is up."""
-    location = get_settings().results_location
+    location = results_location()
     bucket = location.bucket_name
     if bucket is None:
         sys.exit(f"SPACER_RESULTS_PREFIX is {location.uri}, which names no bucket")

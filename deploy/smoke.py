@@ -26,10 +26,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spacer_tasks import storage
+from spacer_tasks.components import ExtractorSpec
 from spacer_tasks.config import get_settings
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.demo.network import write_network
-from spacer_tasks.messages import ClassifyReturnMsg, ExtractorSpec, parse_component
+from spacer_tasks.messages import ClassifyReturnMsg
+from spacer_tasks.parsing import parse
+from spacer_tasks.results import results_location
 from spacer_tasks.workflows import train_from_images
 
 LABELS = ("algae", "coral", "sand")
@@ -49,7 +52,7 @@ def main() -> None:
         help="dummy: random features, which show that tasks travel and no more",
     )  # fmt: skip
     options = parser.parse_args()
-    folder = get_settings().results_location.joined("smoke", uuid.uuid4().hex[:12])
+    folder = results_location().joined("smoke", uuid.uuid4().hex[:12])
 
     tiles = store_photos(folder, options.images)
     extractor = ExtractorSpec(class_path="dummy", feature_dim=64)
@@ -115,7 +118,7 @@ def network(folder: DataLocation) -> ExtractorSpec:
     """The network that the workers load at start, else one with random weights."""
     spec = get_settings().warm_extractor
     if spec is not None:
-        return parse_component(ExtractorSpec, spec)
+        return parse(ExtractorSpec, spec)
     weights = folder.joined("weights.pt")
     with tempfile.TemporaryDirectory() as temporary:
         photos = []

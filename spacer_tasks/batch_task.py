@@ -19,11 +19,10 @@ from celery.canvas import Signature
 from celery.exceptions import TaskPredicate
 
 from spacer_tasks import storage
-from spacer_tasks.config import get_settings
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.message_task import MessageTask, report_progress
 from spacer_tasks.messages import Message
-from spacer_tasks.results import TaskError
+from spacer_tasks.results import TaskError, results_location
 from spacer_tasks.workflow_messages import BatchFailure
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ COUNT_EXPIRES_S = 86400
 
 def batch_location(batch_id: str, name: str) -> DataLocation:
     """Where a batch keeps something between its stages."""
-    return get_settings().results_location.joined("batches", batch_id, name)
+    return results_location().joined("batches", batch_id, name)
 
 
 class HeaderTask(MessageTask):

@@ -23,7 +23,6 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import ConfigError
 
 PREFIX = "SPACER_"
@@ -105,8 +104,8 @@ class Settings(BaseSettings):
         return (self.result_backend_url or self.broker_url).get_secret_value()
 
     @property
-    def results_location(self) -> DataLocation:
-        """The results prefix as a location.
+    def required_results_prefix(self) -> str:
+        """The results prefix, where there must be one.
 
         Raises
         ------
@@ -118,7 +117,7 @@ class Settings(BaseSettings):
                 "SPACER_RESULTS_PREFIX is not set: full answers and messages over 64 KiB need a"
                 " place, for example s3://my-bucket/spacer"
             )
-        return DataLocation.parse(self.results_prefix)
+        return self.results_prefix
 
     @classmethod
     def settings_customise_sources(

@@ -22,7 +22,8 @@ from spacer_tasks import results, storage
 from spacer_tasks.callbacks import with_queues
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import InputError, TransientError
-from spacer_tasks.messages import Message, parse
+from spacer_tasks.messages import Message
+from spacer_tasks.parsing import parse
 from spacer_tasks.results import StoredAnswer, TaskError
 
 if TYPE_CHECKING:

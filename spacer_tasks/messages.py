@@ -1,18 +1,15 @@
-"""What each task is asked and what it answers, in the reference's JSON, older forms included.
-
-A message is checked once, here, and trusted inside. `parse` turns anything a caller may send
-(a message, its dict, its JSON) into a message or an input error that names the field.
-"""
+"""What each task is asked and what it answers, in the reference's JSON, older forms included."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from spacer_tasks.components import ExtractorSpec, TrainerSpec
 from spacer_tasks.data_classes import DataLocation, ImageLabels, LabelId, Point
-from spacer_tasks.exceptions import MessageError, RowColumnInvalidError
+from spacer_tasks.parsing import parse
 
 ClassifierType = Literal["MLP", "LR"]
 TaskName = Literal["extract_features", "train_classifier", "classify_features", "classify_image"]
@@ -27,111 +24,6 @@ class Message(BaseModel):
     def to_wire(self) -> JsonDict:
         """The message as JSON-ready data, equal to what the reference sends."""
         return self.model_dump(mode="json")
-
-
-M = TypeVar("M", bound=Message)
-
-
-def parse(cls: type[M], data: M | Mapping[str, Any] | str | bytes) -> M:
-    """The message in `data`: a message already, its dict, or its JSON text.
-
-    Raises
-    ------
-    RowColumnInvalidError
-        The points are not pairs of integers; the text names the image and the point.
-    MessageError
-        Any other field is unknown, missing or malformed; the text names each.
-    """
-    if isinstance(data, cls):
-        return data
-    if isinstance(data, BaseModel):
-        raise MessageError(f"expected a {cls.__name__}, found a {type(data).__name__}")
-    try:
-        if isinstance(data, (str, bytes)):
-            return cls.model_validate_json(data)
-        return cls.model_validate(data)
-    except ValidationError as error:
-        raise _as_input_error(cls.__name__, data, error) from error
-
-
-def _as_input_error(
-    name: str, data: Mapping[str, Any] | str | bytes, error: ValidationError
-) -> MessageError | RowColumnInvalidError:
-    #: a message of a million wrong labels has a million errors; five show what is wrong
-    shown = error.errors(include_url=False)[:5]
-    lines = [
-        f"{'.'.join(map(str, item['loc'])) or 'the message'}: {item['msg']}"
-        f" (found {str(item['input'])[:80]!r})"
-        for item in shown
-    ]
-    if error.error_count() > len(shown):
-        lines.append(f"and {error.error_count() - len(shown)} more")
-    points = bool(shown) and all(item["loc"][:1] == ("rowcols",) for item in shown)
-    if points and isinstance(data, Mapping):
-        image = data.get("image_loc")
-        key = image.get("key") if isinstance(image, Mapping) else image
-        return RowColumnInvalidError(
-            f"image {key}: points must be pairs of integers (row, column); " + "; ".join(lines)
-        )
-    return MessageError(f"{name}: " + "; ".join(lines))
-
-
-class ComponentSpec(BaseModel):
-    """Names a registered extractor or trainer and its options.
-
-    `class_path` is a registered name or a class path of the reference; it is looked up in the
-    registry and never imported. Options stand beside it, as the reference writes them.
-    """
-
-    model_config = ConfigDict(extra="allow")
-
-    class_path: str
-
-    @model_validator(mode="before")
-    @classmethod
-    def _a_bare_name(cls, data: Any) -> Any:
-        return {"class_path": data} if isinstance(data, str) else data
-
-    @property
-    def options(self) -> JsonDict:
-        """Everything beside the declared fields."""
-        return dict(self.model_extra or {})
-
-
-class ExtractorSpec(ComponentSpec):
-    """Which extractor, where its files are, and optionally their SHA-256 in hex."""
-
-    data_locations: dict[str, DataLocation] = Field(default_factory=dict)
-    data_hashes: dict[str, str] = Field(default_factory=dict)
-
-
-class TrainerSpec(ComponentSpec):
-    """Which trainer, with the options that differ from its defaults."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _the_reference_s_short_name(cls, data: Any) -> Any:
-        # The reference answers "minibatch" with the class path; both sides then compare equal.
-        if data == "minibatch":
-            return {"class_path": "spacer.train_classifier.MiniBatchTrainer"}
-        return data
-
-
-S = TypeVar("S", bound=ComponentSpec)
-
-
-def parse_component(cls: type[S], data: Any) -> S:
-    """The extractor or trainer that `data` (a spec, its dict or a bare name) names.
-
-    Raises
-    ------
-    MessageError
-        It is malformed; the text names the field.
-    """
-    try:
-        return cls.model_validate(data)
-    except ValidationError as error:
-        raise MessageError(str(_as_input_error(cls.__name__, {}, error))) from error
 
 
 Points = Annotated[list[Point], Field(min_length=1)]

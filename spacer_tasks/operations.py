@@ -33,8 +33,8 @@ from spacer_tasks.messages import (
     Message,
     TrainClassifierMsg,
     TrainClassifierReturnMsg,
-    parse,
 )
+from spacer_tasks.parsing import parse
 from spacer_tasks.training import TrainingProgress, train
 
 OnProgress = Callable[[TrainingProgress], None]

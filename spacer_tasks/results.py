@@ -82,14 +82,25 @@ class StoredAnswer(BaseModel):
         }
 
 
+def results_location() -> DataLocation:
+    """The results prefix as a location.
+
+    Raises
+    ------
+    ConfigError
+        The setting is missing.
+    """
+    return DataLocation.parse(get_settings().required_results_prefix)
+
+
 def answer_location(task_id: str) -> DataLocation:
     """Where the full answer of a task is, or will be."""
-    return get_settings().results_location.joined("answers", f"{task_id}.json")
+    return results_location().joined("answers", f"{task_id}.json")
 
 
 def message_location(task_id: str) -> DataLocation:
     """Where a task's message is, if it was too large for Redis."""
-    return get_settings().results_location.joined("messages", f"{task_id}.json")
+    return results_location().joined("messages", f"{task_id}.json")
 
 
 def store_answer(

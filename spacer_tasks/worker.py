@@ -103,7 +103,7 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
         The network that `SPACER_WARM_EXTRACTOR` names could not be loaded.
     """
     settings = get_settings()
-    _ = settings.results_location  # missing, it would fail every task: say so now
+    _ = settings.required_results_prefix  # missing, it would fail every task: say so now
     configure(config_module)
     pool = POOLS[name]
     concurrency = _concurrency(arguments, pool)
@@ -148,8 +148,9 @@ def _warm_network(concurrency: int) -> None:
     """Load the network and run it once, so that the first task does not pay for it."""
     import torch
 
+    from spacer_tasks.components import ExtractorSpec
     from spacer_tasks.extractors import load_extractor
-    from spacer_tasks.messages import ExtractorSpec, parse_component
+    from spacer_tasks.parsing import parse
 
     # each of the pool's threads runs the network: together they take the cores once, not each
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // concurrency))
@@ -157,7 +158,7 @@ def _warm_network(concurrency: int) -> None:
     if spec is None:
         _say("SPACER_WARM_EXTRACTOR is not set: the first task will load its network")
         return
-    extractor = load_extractor(parse_component(ExtractorSpec, spec))
+    extractor = load_extractor(parse(ExtractorSpec, spec))
     extractor.take_loaded_remotely()
     extractor.warm()
     _say(f"network ready: {extractor.identity}")

@@ -9,16 +9,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from spacer_tasks.components import ExtractorSpec, TrainerSpec
 from spacer_tasks.data_classes import Annotation, DataLocation, LabelId, Point
 from spacer_tasks.messages import (
     ClassifierType,
     ClassifyFeaturesMsg,
     ExtractFeaturesMsg,
-    ExtractorSpec,
     Message,
     TrainClassifierMsg,
     TrainClassifierReturnMsg,
-    TrainerSpec,
 )
 
 Share = Annotated[float, Field(ge=0, le=1)]

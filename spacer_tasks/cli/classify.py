@@ -26,13 +26,13 @@ from spacer_tasks.cli.options import (
 )
 from spacer_tasks.cli.predictions import Predictions
 from spacer_tasks.cli.selection import Selection, select_images, stored_features
+from spacer_tasks.components import ExtractorSpec
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import InputError, ObjectNotFoundError, RowColumnMismatchError
 from spacer_tasks.messages import (
     ClassifyFeaturesMsg,
     ClassifyImageMsg,
     ClassifyReturnMsg,
-    ExtractorSpec,
 )
 from spacer_tasks.points_file import PointsFile
 from spacer_tasks.storage.listing import list_below

@@ -27,9 +27,10 @@ from spacer_tasks.cli.options import (
     location,
 )
 from spacer_tasks.cli.selection import SelectedImage, Selection, select_images
+from spacer_tasks.components import ExtractorSpec
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import InputError, TransientError
-from spacer_tasks.messages import ExtractFeaturesMsg, ExtractorSpec
+from spacer_tasks.messages import ExtractFeaturesMsg
 
 #: images in a row that the storage failed for; one can be a bad sector, these are an outage
 OUTAGE = 3

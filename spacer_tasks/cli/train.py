@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,9 +21,10 @@ from spacer_tasks.cli.options import (
 )
 from spacer_tasks.cli.scores import print_files, print_training
 from spacer_tasks.cli.selection import stored_features
+from spacer_tasks.components import TrainerSpec
 from spacer_tasks.data_classes import Annotation, ImageLabels, LabelId
 from spacer_tasks.exceptions import TrainingLabelsError
-from spacer_tasks.messages import TrainClassifierMsg, TrainerSpec
+from spacer_tasks.messages import TrainClassifierMsg
 from spacer_tasks.points_file import PointsFile
 
 if TYPE_CHECKING:
@@ -36,6 +38,10 @@ def train(
     classifier: Classifier,
     training: TrainingOptions,
     columns: ColumnOptions,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="HTML", help="Write a page that shows how good the classifier is."),
+    ] = None,
 ) -> None:
     """Train a classifier on labels and stored features, and measure it.
 
@@ -43,6 +49,10 @@ def train(
     the end. The validation results and metrics are written beside the classifier.
     """
     from spacer_tasks import operations
+
+    if report:
+        # what it needs may be missing: said now, not after the training
+        from spacer_tasks.cli.report import write_training_report
 
     file = columns.read(points, labels_needed=True)
     planned = plan_training(file, features, classifier, training)
@@ -69,13 +79,15 @@ def train(
             say("Interrupted: no classifier was written; start the command again", "yellow")
             raise typer.Exit(INTERRUPTED) from None
     print_training(answer, message.metrics_loc, message.previous_model_locs)
-    print_files(
-        {
-            "classifier": message.model_loc,
-            "validation": message.valresult_loc,
-            "metrics": message.metrics_loc,
-        }
-    )
+    files = {
+        "classifier": message.model_loc,
+        "validation": message.valresult_loc,
+        "metrics": message.metrics_loc,
+    }
+    if report:
+        write_training_report(report, message, answer)
+        files["report"] = location(str(report))
+    print_files(files)
     end_with(planned.left_out)
 
 

@@ -11,11 +11,11 @@ import sklearn
 
 from spacer_tasks import __version__
 from spacer_tasks.classifiers import Classifier
+from spacer_tasks.components import TrainerSpec
 from spacer_tasks.data_classes import ValResults
 from spacer_tasks.messages import (
     ClassifierType,
     TrainClassifierReturnMsg,
-    TrainerSpec,
     TrainingTaskLabels,
 )
 from spacer_tasks.training.base import load_trainer

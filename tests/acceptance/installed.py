@@ -73,6 +73,28 @@ def other_python(interpreter: str) -> Path:
     return _environment("base", interpreter, [str(wheel())])
 
 
+@lru_cache(maxsize=1)
+def worker_environment() -> Path:
+    """The folder of an environment that installed the wheel as `[worker]` users do.
+
+    What the wheel needs is taken from the environment that the tests run in: another torch would
+    be gigabytes. The checkout itself, which that environment may know of, is not found.
+    """
+    folder = CACHE / "worker"
+    python = folder / "bin" / "python"
+    builder, built = _builder(), wheel()
+    with _alone():
+        shutil.rmtree(folder, ignore_errors=True)
+        run([sys.executable, "-m", "venv", "--without-pip", folder])
+        install = [builder, "-m", "pip", "--python", python, "install", "-q", "--no-deps"]
+        run([*install, "--no-index", built])
+        paths = [path for path in sys.path if path.endswith("-packages")]
+        (site_packages,) = folder.glob("lib/python*/site-packages")
+        # named there, a folder is searched, and its own .pth files (the checkout's) are not read
+        (site_packages / "tests.pth").write_text("\n".join(paths))
+    return folder
+
+
 def _builder() -> Path:
     return _environment("build", sys.executable, [])
 

@@ -7,7 +7,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from spacer_tasks.messages import ExtractorSpec
+from spacer_tasks.components import ExtractorSpec
 
 DUMMY = ExtractorSpec(class_path="dummy", feature_dim=32)
 LABELS = {"sand": (215, 190, 130), "coral": (200, 60, 90), "algae": (60, 140, 60)}

@@ -25,7 +25,8 @@ print([name for name in {names} if name in sys.modules])
 ROUND_TRIP = """
 import json, sys
 import spacer_tasks.tasks, spacer_tasks.workflows
-from spacer_tasks.messages import ExtractFeaturesMsg, parse
+from spacer_tasks.messages import ExtractFeaturesMsg
+from spacer_tasks.parsing import parse
 print(json.dumps(parse(ExtractFeaturesMsg, sys.argv[1]).to_wire()))
 """
 

@@ -164,6 +164,22 @@ def test_one_image_or_a_folder_of_folders_can_be_given(survey: Path) -> None:
     assert (survey / "features/site 1/a/0.png.npz").is_file()
 
 
+def test_a_report_shows_the_validation_photos_that_are_still_there(survey: Path) -> None:
+    extract()
+    (survey / "photos/0.png").unlink()
+    (survey / "photos/1.png").write_bytes(b"no image any more")
+    ran = train("--epochs", "1", "--ratios", "0.2", "0.6", "--report", "report.html")
+    assert ran.code == 0, ran.err
+    page = (survey / "report.html").read_text()
+    assert "EfficientNet" not in page
+    assert "spacer_tasks.extractors.DummyExtractor" in page
+    assert page.count("data:image/") >= 1
+    assert str(survey / "report.html") in ran.out
+    warnings = [line for line in ran.err.splitlines() if "not shown in the report" in line]
+    assert all("0.png" in line or "1.png" in line for line in warnings)
+    assert len(warnings) == 2
+
+
 def test_labels_left_empty_are_points_to_classify_not_to_train_on(survey: Path) -> None:
     write_points(survey / "points.csv", [f"{i}.png" for i in range(12)], unlabelled={"0.png"})
     extract()

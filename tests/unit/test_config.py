@@ -94,7 +94,7 @@ def test_a_url_that_may_hold_a_secret_elsewhere_is_hidden_whole(
 
 def test_a_missing_results_prefix_says_what_to_set() -> None:
     with pytest.raises(ConfigError, match="SPACER_RESULTS_PREFIX is not set"):
-        _ = get_settings().results_location
+        _ = get_settings().required_results_prefix
 
 
 def test_django_s_setting_comes_last() -> None:

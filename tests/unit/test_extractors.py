@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from spacer_tasks import registry, storage
+from spacer_tasks.components import ExtractorSpec
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import (
     HashMismatchError,
@@ -23,7 +24,6 @@ from spacer_tasks.exceptions import (
     UnknownExtractorError,
 )
 from spacer_tasks.extractors import load_extractor, loading
-from spacer_tasks.messages import ExtractorSpec
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
 POINTS = [(0, 0), (150, 200), (299, 399), (10, 390)]

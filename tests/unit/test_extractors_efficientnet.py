@@ -14,11 +14,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from spacer_tasks.components import ExtractorSpec
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import ConfigError, WeightsError
 from spacer_tasks.extractors import Extractor, load_extractor, load_image, loading
 from spacer_tasks.extractors.efficientnet_b0 import EfficientNetB0
-from spacer_tasks.messages import ExtractorSpec
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "efficientnet"
 #: relative L2 error per vector that is allowed, in the default precision

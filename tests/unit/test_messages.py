@@ -6,9 +6,14 @@ from typing import Any
 
 import pytest
 
-from spacer_tasks import messages
+from spacer_tasks import components, messages
 from spacer_tasks.exceptions import MessageError, RowColumnInvalidError
-from spacer_tasks.messages import ExtractFeaturesMsg, JobMsg, TrainClassifierMsg, parse
+from spacer_tasks.messages import (
+    ExtractFeaturesMsg,
+    JobMsg,
+    TrainClassifierMsg,
+)
+from spacer_tasks.parsing import parse
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "pyspacer"
 
@@ -43,7 +48,7 @@ def test_real_training_messages_come_back_as_equal_json(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["DummyExtractor", "VGG16CaffeExtractor"])
 def test_the_reference_s_extractors_come_back_as_equal_json(name: str) -> None:
-    assert messages.ExtractorSpec(**wire(name)).model_dump(mode="json") == wire(name)
+    assert components.ExtractorSpec(**wire(name)).model_dump(mode="json") == wire(name)
 
 
 @pytest.mark.parametrize("older", [{"trainer_name": "minibatch"}, {"trainer": "minibatch"}])

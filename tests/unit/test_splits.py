@@ -12,7 +12,8 @@ import pytest
 
 from spacer_tasks.data_classes import DataLocation, ImageLabels
 from spacer_tasks.exceptions import TrainingLabelsError
-from spacer_tasks.messages import TrainClassifierMsg, parse
+from spacer_tasks.messages import TrainClassifierMsg
+from spacer_tasks.parsing import parse
 from spacer_tasks.training import SplitMode, preprocess_labels
 from spacer_tasks.training.splits import split_labels
 

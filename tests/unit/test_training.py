@@ -13,10 +13,12 @@ import pytest
 
 from spacer_tasks.classifiers import Classifier
 from spacer_tasks.classifiers.file_format import from_bytes, to_bytes
+from spacer_tasks.components import TrainerSpec
 from spacer_tasks.data_classes import DataLocation, ImageLabels, ValResults
 from spacer_tasks.exceptions import FeatureDimensionError, MessageError, TrainingLabelsError
 from spacer_tasks.features import ImageFeatures
-from spacer_tasks.messages import TrainClassifierMsg, TrainerSpec, TrainingTaskLabels, parse
+from spacer_tasks.messages import TrainClassifierMsg, TrainingTaskLabels
+from spacer_tasks.parsing import parse
 from spacer_tasks.storage.memory import MemoryStorage
 from spacer_tasks.training import TrainingProgress, TrainingResult, train
 

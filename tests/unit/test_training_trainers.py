@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spacer_tasks.components import TrainerSpec
 from spacer_tasks.config import get_settings
 from spacer_tasks.exceptions import MessageError, UnknownTrainerError
-from spacer_tasks.messages import TrainerSpec
 from spacer_tasks.training import load_trainer
 from spacer_tasks.training.feature_matrix import LabelledVectors
 from spacer_tasks.training.minibatch import MiniBatchTrainer
