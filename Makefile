@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 # pip says on each call that it could be newer
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test test-unit lint format docs bench clean
+.PHONY: help setup demo test soak test-unit lint format docs bench clean
 
 help:  ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,9 @@ demo: $(READY)  ## The whole job on real photographs; leaves demo-output/report.
 
 test: $(READY)  ## All tests, with a private Redis and S3 server
 	$(PYTEST) $(PYTEST_ARGS)
+
+soak: $(READY)  ## The long tests: a thousand trainings in one batch
+	TEST_TRAININGS=1000 $(PYTEST) tests/acceptance/test_train_many.py --durations=3 $(PYTEST_ARGS)
 
 test-unit: $(READY)  ## The tests that need no server
 	$(PYTEST) tests/unit $(PYTEST_ARGS)

@@ -147,4 +147,4 @@ class TrainingLabelsError(InputError):
 
 
 class TooManyFailuresError(InputError):
-    """More images of a batch failed than the caller allows. The text lists the first reasons."""
+    """More parts of a batch failed than the caller allows. The text lists the first reasons."""

@@ -94,7 +94,10 @@ def train_on_extracted(
     """Train on the labelled images that were extracted, then classify the others."""
     failures = failures_of(parts, [image.image_loc.uri for image in msg.images])
     if len(failures) > msg.max_failed_share * len(msg.images):
-        raise TooManyFailuresError(_too_many(failures, len(msg.images), msg.max_failed_share))
+        raise TooManyFailuresError(
+            f"{len(failures)} of {len(msg.images)} images failed, more than the"
+            f" {msg.max_failed_share:.0%} that max_failed_share allows: {_listed(failures)}"
+        )
     failed = {failure.name for failure in failures}
     training_loc = batch_location(self.task_id, "training.json")
     try:
@@ -196,14 +199,11 @@ def _unlabelled(msg: TrainFromImagesMsg, failed: set[str]) -> list[BatchImage]:
     return [image for image in msg.images if image.rowcols and image.image_loc.uri not in failed]
 
 
-def _too_many(failures: list[BatchFailure], total: int, share: float) -> str:
+def _listed(failures: list[BatchFailure]) -> str:
     listed = [f"{failure.name}: {failure.message}" for failure in failures[:LISTED_FAILURES]]
     if len(failures) > LISTED_FAILURES:
         listed.append(f"and {len(failures) - LISTED_FAILURES} more")
-    return (
-        f"{len(failures)} of {total} images failed, more than the {share:.0%} that"
-        f" max_failed_share allows: {'; '.join(listed)}"
-    )
+    return "; ".join(listed)
 
 
 # --- train many ------------------------------------------------------------------------------
@@ -246,7 +246,7 @@ def compare(self: BodyTask, msg: TrainManyMsg, parts: list[dict[str, Any]]) -> T
     """Pick the candidate with the best validation accuracy and publish it with a summary."""
     failures = failures_of(parts, [training.job_token for training in msg.trainings])
     if len(failures) == len(parts):
-        raise TooManyFailuresError(_too_many(failures, len(parts), 1.0))
+        raise TooManyFailuresError(f"none of {len(parts)} trainings succeeded: {_listed(failures)}")
     candidates = [
         Candidate(
             job_token=training.job_token,

@@ -9,7 +9,7 @@ import pytest
 
 from spacer_tasks import storage
 from spacer_tasks.data_classes import DataLocation
-from spacer_tasks.exceptions import ImageError
+from spacer_tasks.exceptions import ImageError, TooManyFailuresError
 from spacer_tasks.features import ImageFeatures
 from spacer_tasks.messages import ClassifyReturnMsg
 from spacer_tasks.results import find_answer, load_answer
@@ -118,3 +118,16 @@ def test_single_tasks_answer_and_report_errors(bucket: str) -> None:
     done = load_answer(process_job.delay(job).get(timeout=60))
     assert done["ok"]
     assert done["original_job"] == job
+
+
+@pytest.mark.usefixtures("workers")
+def test_more_failures_than_allowed_end_the_batch_and_name_the_reasons(bucket: str) -> None:
+    message = batch(bucket, 6)
+    for entry in message["images"][:2]:
+        storage.store(DataLocation(**entry["image_loc"]), b"no image")
+    sent = train_from_images.delay({**message, "max_failed_share": 0.2})
+    with pytest.raises(TooManyFailuresError, match=r"2 of 6 images failed.*20%.*photos/0\.png"):
+        sent.get(timeout=120)
+    stored = find_answer(sent.id)
+    assert stored is not None
+    assert not stored.ok
