@@ -1,0 +1,59 @@
+"""From what a caller sent to a checked message, or to an error that names the field.
+
+A value is checked once, here, and trusted inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from spacer_tasks.exceptions import MessageError, RowColumnInvalidError
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def parse(cls: type[M], data: M | Mapping[str, Any] | str | bytes) -> M:
+    """The message in `data`: a message already, its dict, or its JSON text.
+
+    Raises
+    ------
+    RowColumnInvalidError
+        The points are not pairs of integers; the text names the image and the point.
+    MessageError
+        Any other field is unknown, missing or malformed; the text names each.
+    """
+    if isinstance(data, cls):
+        return data
+    if isinstance(data, BaseModel):
+        raise MessageError(f"expected a {cls.__name__}, found a {type(data).__name__}")
+    try:
+        if isinstance(data, (str, bytes)):
+            return cls.model_validate_json(data)
+        return cls.model_validate(data)
+    except ValidationError as error:
+        raise _as_input_error(cls.__name__, data, error) from error
+
+
+def _as_input_error(
+    name: str, data: Mapping[str, Any] | str | bytes, error: ValidationError
+) -> MessageError | RowColumnInvalidError:
+    #: a message of a million wrong labels has a million errors; five show what is wrong
+    shown = error.errors(include_url=False)[:5]
+    lines = [
+        f"{'.'.join(map(str, item['loc'])) or 'the message'}: {item['msg']}"
+        f" (found {str(item['input'])[:80]!r})"
+        for item in shown
+    ]
+    if error.error_count() > len(shown):
+        lines.append(f"and {error.error_count() - len(shown)} more")
+    points = bool(shown) and all(item["loc"][:1] == ("rowcols",) for item in shown)
+    if points and isinstance(data, Mapping):
+        image = data.get("image_loc")
+        key = image.get("key") if isinstance(image, Mapping) else image
+        return RowColumnInvalidError(
+            f"image {key}: points must be pairs of integers (row, column); " + "; ".join(lines)
+        )
+    return MessageError(f"{name}: " + "; ".join(lines))
