@@ -10,7 +10,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from spacer_tasks.cli.broker import reached_redis
-from spacer_tasks.cli.console import counted, out, reason
+from spacer_tasks.cli.console import INTERRUPTED, counted, out, reason, say
 from spacer_tasks.cli.task_state import TaskState
 from spacer_tasks.exceptions import BrokerUnavailableError
 
@@ -29,6 +29,8 @@ def send(sendings: Iterable[Sending]) -> dict[str, str]:
     ------
     BrokerUnavailableError
         Redis does not answer. What was sent before is printed.
+    typer.Exit
+        It was interrupted.
     MessageError, StorageError, StorageUnavailableError
         As the tasks' `apply_async`.
     """
@@ -37,6 +39,9 @@ def send(sendings: Iterable[Sending]) -> dict[str, str]:
         for task, name, message in sendings:
             try:
                 task_id = task.delay(message).id
+            except KeyboardInterrupt:
+                say(f"Interrupted: {counted(len(sent), 'task')} sent; the workers go on", "yellow")
+                raise typer.Exit(INTERRUPTED) from None
             except (OperationalError, RedisError) as error:
                 raise BrokerUnavailableError(
                     f"Redis went away after {counted(len(sent), 'task')}: {error}"
