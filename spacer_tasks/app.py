@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery
-from kombu import Queue
+from kombu import Exchange, Queue
 
 from spacer_tasks.config import get_settings
 
@@ -40,7 +40,11 @@ CONTRACT: dict[str, Any] = {
     "event_serializer": "json",
     "accept_content": ["json"],
     "result_accept_content": ["json"],
-    "task_queues": [Queue(name) for name in (FEATURES, TRAINING, CLASSIFY)],
+    "task_queues": [
+        # an exchange of its own: the default one would hand a message to all three
+        Queue(name, Exchange(name), routing_key=name)
+        for name in (FEATURES, TRAINING, CLASSIFY)
+    ],
     "task_routes": {name: {"queue": queue} for name, queue in ROUTES.items()},
     # a worker sends the callbacks of a task, also to a queue of the caller's own application
     "task_create_missing_queues": True,
@@ -57,6 +61,10 @@ CONTRACT: dict[str, Any] = {
 }
 
 
+#: Celery's own would hold a request for 20 seconds while Redis is away; a worker takes its own
+CALLER_RETRIES = {"max_retries": 2, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5}
+
+
 def _from_settings() -> dict[str, Any]:
     settings = get_settings()
     return {
@@ -67,6 +75,7 @@ def _from_settings() -> dict[str, Any]:
         "broker_connection_timeout": 4,
         "broker_connection_retry_on_startup": True,
         "redis_socket_connect_timeout": 4,
+        "result_backend_transport_options": {"retry_policy": CALLER_RETRIES},
     }
 
 

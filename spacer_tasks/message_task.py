@@ -19,6 +19,7 @@ from celery.utils.time import get_exponential_backoff_interval
 from kombu.exceptions import OperationalError
 
 from spacer_tasks import results, storage
+from spacer_tasks.broker_errors import unavailable_broker
 from spacer_tasks.callbacks import with_queues
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import InputError, TransientError
@@ -69,6 +70,8 @@ class MessageTask(CeleryTask):
             The message is malformed; the text names the field.
         StorageError, StorageUnavailableError
             The message is over 64 KiB and could not be stored.
+        BrokerUnavailableError
+            Redis is away; the task was not sent.
         """
         task_id = task_id or uuid()
         message, *rest = tuple(args or ()) or (dict(kwargs or {}).pop("message"),)
@@ -76,7 +79,8 @@ class MessageTask(CeleryTask):
         for name in ("link", "link_error"):
             if options.get(name):
                 options[name] = with_queues(options[name])
-        return super().apply_async((packed, *rest), None, task_id=task_id, **options)
+        with unavailable_broker(self.app):
+            return super().apply_async((packed, *rest), None, task_id=task_id, **options)
 
     def _packed(self, message: Message | Mapping[str, Any], task_id: str) -> dict[str, Any]:
         if isinstance(message, Mapping) and "message_loc" in message:

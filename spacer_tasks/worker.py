@@ -21,6 +21,10 @@ PoolName = Literal["features", "training", "classify"]
 HOUR = 3600
 
 
+#: a worker has an answer in hand and waits for Redis, about a minute
+ANSWER_RETRIES = {"max_retries": 60, "interval_start": 0, "interval_step": 0.2, "interval_max": 1}
+
+
 @dataclass(frozen=True)
 class Pool:
     """One kind of worker.
@@ -115,6 +119,10 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
     app.conf.broker_transport_options = {
         **app.conf.broker_transport_options,
         **transport_options(pool),
+    }
+    app.conf.result_backend_transport_options = {
+        **app.conf.result_backend_transport_options,
+        "retry_policy": ANSWER_RETRIES,
     }
     if name == "features":
         _warm_network(concurrency)

@@ -1,0 +1,41 @@
+"""A Redis that is away, told to callers as one error of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from spacer_tasks.exceptions import BrokerUnavailableError
+
+
+@contextmanager
+def unavailable_broker(app: Celery) -> Iterator[None]:
+    """Raise `BrokerUnavailableError` where sending a task fails because Redis is away.
+
+    Inside a task of ours the errors stay Celery's, which knows what to do with them.
+    """
+    try:
+        yield
+    except Exception as error:
+        running = app.current_worker_task
+        if getattr(running, "app", None) is app or not _redis_is_away(error):
+            raise
+        reason = error.__cause__ or error
+        raise BrokerUnavailableError(
+            f"Redis cannot be reached, so the task was not sent: {reason}"
+        ) from error
+
+
+def _redis_is_away(error: Exception) -> bool:
+    # imported here: whoever sends has it loaded by now, whoever imports the tasks has not
+    from redis.exceptions import ConnectionError as RedisConnectionError
+    from redis.exceptions import TimeoutError as RedisTimeoutError
+
+    away = (OperationalError, RedisConnectionError, RedisTimeoutError)
+    # Celery's result backend asks for a restart of the process; it goes on once Redis is back
+    return isinstance(error, away) or (
+        isinstance(error, RuntimeError) and isinstance(error.__cause__, away)
+    )
