@@ -20,12 +20,12 @@ class FilesystemStorage(Storage):
     """A key is a path; folders are made as needed."""
 
     def load(self, key: str) -> bytes:
-        with _errors_of(key):
+        with file_errors(key):
             return Path(key).read_bytes()
 
     def store(self, key: str, data: bytes) -> None:
         path = Path(key)
-        with _errors_of(key):
+        with file_errors(key):
             path.parent.mkdir(parents=True, exist_ok=True)
             descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
             try:
@@ -41,11 +41,11 @@ class FilesystemStorage(Storage):
                 raise
 
     def delete(self, key: str) -> None:
-        with _errors_of(key):
+        with file_errors(key):
             Path(key).unlink(missing_ok=True)
 
     def version(self, key: str) -> str | None:
-        with _errors_of(key):
+        with file_errors(key):
             try:
                 status = Path(key).stat()
             except (FileNotFoundError, NotADirectoryError):
@@ -62,7 +62,8 @@ def _umask() -> int:
 
 
 @contextmanager
-def _errors_of(key: str) -> Iterator[None]:
+def file_errors(key: str) -> Iterator[None]:
+    """Turn the system's errors into this package's, which name the file."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import StorageError
-from spacer_tasks.storage.filesystem import _errors_of as _file_errors_of
-from spacer_tasks.storage.s3 import _client, _errors_of
+from spacer_tasks.storage.filesystem import file_errors
+from spacer_tasks.storage.s3 import client, s3_errors
 
 
 def list_below(folder: DataLocation) -> dict[str, DataLocation]:
@@ -39,8 +39,8 @@ def list_below(folder: DataLocation) -> dict[str, DataLocation]:
 
 def _s3_names(folder: DataLocation) -> Iterator[str]:
     bucket, prefix = folder.bucket_name or "", folder.key.rstrip("/") + "/"
-    with _errors_of(bucket, prefix):
-        pages = _client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    with s3_errors(bucket, prefix):
+        pages = client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         for page in pages:
             for item in page.get("Contents", []):
                 name = item["Key"].removeprefix(prefix)
@@ -53,7 +53,7 @@ def _file_names(folder: DataLocation) -> Iterator[str]:
     def fail(error: OSError) -> None:
         raise error
 
-    with _file_errors_of(folder.key):
+    with file_errors(folder.key):
         for path, folders, files in os.walk(folder.key, onerror=fail, followlinks=False):
             folders[:] = [name for name in folders if not name.startswith(".")]
             below = Path(path).relative_to(folder.key)

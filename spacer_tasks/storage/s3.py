@@ -49,8 +49,8 @@ class S3Storage(Storage):
         self.bucket = bucket
 
     def load(self, key: str) -> bytes:
-        with _errors_of(self.bucket, key):
-            answer = _client().get_object(Bucket=self.bucket, Key=key)
+        with s3_errors(self.bucket, key):
+            answer = client().get_object(Bucket=self.bucket, Key=key)
             with answer["Body"] as body:
                 data: bytes = body.read()
         if len(data) != answer["ContentLength"]:
@@ -61,17 +61,17 @@ class S3Storage(Storage):
         return data
 
     def store(self, key: str, data: bytes) -> None:
-        with _errors_of(self.bucket, key):
-            _client().put_object(Bucket=self.bucket, Key=key, Body=data)
+        with s3_errors(self.bucket, key):
+            client().put_object(Bucket=self.bucket, Key=key, Body=data)
 
     def delete(self, key: str) -> None:
-        with _errors_of(self.bucket, key):
-            _client().delete_object(Bucket=self.bucket, Key=key)
+        with s3_errors(self.bucket, key):
+            client().delete_object(Bucket=self.bucket, Key=key)
 
     def version(self, key: str) -> str | None:
         try:
-            with _errors_of(self.bucket, key):
-                return _client().head_object(Bucket=self.bucket, Key=key)["ETag"].strip('"')
+            with s3_errors(self.bucket, key):
+                return client().head_object(Bucket=self.bucket, Key=key)["ETag"].strip('"')
         except ObjectNotFoundError:
             return None
 
@@ -85,7 +85,8 @@ def forget_clients() -> None:
     _client_of.cache_clear()
 
 
-def _client() -> S3Client:
+def client() -> S3Client:
+    """This process's client for the endpoint of the settings."""
     # a forked worker must not share its parent's sockets: a client belongs to one process
     with _MAKING:
         return _client_of(os.getpid(), get_settings().s3_endpoint_url)
@@ -124,7 +125,8 @@ def _plain(secret: SecretStr | None) -> str | None:
 
 
 @contextmanager
-def _errors_of(bucket: str, key: str) -> Iterator[None]:
+def s3_errors(bucket: str, key: str) -> Iterator[None]:
+    """Turn boto3's errors into this package's, which name the object."""
     # imported here as boto3 is
     from botocore import exceptions as boto
     from urllib3.exceptions import HTTPError
