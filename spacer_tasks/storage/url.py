@@ -58,7 +58,8 @@ class URLStorage(Storage):
 
 
 def _open(url: str, method: str) -> http.client.HTTPResponse:
-    if urlsplit(url).scheme not in ("http", "https"):
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
         raise URLDownloadError(f"{url}: expected a http or https URL")
     request = urllib.request.Request(url, method=method)
     answer: http.client.HTTPResponse = urllib.request.urlopen(
