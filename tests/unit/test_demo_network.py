@@ -1,0 +1,37 @@
+"""The demo's seeded network loads where a real one does, and its features tell textures apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from spacer_tasks.demo.network import seeded_network, write_network
+from spacer_tasks.demo.quadrats import Quadrats, make_quadrats
+from spacer_tasks.extractors.efficientnet import EfficientNetExtractor
+from spacer_tasks.extractors.weights import ExtractorFile
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    made: Quadrats = make_quadrats(tmp_path_factory.mktemp("quadrats"), 2, 0)
+    return [made.folder / name for name in (*made.training, *made.test)]
+
+
+def test_the_extractor_takes_its_file(photos: list[Path], tmp_path: Path) -> None:
+    path = tmp_path / "weights.pt"
+    write_network(path, photos, seed=3)
+    file = ExtractorFile(path.read_bytes(), "", False)
+    extractor = EfficientNetExtractor("test", {"weights": file})
+    random = np.random.default_rng(0)
+    vectors = extractor.forward(random.integers(0, 256, (2, 224, 224, 3), dtype=np.uint8))
+    assert vectors.shape == (2, 1280)
+    assert np.isfinite(vectors).all()
+
+
+def test_the_seed_decides_the_network(photos: list[Path]) -> None:
+    first, again, other = (seeded_network(photos, seed).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert not torch.equal(first["_conv_stem.weight"], other["_conv_stem.weight"])
