@@ -143,7 +143,14 @@ def s3_errors(bucket: str, key: str) -> Iterator[None]:
         ) from error
     except (boto.ProfileNotFound, boto.ParamValidationError) as error:
         raise StorageAccessError(f"{name}: {' '.join(str(error).split())}") from error
-    except (boto.HTTPClientError, HTTPError, boto.IncompleteReadError, OSError) as error:
+    except (
+        # not a connection (boto's own class), no answer in time, broken off half way
+        boto.ConnectionError,
+        boto.HTTPClientError,
+        boto.IncompleteReadError,
+        HTTPError,
+        OSError,
+    ) as error:
         raise StorageUnavailableError(f"{name}: {error}") from error
     except boto.BotoCoreError as error:
         raise StorageError(f"{name}: {error}") from error
