@@ -34,7 +34,9 @@ VERSION = 1
 MAX_LAYERS = 16
 
 
-class _Header(BaseModel):
+class Header(BaseModel):
+    """What a file says about its arrays."""
+
     model_config = ConfigDict(extra="forbid")
 
     format: Literal["spacer-tasks classifier"]
@@ -50,7 +52,7 @@ class _Header(BaseModel):
 
 def to_bytes(classifier: Classifier) -> bytes:
     """The file of a classifier."""
-    header = _Header(
+    header = Header(
         format="spacer-tasks classifier",
         version=1,
         clf_type=classifier.clf_type,
@@ -88,6 +90,32 @@ def from_bytes(data: bytes, name: str) -> Classifier:
         raise ClassifierFileError(
             f"{name}: a damaged classifier file, expected whole arrays ({error})"
         ) from error
+    return assembled(header, arrays, name)
+
+
+def checked_header(content: dict[str, Any], name: str) -> Header:
+    """A header of these entries beside the format's own.
+
+    Raises
+    ------
+    ClassifierFileError
+        An entry is missing, unknown or not as expected.
+    """
+    own = {"format": FORMAT, "version": VERSION, "hidden_activation": "relu"}
+    try:
+        return Header.model_validate({**own, **content})
+    except ValidationError as error:
+        raise ClassifierFileError(f"{name}: {_first(error)}") from error
+
+
+def assembled(header: Header, arrays: dict[str, Any], name: str) -> Classifier:
+    """A classifier of these parts, once they are seen to fit.
+
+    Raises
+    ------
+    ClassifierFileError
+        An array is missing, or its type, shape or values are not as expected.
+    """
     checked = _checked(arrays, header, name)
     return Classifier(
         clf_type=header.clf_type,
@@ -110,17 +138,11 @@ def _smallest(array: FloatArray) -> NDArray[Any]:
     return np.ascontiguousarray(narrow if np.array_equal(narrow, array) else array)
 
 
-def _header(data: bytes, name: str) -> _Header:
-    # a safetensors header starts at the ninth byte; its length can look like a pickle's first two
+def _header(data: bytes, name: str) -> Header:
     if data[8:9] != b"{":
-        if data[:1] == b"\x80":
-            raise ClassifierFileError(
-                f"{name}: starts like a pickle, which could run code when read; expected a"
-                " classifier file of spacer-tasks (safetensors)"
-            )
         raise ClassifierFileError(
             f"{name}: {len(data)} bytes that are no classifier file; expected a classifier file"
-            " of spacer-tasks (safetensors)"
+            " of spacer-tasks (safetensors) or a pickle of pyspacer"
         )
     length = int.from_bytes(data[:8], "little")
     if length > len(data) - 8:
@@ -142,7 +164,7 @@ def _header(data: bytes, name: str) -> _Header:
         )
     try:
         # as JSON again: its number and text types are checked as strictly as they are written
-        return _Header.model_validate_json(text)
+        return Header.model_validate_json(text)
     except (ValidationError, RecursionError) as error:
         raise ClassifierFileError(f"{name}: {_first(error)}") from error
 
@@ -155,7 +177,7 @@ def _first(error: Exception) -> str:
     return f"header entry {where}: {item['msg']} (found {str(item['input'])[:80]!r})"
 
 
-def _checked(arrays: dict[str, Any], header: _Header, name: str) -> dict[str, FloatArray]:
+def _checked(arrays: dict[str, Any], header: Header, name: str) -> dict[str, FloatArray]:
     """The arrays as float64, after a look at names, types, shapes and values."""
     if len({(type(label), label) for label in header.classes}) != len(header.classes):
         raise ClassifierFileError(f"{name}: a class twice, expected each once")

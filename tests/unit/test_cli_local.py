@@ -301,7 +301,7 @@ class TestWhatCannotBegin:
         Path("out").mkdir()
         Path("out/reef.safetensors").write_bytes(b"\x80\x04pickle")
         ran = classify("--features", "features")
-        check_error(ran, f"{Path('out/reef.safetensors').resolve()}: starts like a pickle")
+        check_error(ran, f"{Path('out/reef.safetensors').resolve()}: a pickle that is not read")
         train("--epochs", "1")
         ran = run(
             "classify", "photos", "--points", "points.csv", "--extractor", "dummy",
