@@ -86,7 +86,16 @@ def worker_environment() -> Path:
     with _alone():
         shutil.rmtree(folder, ignore_errors=True)
         run([sys.executable, "-m", "venv", "--without-pip", folder])
-        install = [builder, "-m", "pip", "--python", python, "install", "-q", "--no-deps"]
+        install: list[str | Path] = [
+            builder,
+            "-m",
+            "pip",
+            "--python",
+            python,
+            "install",
+            "-q",
+            "--no-deps",
+        ]
         run([*install, "--no-index", built])
         paths = [path for path in sys.path if path.endswith("-packages")]
         (site_packages,) = folder.glob("lib/python*/site-packages")
@@ -107,7 +116,7 @@ def _environment(kind: str, interpreter: str, packages: list[str]) -> Path:
     folder = CACHE / f"{name}-{_digest([CHECKOUT / 'pyproject.toml'])}"
     python, installed = folder / "bin" / "python", folder / "installed"
     # compiling all of botocore takes longer than a test needs it
-    install = [python, "-m", "pip", "install", "-q", "--no-compile"]
+    install: list[str | Path] = [python, "-m", "pip", "install", "-q", "--no-compile"]
     wanted = " ".join(packages)
     with _alone():
         if not installed.exists():

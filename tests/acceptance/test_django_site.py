@@ -89,8 +89,18 @@ def site(
     start_worker("feature", "--concurrency=2")
     (port,) = free_ports(1)
     reached = Site(f"http://127.0.0.1:{port}/")
-    web = [python, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
-    worker = [python, "-m", "celery", "-A", "reef", "worker", "--pool=solo", "-l", "INFO"]
+    web: list[str | Path] = [python, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
+    worker: list[str | Path] = [
+        python,
+        "-m",
+        "celery",
+        "-A",
+        "reef",
+        "worker",
+        "--pool=solo",
+        "-l",
+        "INFO",
+    ]
     with ExitStack() as stack:
         for name, command, ready in (
             ("web", web, lambda: bool(reached.get("process/"))),

@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from email.parser import Parser
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,10 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("elsewhere")
 
 
+def answers(worker: str) -> bool:
+    return bool(app.control.ping(destination=[worker], timeout=0.5))
+
+
 @pytest.fixture(scope="module")
 def workers(queue: None, settings_env: dict[str, str], elsewhere: Path) -> Iterator[None]:
     """One worker of each kind, by the installed program."""
@@ -43,9 +48,7 @@ def workers(queue: None, settings_env: dict[str, str], elsewhere: Path) -> Itera
                     env={**clean_environment(), **settings_env},
                     cwd=elsewhere,
                     log_path=logs / f"{kind}.log",
-                    ready=lambda kind=kind: bool(
-                        app.control.ping(destination=[f"{kind}@pip"], timeout=0.5)
-                    ),
+                    ready=partial(answers, f"{kind}@pip"),
                     ready_timeout_s=START_S,
                     name=kind,
                 )
