@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
 from spacer_tasks.cli.broker import reached_redis
 from spacer_tasks.cli.console import INTERRUPTED, counted, out, reason, say
@@ -42,9 +40,9 @@ def send(sendings: Iterable[Sending]) -> dict[str, str]:
             except KeyboardInterrupt:
                 say(f"Interrupted: {counted(len(sent), 'task')} sent; the workers go on", "yellow")
                 raise typer.Exit(INTERRUPTED) from None
-            except (OperationalError, RedisError) as error:
+            except BrokerUnavailableError as error:
                 raise BrokerUnavailableError(
-                    f"Redis went away after {counted(len(sent), 'task')}: {error}"
+                    f"{error} ({counted(len(sent), 'task')} went out before)"
                 ) from error
             sent[task_id] = name
             out.print(f"{task_id}  {name}", soft_wrap=True, markup=False)
