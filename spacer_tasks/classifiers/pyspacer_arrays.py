@@ -33,7 +33,7 @@ class PickledType:
         code = arguments[0] if arguments else None
         if not isinstance(code, str) or not _TYPE.fullmatch(code):
             found = ascii(code[:40]) if isinstance(code, str) else "no name"
-            raise NotAnArrayError(f"an array of type {found}, expected numbers or texts")
+            raise NotAnArrayError(f"it has an array of type {found}, expected numbers or texts")
         self.value: np.dtype[Any] = np.dtype(code).newbyteorder("<")
 
     def set_state(self, state: object) -> None:
@@ -44,7 +44,7 @@ class PickledType:
             or not (isinstance(state[1], str) and state[1] in ("<", ">", "|", "="))
             or any(part is not None for part in state[2:5])
         ):
-            raise NotAnArrayError("an array type with fields or parts, expected a plain one")
+            raise NotAnArrayError("it has an array type with fields or parts, expected a plain one")
         self.value = self.value.newbyteorder(">" if state[1] == ">" else "<")
 
 
@@ -57,15 +57,15 @@ class PickledArray:
     def set_state(self, shape: object, dtype: object, fortran: object, raw: object) -> None:
         """Fill it; the bytes are shared with the file's, not copied."""
         if not isinstance(dtype, PickledType) or not isinstance(shape, tuple):
-            raise NotAnArrayError("an array without type and shape")
+            raise NotAnArrayError("it has an array without type and shape")
         if len(shape) > _MAX_DIMENSIONS or not all(type(n) is int and n >= 0 for n in shape):
-            raise NotAnArrayError(f"an array of shape {_short(shape)}")
+            raise NotAnArrayError(f"it has an array of shape {_short(shape)}")
         if not isinstance(raw, bytes | bytearray):
-            raise NotAnArrayError("an array of objects, expected numbers or texts")
+            raise NotAnArrayError("it has an array of objects, expected numbers or texts")
         expected = math.prod(shape) * dtype.value.itemsize
         if len(raw) != expected:
             raise NotAnArrayError(
-                f"an array of {_short(shape)} {dtype.value} in {len(raw)} bytes,"
+                f"it has an array of {_short(shape)} {dtype.value} in {len(raw)} bytes,"
                 f" expected {_short([expected])[1:-1]}"
             )
         if not raw:
@@ -79,9 +79,9 @@ class PickledArray:
 def scalar(dtype: object, raw: object) -> bool | int | float | str | bytes:
     """One number or text."""
     if not isinstance(dtype, PickledType) or not isinstance(raw, bytes | bytearray):
-        raise NotAnArrayError("a number without type and bytes")
+        raise NotAnArrayError("it has a number without type and bytes")
     if len(raw) != dtype.value.itemsize:
-        raise NotAnArrayError(f"a {dtype.value} in {len(raw)} bytes")
+        raise NotAnArrayError(f"it has a {dtype.value} in {len(raw)} bytes")
     value: bool | int | float | str | bytes = np.frombuffer(raw, dtype.value)[0].item()
     return value
 

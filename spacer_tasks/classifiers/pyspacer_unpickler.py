@@ -16,6 +16,7 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import Any, NamedTuple
 
+from spacer_tasks.classifiers.pyspacer_arrays import NotAnArrayError
 from spacer_tasks.classifiers.pyspacer_names import known_name
 from spacer_tasks.classifiers.pyspacer_objects import ObjectMaker, RefusedError
 from spacer_tasks.exceptions import ClassifierFileError
@@ -50,9 +51,9 @@ def read_pickle(data: bytes, name: str) -> object:
     machine = _Machine(data)
     try:
         return machine.run()
-    except RefusedError as error:
+    except (RefusedError, NotAnArrayError) as error:
         raise ClassifierFileError(f"{name}: a pickle that is not read: {error}") from None
-    # what cannot be decoded, in instructions and in arrays
+    # what cannot be decoded
     except (ValueError, OverflowError) as error:
         raise ClassifierFileError(
             f"{name}: a damaged pickle at byte {machine.position}: {str(error)[:200]}"
