@@ -15,7 +15,7 @@ def demo(
         Path, typer.Option("--output", "-o", metavar="FOLDER", help="For the report and the rest.")
     ] = Path("demo-output"),
     images: Annotated[int, typer.Option(help="Quadrats to compose.")] = 120,
-    epochs: Annotated[int, typer.Option(min=1, help="Of the training.")] = 10,
+    epochs: Annotated[int, typer.Option(min=1, help="Of the training.")] = 30,
     weights: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="A trained EfficientNet-B0; a random one if not given."),

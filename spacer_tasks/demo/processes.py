@@ -16,6 +16,8 @@ from types import FrameType
 
 from spacer_tasks.exceptions import SpacerError
 
+#: where private servers listen: this machine only
+HOST = "127.0.0.1"
 #: lines of a log that an error carries: enough for a traceback
 TAIL_LINES = 40
 #: seconds between two looks at a process that starts or stops

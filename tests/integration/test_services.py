@@ -14,8 +14,8 @@ import redis
 from botocore.exceptions import ClientError
 
 from spacer_tasks.demo import services
-from spacer_tasks.demo.processes import ServiceError, exit_on_sigterm, process
-from spacer_tasks.demo.services import HOST, S3Server, free_ports, redis_server, s3_server
+from spacer_tasks.demo.processes import HOST, ServiceError, exit_on_sigterm, process
+from spacer_tasks.demo.services import S3Server, free_ports, redis_server, s3_server
 
 
 def answers(port: int) -> bool:
