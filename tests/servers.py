@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,14 +15,23 @@ from spacer_tasks.config import get_settings
 from spacer_tasks.demo.services import S3Server
 from spacer_tasks.storage.s3 import forget_clients
 
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+@lru_cache(maxsize=1)
+def _client(s3: S3Server) -> S3Client:
+    # making one takes longer than most tests
+    return s3.client()
+
 
 @contextmanager
 def fresh_bucket(s3: S3Server) -> Iterator[str]:
     """An empty bucket, removed with its content at the end."""
     name = f"test-{uuid.uuid4().hex[:12]}"
-    s3.create_bucket(name)
+    client = _client(s3)
+    client.create_bucket(Bucket=name)
     yield name
-    client = s3.client()
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=name):
         keys = [{"Key": item["Key"]} for item in page.get("Contents", [])]
         if keys:
