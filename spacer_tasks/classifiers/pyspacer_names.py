@@ -29,6 +29,7 @@ _OBJECTS = {
     "numpy.random": frozenset({"__RandomState_ctor"}),
     "numpy.random._pickle": frozenset({"__randomstate_ctor", "__bit_generator_ctor"}),
     "numpy.random._mt19937": frozenset({"MT19937"}),
+    "numpy.random.bit_generator": frozenset({"SeedSequence", "__pyx_unpickle_SeedSequence"}),
 }
 #: what numpy's arrays and Python 3's bytes are made with, by what is made
 _MAKERS = {

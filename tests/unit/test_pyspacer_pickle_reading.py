@@ -65,8 +65,8 @@ def test_older_versions_and_python_2_answer_as_they_did_there(path: Path) -> Non
 
 def test_the_older_pickles_are_all_there() -> None:
     versions = {path.parent.name for path in OLDER}
-    assert versions == {"0.17.1", "0.18.2", "0.22.1", "1.1.3", "1.3.2"}
-    assert len(OLDER) == 6 + 12 + 3 * 8
+    assert versions == {"0.17.1", "0.18.2", "0.22.1", "1.1.3", "1.3.2", "1.5.2"}
+    assert len(OLDER) == 6 + 12 + 4 * 8
 
 
 def test_reading_takes_no_scikit_learn() -> None:
