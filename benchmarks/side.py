@@ -21,7 +21,7 @@ def runner(side: str) -> Callable[[str, dict[str, Any]], Any]:
     if side == "project":
         from spacer_tasks import operations
 
-        return lambda name, message: operations.RUN[name](message)
+        return lambda name, message: getattr(operations, name)(message)
     from spacer import messages, tasks
 
     classes = {

@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from spacer_tasks.components import ExtractorSpec, TrainerSpec
 from spacer_tasks.data_classes import DataLocation, ImageLabels, LabelId, Point
 from spacer_tasks.parsing import parse
 
 ClassifierType = Literal["MLP", "LR"]
+ClassifierFormat = Literal["spacer", "pyspacer"]
 TaskName = Literal["extract_features", "train_classifier", "classify_features", "classify_image"]
 JsonDict = dict[str, Any]
 
@@ -82,6 +90,16 @@ class TrainClassifierMsg(Message):
     #: "auto", "disabled" or a folder: where the reference keeps downloaded features during
     #: training. Each file is read once here, so it is accepted, echoed and not needed.
     feature_cache_dir: str = "auto"
+    #: ours, a data file without code; or a pickle that the reference loads
+    classifier_format: ClassifierFormat = "spacer"
+
+    @model_serializer(mode="wrap")
+    def _only_what_the_reference_knows(self, handler: SerializerFunctionWrapHandler) -> JsonDict:
+        # the reference refuses a message with a field of ours
+        data: JsonDict = handler(self)
+        if self.classifier_format == "spacer":
+            del data["classifier_format"]
+        return data
 
     @model_validator(mode="before")
     @classmethod

@@ -19,6 +19,7 @@ from spacer_tasks.exceptions import (
     FeatureFileError,
     InputError,
     ObjectNotFoundError,
+    TransientError,
 )
 from spacer_tasks.extractors import Extractor, check_points, load_extractor, load_image
 from spacer_tasks.features import ImageFeatures
@@ -31,6 +32,7 @@ from spacer_tasks.messages import (
     JobMsg,
     JobReturnMsg,
     Message,
+    TaskMsg,
     TrainClassifierMsg,
     TrainClassifierReturnMsg,
 )
@@ -118,7 +120,7 @@ def train_classifier(
     )
     storage.store(msg.valresult_loc, result.val_results.model_dump_json().encode())
     storage.store(msg.metrics_loc, result.metrics.model_dump_json(indent=1).encode())
-    store_classifier(msg.model_loc, result.classifier)
+    store_classifier(msg.model_loc, result.classifier, msg.classifier_format)
     return result.return_msg.model_copy(update={"runtime": time.monotonic() - started})
 
 
@@ -160,16 +162,11 @@ def classify_image(msg: ClassifyImageMsg | Mapping[str, Any]) -> ClassifyReturnM
     return _scores(started, list(msg.rowcols), vectors, classifier, msg.image_loc.uri)
 
 
-RUN: dict[str, Callable[..., Message]] = {
-    "extract_features": extract_features,
-    "train_classifier": train_classifier,
-    "classify_features": classify_features,
-    "classify_image": classify_image,
-}
-
-
 def process_job(job: Mapping[str, Any], on_progress: OnProgress | None = None) -> JobReturnMsg:
     """Run a reference `JobMsg`, given as its dict, which the answer echoes unchanged.
+
+    A classifier is stored as a pickle of the reference's unless the message says otherwise: who
+    sends a job reads what it made with the reference.
 
     An input error or a bug ends the job with `ok` false and the reason; what was computed before
     stays stored.
@@ -182,17 +179,14 @@ def process_job(job: Mapping[str, Any], on_progress: OnProgress | None = None) -
     original = dict(job)
     try:
         parsed = parse(JobMsg, original)
-        results = []
-        for message in parsed.tasks:
-            options = {"on_progress": on_progress} if parsed.task_name == "train_classifier" else {}
-            results.append(RUN[parsed.task_name](message, **options).to_wire())
+        results = [_run(message, on_progress).to_wire() for message in parsed.tasks]
+    except TransientError:
+        raise
     except InputError as error:
         return JobReturnMsg(
             original_job=original, ok=False, results=None, error_message=_last_line(error)
         )
-    except Exception as error:
-        if getattr(error, "kind", "bug") == "transient":
-            raise
+    except Exception as error:  # noqa: BLE001 -- the boundary: a job ends in an answer
         return JobReturnMsg(
             original_job=original,
             ok=False,
@@ -200,6 +194,18 @@ def process_job(job: Mapping[str, Any], on_progress: OnProgress | None = None) -
             error_message=traceback.format_exc() + "\n" + _last_line(error),
         )
     return JobReturnMsg(original_job=original, ok=True, results=results, error_message=None)
+
+
+def _run(message: TaskMsg, on_progress: OnProgress | None) -> Message:
+    if isinstance(message, ExtractFeaturesMsg):
+        return extract_features(message)
+    if isinstance(message, ClassifyFeaturesMsg):
+        return classify_features(message)
+    if isinstance(message, ClassifyImageMsg):
+        return classify_image(message)
+    if "classifier_format" not in message.model_fields_set:
+        message = message.model_copy(update={"classifier_format": "pyspacer"})
+    return train_classifier(message, on_progress)
 
 
 def _origin(msg: ExtractFeaturesMsg, extractor: Extractor) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spacer_tasks.classifiers.loading import ClassifierFormat, load_classifier, store_classifier
+from spacer_tasks.classifiers.loading import load_classifier, store_classifier
 from spacer_tasks.classifiers.model import Classifier
 
-__all__ = ["Classifier", "ClassifierFormat", "load_classifier", "store_classifier"]
+__all__ = ["Classifier", "load_classifier", "store_classifier"]

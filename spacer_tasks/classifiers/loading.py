@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from threading import Lock
-from typing import Literal
 
 from spacer_tasks import storage
 from spacer_tasks.classifiers.file_format import from_bytes, to_bytes
@@ -12,9 +11,9 @@ from spacer_tasks.classifiers.model import Classifier
 from spacer_tasks.classifiers.pyspacer_reading import from_pyspacer_bytes
 from spacer_tasks.classifiers.pyspacer_writing import to_pyspacer_bytes
 from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.messages import ClassifierFormat
 
 #: our own file, or a pickle that pyspacer 0.14 reads
-ClassifierFormat = Literal["spacer", "pyspacer"]
 #: a large one (4096 dimensions, 200 hidden units) takes 7 MB
 KEPT = 16
 

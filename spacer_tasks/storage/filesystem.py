@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from spacer_tasks.exceptions import (
@@ -55,9 +55,10 @@ class FilesystemStorage(Storage):
 
 def _umask() -> int:
     """The process's umask, read without changing it (mkstemp makes files for the owner only)."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("Umask:"):
-            return int(line.split()[1], 8)
+    with suppress(OSError):  # a system without /proc
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("Umask:"):
+                return int(line.split()[1], 8)
     return 0o022
 
 

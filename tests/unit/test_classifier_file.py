@@ -112,7 +112,9 @@ def test_a_pickle_is_no_file_of_ours_and_not_run(tmp_path: Any) -> None:
             return (open, (str(tmp_path / "ran"), "w"))
 
     for protocol in (2, 5):
-        with pytest.raises(ClassifierFileError, match=r"x\.pkl: \d+ bytes that are no classifier file"):
+        with pytest.raises(
+            ClassifierFileError, match=r"x\.pkl: \d+ bytes that are no classifier file"
+        ):
             from_bytes(pickle.dumps(Bomb(), protocol), "x.pkl")
     assert not (tmp_path / "ran").exists()
 

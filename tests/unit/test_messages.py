@@ -117,3 +117,10 @@ def test_a_malformed_job_is_a_message_error(change: dict[str, Any]) -> None:
 def test_text_that_is_no_message_is_a_message_error(text: str) -> None:
     with pytest.raises(MessageError):
         parse(JobMsg, text)
+
+
+def test_a_field_of_ours_is_sent_only_where_it_says_something() -> None:
+    data = {**wire("TrainClassifierMsg"), "classifier_format": "pyspacer"}
+    assert parse(TrainClassifierMsg, data).to_wire() == data
+    ours = {**data, "classifier_format": "spacer"}
+    assert parse(TrainClassifierMsg, ours).to_wire() == wire("TrainClassifierMsg")
