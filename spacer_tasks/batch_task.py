@@ -20,7 +20,7 @@ from celery.exceptions import TaskPredicate
 
 from spacer_tasks import storage
 from spacer_tasks.data_classes import DataLocation
-from spacer_tasks.message_task import MessageTask, report_progress
+from spacer_tasks.message_task import MessageTask, progress_only, report_progress
 from spacer_tasks.messages import Message
 from spacer_tasks.results import TaskError, results_location
 from spacer_tasks.workflow_messages import BatchFailure
@@ -63,15 +63,15 @@ class HeaderTask(MessageTask):
         return {"index": index, "error": error.model_dump(exclude={"traceback"})}
 
     def _count(self, batch_id: str, index: int, total: int) -> None:
-        # a set, since a part may be delivered twice
         redis: Redis = self.backend.client  # type: ignore[attr-defined]  # not in the stubs
         key = f"spacer-batch-{batch_id}-{self.stage}"
-        with redis.pipeline() as pipeline:
+        with progress_only(batch_id), redis.pipeline() as pipeline:
+            # a set, since a part may be delivered twice
             pipeline.sadd(key, index)
             pipeline.scard(key)
             pipeline.expire(key, COUNT_EXPIRES_S)
             done = pipeline.execute()[1]
-        report_progress(self, batch_id, {"stage": self.stage, "done": done, "total": total})
+            report_progress(self, batch_id, {"stage": self.stage, "done": done, "total": total})
 
 
 class BodyTask(MessageTask):

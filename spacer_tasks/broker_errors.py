@@ -1,4 +1,4 @@
-"""A Redis that is away, told to callers as one error of this package."""
+"""A Redis that is away: how to tell, and one error of this package for callers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def unavailable_broker(app: Celery) -> Iterator[None]:
         yield
     except Exception as error:
         running = app.current_worker_task
-        if getattr(running, "app", None) is app or not _redis_is_away(error):
+        if getattr(running, "app", None) is app or not redis_is_away(error):
             raise
         reason = error.__cause__ or error
         raise BrokerUnavailableError(
@@ -29,12 +29,13 @@ def unavailable_broker(app: Celery) -> Iterator[None]:
         ) from error
 
 
-def _redis_is_away(error: Exception) -> bool:
+def redis_is_away(error: Exception) -> bool:
+    """Whether an error of Celery, Kombu or redis-py means that Redis did not answer."""
     # imported here: whoever sends has it loaded by now, whoever imports the tasks has not
     from redis.exceptions import ConnectionError as RedisConnectionError
     from redis.exceptions import TimeoutError as RedisTimeoutError
 
-    away = (OperationalError, RedisConnectionError, RedisTimeoutError)
+    away = (OperationalError, RedisConnectionError, RedisTimeoutError, OSError)
     # Celery's result backend asks for a restart of the process; it goes on once Redis is back
     return isinstance(error, away) or (
         isinstance(error, RuntimeError) and isinstance(error.__cause__, away)

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from celery import Task
 from celery.exceptions import TaskPredicate
 from celery.utils import uuid
 from celery.utils.time import get_exponential_backoff_interval
-from kombu.exceptions import OperationalError
 
 from spacer_tasks import results, storage
-from spacer_tasks.broker_errors import unavailable_broker
+from spacer_tasks.broker_errors import redis_is_away, unavailable_broker
 from spacer_tasks.callbacks import with_queues
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import InputError, TransientError
@@ -176,16 +176,21 @@ class OperationTask(MessageTask):
 def report_progress(task: CeleryTask, task_id: str, fields: dict[str, Any]) -> None:
     """Set the state PROGRESS on a task (this one, or the batch it belongs to).
 
-    Flower learns it from an event; what it shows as the result meanwhile is the progress. A Redis
-    that is away for a moment costs a line of progress, never the work.
+    Flower learns it from an event; what it shows as the result meanwhile is the progress.
     """
-    # imported here: it takes a tenth of a second that importing the tasks need not spend
-    from redis.exceptions import RedisError
-
     shown = ", ".join(f"{name} {value}" for name, value in fields.items())
-    try:
+    with progress_only(task_id):
         task.backend.store_result(task_id, fields, "PROGRESS")
         with task.app.events.default_dispatcher(hostname=task.request.hostname) as dispatcher:
             dispatcher.send("task-progress", uuid=task_id, result=shown)
-    except (RedisError, OperationalError, OSError) as error:
-        logger.warning("%s: progress not reported (%s): %s", task_id, error, shown)
+
+
+@contextmanager
+def progress_only(task_id: str) -> Iterator[None]:
+    """A Redis that is away for a moment costs a line of progress, never the work."""
+    try:
+        yield
+    except Exception as error:
+        if not redis_is_away(error):
+            raise
+        logger.warning("%s: progress not reported: %s", task_id, error)

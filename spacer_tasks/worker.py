@@ -6,6 +6,7 @@ that follow go to Celery's worker.
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import os
 import sys
@@ -144,12 +145,10 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
 
 
 def _concurrency(arguments: Sequence[str], pool: Pool) -> int:
-    for i, argument in enumerate(arguments):
-        if argument in ("-c", "--concurrency") and i + 1 < len(arguments):
-            return int(arguments[i + 1])
-        if argument.startswith("--concurrency="):
-            return int(argument.partition("=")[2])
-    return pool.concurrency
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("-c", "--concurrency", type=int, default=pool.concurrency)
+    concurrency: int = parser.parse_known_args(arguments)[0].concurrency
+    return max(1, concurrency)
 
 
 def _warm_network(concurrency: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from spacer_tasks import storage
+from spacer_tasks.app import app
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import ImageError, TooManyFailuresError
 from spacer_tasks.features import ImageFeatures
@@ -15,7 +16,7 @@ from spacer_tasks.messages import ClassifyReturnMsg
 from spacer_tasks.results import find_answer, load_answer
 from spacer_tasks.tasks import extract_features, process_job
 from spacer_tasks.workflows import train_from_images
-from tests.acceptance.conftest import StartWorker
+from tests.acceptance.conftest import StartWorker, wait_until
 from tests.acceptance.photos import DUMMY, LABELS, photo
 
 
@@ -24,6 +25,12 @@ def on_s3(bucket: str, key: str, data: bytes | None = None) -> DataLocation:
     if data is not None:
         storage.store(location, data)
     return location
+
+
+def waiting_in(queue: str) -> int:
+    """Messages in a queue that nobody consumes here."""
+    with app.connection_for_read() as connection:
+        return int(connection.default_channel.client.llen(queue))
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +77,8 @@ def test_a_batch_trains_on_labelled_images_and_scores_the_others(bucket: str) ->
             "annotations": [[1, 1, "sand"]],
         }
     )
-    sent = train_from_images.delay(message)
+    done = app.signature("site.batch_done", queue="site-done")
+    sent = train_from_images.apply_async((message,), link=done)
     summary = sent.get(timeout=120)["summary"]
 
     assert (summary["images"], summary["extracted"], summary["skipped"]) == (31, 30, 0)
@@ -83,6 +91,8 @@ def test_a_batch_trains_on_labelled_images_and_scores_the_others(bucket: str) ->
     assert len(answer.scores) == 9
     assert answer.classes == sorted(LABELS)
     assert storage.exists(on_s3(bucket, "valresult.metrics.json"))
+    # the caller's callback belongs to the whole batch: it was sent once, at the end
+    wait_until(lambda: waiting_in("site-done") == 1, 10, "the callback was not sent")
     # the answer does not depend on Redis
     sent.forget()
     assert load_answer(sent.id) == summary
@@ -125,9 +135,11 @@ def test_more_failures_than_allowed_end_the_batch_and_name_the_reasons(bucket: s
     message = batch(bucket, 6)
     for entry in message["images"][:2]:
         storage.store(DataLocation(**entry["image_loc"]), b"no image")
-    sent = train_from_images.delay({**message, "max_failed_share": 0.2})
+    failed = app.signature("site.batch_failed", queue="site-failed")
+    sent = train_from_images.apply_async(({**message, "max_failed_share": 0.2},), link_error=failed)
     with pytest.raises(TooManyFailuresError, match=r"2 of 6 images failed.*20%.*photos/0\.png"):
         sent.get(timeout=120)
     stored = find_answer(sent.id)
     assert stored is not None
     assert not stored.ok
+    wait_until(lambda: waiting_in("site-failed") == 1, 10, "the error callback was not sent")

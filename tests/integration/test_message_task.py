@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from celery.contrib.testing.worker import start_worker
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from spacer_tasks import operations, results, storage
 from spacer_tasks.app import CONTRACT, app
@@ -19,9 +20,10 @@ from spacer_tasks.exceptions import (
     StorageUnavailableError,
     UnknownExtractorError,
 )
-from spacer_tasks.message_task import INLINE_BYTES, MessageTask
+from spacer_tasks.message_task import INLINE_BYTES, MessageTask, report_progress
 from spacer_tasks.results import find_answer, load_answer
 from spacer_tasks.tasks import classify_features, extract_features, process_job
+from spacer_tasks.workflows import extract_one
 from tests.acceptance.photos import photo
 
 
@@ -209,3 +211,30 @@ def test_small_results_expire_in_redis(message: dict[str, Any]) -> None:
     sent.get(timeout=60)
     key = app.backend.get_key_for_task(sent.id)
     assert 0 < app.backend.client.ttl(key) <= get_settings().results_expire_s
+
+
+@pytest.mark.usefixtures("queue")
+def test_a_redis_that_is_away_costs_progress_and_not_the_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+    # not caplog: the workers of the tests before took over the logging
+    monkeypatch.setattr(
+        "spacer_tasks.message_task.logger.warning", lambda text, *_: said.append(text)
+    )
+
+    def away(*_: object, **__: object) -> None:
+        raise RedisConnectionError("Connection refused")
+
+    monkeypatch.setattr(app.backend, "store_result", away)
+    monkeypatch.setattr("redis.client.Pipeline.execute", away)
+    extract_one._count("batch", 0, 1)
+    report_progress(extract_one, "batch", {"stage": "extract"})
+    assert said == ["%s: progress not reported: %s"] * 2
+
+    def wrong(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(app.backend, "store_result", wrong)
+    with pytest.raises(ZeroDivisionError):
+        report_progress(extract_one, "batch", {"stage": "extract"})
