@@ -2,7 +2,7 @@
 
 Needs a Docker engine that can build the images (some minutes the first time), and skips where
 there is none. Where a build needs more than the Dockerfiles say, such as an index of one's own,
-`SPACER_TEST_COMPOSE_FILE` names a compose file to add.
+`TEST_COMPOSE_FILE` names a compose file to add.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def deployment() -> Iterator[Deployment]:
     if reason:
         pytest.skip(reason)
     files = [CHECKOUT / "docker-compose.yml"]
-    if extra := os.environ.get("SPACER_TEST_COMPOSE_FILE"):
+    if extra := os.environ.get("TEST_COMPOSE_FILE"):
         files.append(Path(extra))
     one = Deployment(
         project=f"spacer-test-{uuid.uuid4().hex[:8]}",
