@@ -193,8 +193,8 @@ def test_a_file_without_points_is_an_input_error(text: str) -> None:
 
 
 def test_a_file_without_line_ends_or_with_a_quote_left_open_is_an_input_error() -> None:
-    error_of("x" * 200_000)
-    error_of(HEADER + 'a.jpg,1,2,"' + "y" * 200_000)
+    assert "points.csv" in error_of("x" * 200_000)
+    assert "points.csv" in error_of(HEADER + 'a.jpg,1,2,"' + "y" * 200_000)
 
 
 def test_a_long_value_is_cut_in_an_error() -> None:
