@@ -164,19 +164,12 @@ class ClassifyReturnMsg(Message):
 
 
 TaskMsg = ExtractFeaturesMsg | TrainClassifierMsg | ClassifyFeaturesMsg | ClassifyImageMsg
-TaskReturnMsg = ExtractFeaturesReturnMsg | TrainClassifierReturnMsg | ClassifyReturnMsg
 
 MESSAGE_CLASSES: dict[str, type[TaskMsg]] = {
     "extract_features": ExtractFeaturesMsg,
     "train_classifier": TrainClassifierMsg,
     "classify_features": ClassifyFeaturesMsg,
     "classify_image": ClassifyImageMsg,
-}
-RETURN_CLASSES: dict[str, type[TaskReturnMsg]] = {
-    "extract_features": ExtractFeaturesReturnMsg,
-    "train_classifier": TrainClassifierReturnMsg,
-    "classify_features": ClassifyReturnMsg,
-    "classify_image": ClassifyReturnMsg,
 }
 
 

@@ -156,9 +156,9 @@ def _stop(child: Process, timeout_s: float) -> None:
     try:
         if child.running:
             child.popen.terminate()
-            child.popen.wait(timeout_s)
-    except subprocess.TimeoutExpired:
-        pass
+            # too slow: it is killed below, with what is left of its group
+            with suppress(subprocess.TimeoutExpired):
+                child.popen.wait(timeout_s)
     finally:
         # also after a second Ctrl+C in the wait above: nothing of the group may stay
         with suppress(ProcessLookupError, PermissionError):
