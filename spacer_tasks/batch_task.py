@@ -104,7 +104,7 @@ def replace_by_chord(
         Always: the task that calls this has no result of its own.
     """
     batch_id = task.task_id
-    location = batch_location(batch_id, "plan.json")
+    location = batch_location(batch_id, f"{header.stage}.json")
     storage.store(location, json.dumps(plan.to_wire()).encode())
     parts = list(messages)
     signatures: list[Signature[Any]] = [

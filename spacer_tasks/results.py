@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from celery.result import AsyncResult
 
 #: fields of an answer that grow with the work; a summary replaces each by its length
-GROWING = ("scores",)
+GROWING = ("scores", "original_job", "results", "candidates")
 
 
 class TaskError(BaseModel):

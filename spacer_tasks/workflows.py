@@ -98,13 +98,15 @@ def train_on_extracted(
             f"{len(failures)} of {len(msg.images)} images failed, more than the"
             f" {msg.max_failed_share:.0%} that max_failed_share allows: {_listed(failures)}"
         )
-    failed = {failure.name for failure in failures}
+    # by entry, not by image: an image may be there once with labels and once to be classified
+    failed = {part["index"] for part in parts if "error" in part}
+    extracted = [image for index, image in enumerate(msg.images) if index not in failed]
     training_loc = batch_location(self.task_id, "training.json")
     try:
         # there already where this task is delivered again after the training
         answer = TrainFromImagesReturnMsg.model_validate_json(storage.load(training_loc))
     except ObjectNotFoundError:
-        training_msg = _training_message(msg, failed)
+        training_msg = _training_message(msg, extracted)
         training = _train(self, training_msg)
         skipped = sum(part["answer"]["skipped"] for part in parts if "answer" in part)
         answer = TrainFromImagesReturnMsg(
@@ -119,10 +121,11 @@ def train_on_extracted(
             failures=failures,
         )
         storage.store(training_loc, answer.model_dump_json().encode())
-    to_classify = _unlabelled(msg, failed)
+    to_classify = [image for image in extracted if image.rowcols]
     if to_classify:
         messages = [msg.score_message(image) for image in to_classify]
-        replace_by_chord(self, classify_one, messages, finish, msg)
+        rest = msg.model_copy(update={"images": to_classify})
+        replace_by_chord(self, classify_one, messages, finish, rest)
     return answer
 
 
@@ -154,12 +157,11 @@ def classify_one(self: HeaderTask, msg: ScoreImageMsg) -> ScoredMsg:
 def finish(
     self: BodyTask, msg: TrainFromImagesMsg, parts: list[dict[str, Any]]
 ) -> TrainFromImagesReturnMsg:
-    """The answer of the whole batch."""
+    """The answer of the whole batch. `msg` holds the images that were to be classified."""
     trained = TrainFromImagesReturnMsg.model_validate_json(
         storage.load(batch_location(self.task_id, "training.json"))
     )
-    images = _unlabelled(msg, {failure.name for failure in trained.failures})
-    failures = failures_of(parts, [image.image_loc.uri for image in images])
+    failures = failures_of(parts, [image.image_loc.uri for image in msg.images])
     return trained.model_copy(
         update={
             "classified": len(parts) - len(failures),
@@ -168,15 +170,11 @@ def finish(
     )
 
 
-def _training_message(msg: TrainFromImagesMsg, failed: set[str]) -> TrainClassifierMsg:
+def _training_message(msg: TrainFromImagesMsg, images: list[BatchImage]) -> TrainClassifierMsg:
     from spacer_tasks.training import SplitMode, preprocess_labels
 
     labels = ImageLabels(
-        {
-            image.feature_loc: image.annotations
-            for image in msg.images
-            if image.annotations and image.image_loc.uri not in failed
-        }
+        {image.feature_loc: image.annotations for image in images if image.annotations}
     )
     return TrainClassifierMsg(
         job_token=msg.job_token,
@@ -193,10 +191,6 @@ def _training_message(msg: TrainFromImagesMsg, failed: set[str]) -> TrainClassif
         model_loc=msg.model_loc,
         valresult_loc=msg.valresult_loc,
     )
-
-
-def _unlabelled(msg: TrainFromImagesMsg, failed: set[str]) -> list[BatchImage]:
-    return [image for image in msg.images if image.rowcols and image.image_loc.uri not in failed]
 
 
 def _listed(failures: list[BatchFailure]) -> str:

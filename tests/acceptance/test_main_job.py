@@ -77,13 +77,18 @@ def test_a_batch_trains_on_labelled_images_and_scores_the_others(bucket: str) ->
             "annotations": [[1, 1, "sand"]],
         }
     )
+    # the same photo as an entry to be classified, with a point outside: only this entry fails
+    again = dict(message["images"][1], feature_loc=on_s3(bucket, "features/again.npz").model_dump())
+    del again["annotations"]
+    message["images"].append({**again, "rowcols": [[900, 900]]})
     done = app.signature("site.batch_done", queue="site-done")
     sent = train_from_images.apply_async((message,), link=done)
     summary = sent.get(timeout=120)["summary"]
 
-    assert (summary["images"], summary["extracted"], summary["skipped"]) == (31, 30, 0)
+    assert (summary["images"], summary["extracted"], summary["skipped"]) == (32, 30, 0)
     assert summary["classified"] == 6
-    assert [f["name"] for f in summary["failures"]] == [bad.uri]
+    outside = on_s3(bucket, "photos/1.png")
+    assert [f["name"] for f in summary["failures"]] == [bad.uri, outside.uri]
     assert summary["failures"][0]["type"] == "spacer_tasks.exceptions.ImageError"
     assert len(summary["training"]["ref_accs"]) == 3
     scores = storage.load(on_s3(bucket, "features/5.npz.scores.json"))

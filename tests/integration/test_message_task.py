@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -68,6 +69,15 @@ def test_what_is_in_redis_stays_small(message: dict[str, Any]) -> None:
         sizes = [len(item) for item in client.lrange("features", 0, -1)]
     assert len(sizes) == 2
     assert max(sizes) < 4096
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_job_s_result_in_redis_is_small_whatever_it_echoes(message: dict[str, Any]) -> None:
+    job = {"task_name": "extract_features", "tasks": [{**message, "job_token": "x" * INLINE_BYTES}]}
+    result = process_job.delay(job).get(timeout=60)
+    assert len(json.dumps(result)) < 1024
+    assert result["summary"]["ok"]
+    assert load_answer(result)["original_job"] == job
 
 
 @pytest.mark.usefixtures("worker")
