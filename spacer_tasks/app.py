@@ -14,6 +14,9 @@ from kombu import Exchange, Queue
 from spacer_tasks.config import get_settings
 
 FEATURES, TRAINING, CLASSIFY = "features", "training", "classify"
+#: jobs that need more memory; the ordinary workers take these too, unless an operator splits them
+FEATURES_HIGH, TRAINING_HIGH = "features.high", "training.high"
+QUEUES = (FEATURES, FEATURES_HIGH, TRAINING, TRAINING_HIGH, CLASSIFY)
 
 #: which queue a task goes to
 ROUTES = {
@@ -41,9 +44,9 @@ CONTRACT: dict[str, Any] = {
     "accept_content": ["json"],
     "result_accept_content": ["json"],
     "task_queues": [
-        # an exchange of its own: the default one would hand a message to all three
+        # an exchange of its own: the default one would hand a message to all of them
         Queue(name, Exchange(name), routing_key=name)
-        for name in (FEATURES, TRAINING, CLASSIFY)
+        for name in QUEUES
     ],
     "task_routes": {name: {"queue": queue} for name, queue in ROUTES.items()},
     # a worker sends the callbacks of a task, also to a queue of the caller's own application
@@ -61,8 +64,16 @@ CONTRACT: dict[str, Any] = {
 }
 
 
-#: Celery's own would hold a request for 20 seconds while Redis is away; a worker takes its own
-CALLER_RETRIES = {"max_retries": 2, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5}
+#: seconds for one answer of Redis. Before a task is sent, the result backend subscribes to its
+#: answer, and where that fails tries once more from a new connection: a send to a Redis that hangs
+#: waits for two answers at most. A worker takes longer ones.
+CALLER_TIMEOUT_S = 0.8
+#: seconds for a connection to one address of the host; a send tries twice if all it sends is
+#: dropped. The system repeats a lost packet after a whole second, so twice as much would not help.
+CALLER_CONNECT_S = 0.4
+#: Celery's own would hold a request for 20 seconds while Redis is away, and Kombu's for 2; a worker
+#: takes its own. A connection that was cut is made again all the same.
+CALLER_RETRIES = {"max_retries": 0}
 
 
 def _from_settings() -> dict[str, Any]:
@@ -71,11 +82,18 @@ def _from_settings() -> dict[str, Any]:
         "broker_url": settings.broker_url.get_secret_value(),
         "result_backend": settings.result_backend,
         "result_expires": settings.results_expire_s,
-        # a caller must not hang for as long as Redis is away
-        "broker_connection_timeout": 4,
-        "broker_connection_retry_on_startup": True,
-        "redis_socket_connect_timeout": 4,
+        # each of these alone would let a Redis that hangs hold a caller for seconds, or for ever
+        "broker_connection_timeout": CALLER_TIMEOUT_S,
+        "broker_transport_options": {
+            "socket_timeout": CALLER_TIMEOUT_S,
+            "socket_connect_timeout": CALLER_CONNECT_S,
+            **CALLER_RETRIES,
+        },
+        "redis_socket_timeout": CALLER_TIMEOUT_S,
+        "redis_socket_connect_timeout": CALLER_CONNECT_S,
         "result_backend_transport_options": {"retry_policy": CALLER_RETRIES},
+        "task_publish_retry": False,
+        "broker_connection_retry_on_startup": True,
     }
 
 

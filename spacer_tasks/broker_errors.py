@@ -10,6 +10,9 @@ from kombu.exceptions import OperationalError
 
 from spacer_tasks.exceptions import BrokerUnavailableError
 
+#: how redis-py begins the text of a time-out before there was a connection
+_CONNECTING = "Timeout connecting"
+
 
 @contextmanager
 def unavailable_broker(app: Celery) -> Iterator[None]:
@@ -24,9 +27,28 @@ def unavailable_broker(app: Celery) -> Iterator[None]:
         if getattr(running, "app", None) is app or not redis_is_away(error):
             raise
         reason = error.__cause__ or error
-        raise BrokerUnavailableError(
-            f"Redis cannot be reached, so the task was not sent: {reason}"
-        ) from error
+        sent = (
+            "it is not known whether the task was sent"
+            if _waited_for_an_answer(error)
+            else "the task was not sent"
+        )
+        raise BrokerUnavailableError(f"Redis cannot be reached, so {sent}: {reason}") from error
+
+
+def _waited_for_an_answer(error: Exception) -> bool:
+    """Whether Redis may have taken the task before it hung: some connection was there.
+
+    redis-py has one class for both, and tells them apart in its text only.
+    """
+    from redis.exceptions import TimeoutError as RedisTimeoutError
+
+    reason: BaseException | None = error
+    # an earlier send's error, while this one is a second try, says nothing about this one
+    while reason is not None and not isinstance(reason, BrokerUnavailableError):
+        if isinstance(reason, RedisTimeoutError) and not str(reason).startswith(_CONNECTING):
+            return True
+        reason = reason.__cause__ or reason.__context__
+    return False
 
 
 def redis_is_away(error: Exception) -> bool:

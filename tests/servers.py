@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import pytest
+from kombu import pools
 
 from spacer_tasks.app import app
 from spacer_tasks.config import get_settings
@@ -73,6 +74,10 @@ def empty_queues(redis_url: str) -> Iterator[None]:
     app.conf.update(broker_url=redis_url, result_backend=redis_url)
     app.__dict__.pop("backend", None)
     app._backend_cache = None
+    # and may have left connections to its own Redis
+    pools.reset()
+    app._pool = None
+    app.amqp._producer_pool = None
     app.control.purge()
     yield
     app.control.purge()

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError
-from redis.retry import Retry
 
 from spacer_tasks.config import get_settings, shown
 from spacer_tasks.exceptions import BrokerUnavailableError, ConfigError
+from spacer_tasks.redis_client import BROKER, RESULTS, redis_at
 
 #: seconds; someone waits at the terminal, and a Redis that is there answers in milliseconds
 TIMEOUT_S = 3.0
@@ -31,24 +30,16 @@ def reached_redis() -> Iterator[Redis]:
     settings = get_settings()
     broker_url = settings.broker_url.get_secret_value()
     if settings.result_backend != broker_url:
-        with _reached("SPACER_RESULT_BACKEND_URL", settings.result_backend):
+        with _reached(RESULTS, settings.result_backend):
             pass
-    with _reached("SPACER_BROKER_URL", broker_url) as redis:
+    with _reached(BROKER, broker_url) as redis:
         yield redis
 
 
 @contextmanager
 def _reached(setting: str, url: str) -> Iterator[Redis]:
     where = f"Redis at {shown(get_settings())[setting]} ({setting})"
-    try:
-        redis: Redis = Redis.from_url(
-            url,
-            socket_connect_timeout=TIMEOUT_S,
-            socket_timeout=TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-        )
-    except ValueError as error:
-        raise ConfigError(f"{where}: not a Redis URL ({error})") from None
+    redis = redis_at(setting, url, timeout_s=TIMEOUT_S, retries=0)
     try:
         redis.ping()
         yield redis
