@@ -14,14 +14,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from spacer_tasks.app import CLASSIFY, CONTRACT, FEATURES, TRAINING, app
-from spacer_tasks.config import get_settings
+from spacer_tasks import taken_messages
+from spacer_tasks.app import (
+    CLASSIFY,
+    CONTRACT,
+    FEATURES,
+    FEATURES_HIGH,
+    TRAINING,
+    TRAINING_HIGH,
+    app,
+)
+from spacer_tasks.config import get_settings, without_django
 from spacer_tasks.exceptions import ConfigError, InputError, TransientError
 
 PoolName = Literal["features", "training", "classify"]
 HOUR = 3600
-
-
+#: seconds for Redis to accept a connection
+CONNECT_S = 4
+#: seconds without a byte from the result backend
+ANSWER_S = 120
 #: a worker has an answer in hand and waits for Redis, about a minute
 ANSWER_RETRIES = {"max_retries": 60, "interval_start": 0, "interval_step": 0.2, "interval_max": 1}
 
@@ -32,6 +43,8 @@ class Pool:
 
     Attributes
     ----------
+    queues
+        What it takes from, unless the operator says otherwise; the first gives the pool its name.
     implementation
         Celery's pool. Feature workers use threads: CUDA does not survive a fork, and one network
         serves all threads while the main thread still answers `inspect` and Flower.
@@ -43,24 +56,35 @@ class Pool:
         has its own set of unacknowledged tasks.
     """
 
-    queue: str
+    queues: tuple[str, ...]
     implementation: Literal["threads", "prefork"]
     concurrency: int
     visibility_timeout: int
 
+    @property
+    def queue(self) -> str:
+        """The queue that the pool is named for."""
+        return self.queues[0]
+
 
 POOLS: dict[PoolName, Pool] = {
     # a feature task takes seconds; ten minutes leave room for a cold download of weights
-    "features": Pool(FEATURES, "threads", 2, 600),
+    "features": Pool((FEATURES, FEATURES_HIGH), "threads", 2, 600),
     # a training takes hours
-    "training": Pool(TRAINING, "prefork", 1, 24 * HOUR),
-    "classify": Pool(CLASSIFY, "prefork", 2, 600),
+    "training": Pool((TRAINING, TRAINING_HIGH), "prefork", 1, 24 * HOUR),
+    "classify": Pool((CLASSIFY,), "prefork", 2, 600),
 }
 
 
 def transport_options(pool: Pool) -> dict[str, Any]:
-    """Redis transport options that keep one pool's unacknowledged tasks apart."""
+    """Redis transport options that keep one pool's unacknowledged tasks apart, and let a worker
+    wait where a caller must not.
+    """
     return {
+        "socket_timeout": None,
+        "socket_connect_timeout": CONNECT_S,
+        # Kombu's own: a worker tries again, a caller does not
+        "max_retries": None,
         "visibility_timeout": pool.visibility_timeout,
         "unacked_key": f"unacked.{pool.queue}",
         "unacked_index_key": f"unacked_index.{pool.queue}",
@@ -98,7 +122,8 @@ def main(name: PoolName, arguments: Sequence[str], config_module: str | None = N
 def start(name: PoolName, arguments: Sequence[str], config_module: str | None = None) -> None:
     """Run a worker of one pool in this process until it is told to stop.
 
-    SIGTERM finishes the tasks in hand first.
+    SIGTERM finishes the tasks in hand first. Settings of Django's are left alone, also where it is
+    started in the environment of a site.
 
     Raises
     ------
@@ -107,6 +132,7 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
     InputError, TransientError
         The network that `SPACER_WARM_EXTRACTOR` names could not be loaded.
     """
+    without_django()
     settings = get_settings()
     _ = settings.required_results_prefix  # missing, it would fail every task: say so now
     configure(config_module)
@@ -121,10 +147,21 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
         **app.conf.broker_transport_options,
         **transport_options(pool),
     }
-    app.conf.result_backend_transport_options = {
-        **app.conf.result_backend_transport_options,
-        "retry_policy": ANSWER_RETRIES,
-    }
+    app.conf.update(
+        broker_connection_timeout=CONNECT_S,
+        redis_socket_connect_timeout=CONNECT_S,
+        redis_socket_timeout=ANSWER_S,
+        result_backend_transport_options={
+            **app.conf.result_backend_transport_options,
+            "retry_policy": ANSWER_RETRIES,
+        },
+        # of callbacks and the parts of a batch
+        task_publish_retry=True,
+        # a state that cannot be kept would end a task outside its body: acknowledged, unanswered
+        result_backend_always_retry=True,
+        result_backend_max_sleep_between_retries_ms=1000,
+    )
+    taken_messages.survive_lost_connections()
     if name == "features":
         _warm_network(concurrency)
     else:
@@ -133,7 +170,7 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
     app.worker_main(
         [
             "worker",
-            f"--queues={pool.queue}",
+            f"--queues={','.join(pool.queues)}",
             f"--pool={pool.implementation}",
             f"--hostname={pool.queue}@%h",
             f"--loglevel={settings.log_level}",
