@@ -2,14 +2,18 @@
 
 A setting comes from, in this order: the environment (`SPACER_BROKER_URL`), a `secrets.json`
 beside the README (`{"BROKER_URL": …}`), the Django setting `SPACER` (the same names), its
-default. An unknown or malformed one is an error that names it.
+default. An unknown or malformed one is an error that names it. But `SPACER` is the reference's
+too, and a newer one may know more: an unknown key there is logged.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
+from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,6 +29,8 @@ from pydantic_settings import (
 
 from spacer_tasks.exceptions import ConfigError
 
+logger = logging.getLogger(__name__)
+
 PREFIX = "SPACER_"
 #: settings of the reference and of CoralNet that mean nothing here; a site that still sets them
 #: is not stopped
@@ -36,6 +42,10 @@ IGNORED = {
     "QUEUE_CHOICE",
     "JOB_HASH",
 }
+#: an empty string is the same as none, as with the reference
+_NOT_SET = ("", None)
+#: the variable by which Django finds its settings
+_DJANGO = "DJANGO_SETTINGS_MODULE"
 #: older names, still taken
 OLDER_NAMES = {"LOCAL_MODEL_PATH": "EXTRACTORS_CACHE_DIR"}
 
@@ -60,6 +70,7 @@ class Settings(BaseSettings):
     aws_region: str | None = Field(None, description="AWS region")
     aws_anonymous: bool = Field(False, description="read public buckets without credentials")
     s3_endpoint_url: str | None = Field(None, description="URL of an S3-compatible server")
+    sqs_endpoint_url: str | None = Field(None, description="URL of an SQS-compatible server")
     s3_connect_timeout_s: Seconds = Field(10, description="seconds to reach S3")
     s3_read_timeout_s: Seconds = Field(60, description="seconds without a byte from S3")
     s3_max_connections: PositiveInt = Field(
@@ -81,6 +92,12 @@ class Settings(BaseSettings):
         86400, description="seconds that small results stay in Redis; full answers stay on S3"
     )
 
+    lost_after_s: Seconds = Field(
+        600,
+        description="seconds after which a job that is in no queue, at no worker and without an"
+        " answer is reported as lost to CoralNet's queue class",
+    )
+
     extractors_cache_dir: Path | None = Field(
         None, description="folder for downloaded extractor files"
     )
@@ -90,11 +107,19 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where networks run; auto takes a GPU where there is one"
     )
+    cpu_runtime: Literal["auto", "onnxruntime", "torch"] = Field(
+        "auto", description="runs networks on a CPU; auto: onnxruntime if installed, else torch"
+    )
 
     max_image_pixels: PositiveInt = Field(10_000 * 10_000, description="pixels of one image")
     max_points_per_image: PositiveInt = Field(1000, description="points of one image")
     training_batch_label_count: PositiveInt = Field(
         5000, description="labels of one training batch, and at most of the reference set"
+    )
+    training_matrix_max_bytes: PositiveInt = Field(
+        4 * 2**30,
+        description="bytes of feature vectors that one training holds in memory; more are in a file"
+        " in the temporary folder",
     )
     log_level: LogLevel = Field("INFO", description="least level that is logged")
 
@@ -143,7 +168,7 @@ def get_settings() -> Settings:
         A setting is unknown or malformed; the text names each, and where it was found.
     """
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         sources = _sources()
         lines = []
@@ -155,6 +180,20 @@ def get_settings() -> Settings:
                 reason = "no such setting; `spacer-tasks config` lists them"
             lines.append(f"{PREFIX}{name.upper()} (from {where}): {reason}")
         raise ConfigError("; ".join(lines)) from None
+    for name, value in _django_setting().items():
+        if value not in _NOT_SET and _field(name) not in Settings.model_fields:
+            logger.warning("Django's SPACER[%r] is not used: %s", name, _why_unused(name))
+    return settings
+
+
+def without_django() -> None:
+    """Leave Django's settings alone from now on, in this process and its children.
+
+    For workers, which may be started in an environment of the site's. Call it before Django is
+    set up.
+    """
+    os.environ.pop(_DJANGO, None)
+    get_settings.cache_clear()
 
 
 def shown(settings: Settings) -> dict[str, str]:
@@ -189,19 +228,35 @@ def _sources() -> list[tuple[str, dict[str, Any]]]:
     return [
         ("the environment", _cleaned(_environment())),
         ("secrets.json", _cleaned(_secrets_file())),
-        ("Django's SPACER", _cleaned(_django_setting())),
+        ("Django's SPACER", _known(_cleaned(_django_setting()))),
     ]
 
 
 def _cleaned(values: dict[str, Any]) -> dict[str, Any]:
-    named = {OLDER_NAMES.get(name, name): value for name, value in values.items()}
-    named |= {name: value for name, value in values.items() if name not in OLDER_NAMES}
+    # a newer name goes before an older one of the same setting
+    ordered = sorted(values.items(), key=lambda item: item[0] not in OLDER_NAMES)
     return {
-        name.lower(): value
-        for name, value in named.items()
-        # an empty string is the same as not set, as with the reference
-        if name not in IGNORED and value not in ("", None)
+        _field(name): value
+        for name, value in ordered
+        if name not in IGNORED and value not in _NOT_SET
     }
+
+
+def _known(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name in Settings.model_fields}
+
+
+def _field(name: str) -> str:
+    return OLDER_NAMES.get(name, name).lower()
+
+
+def _why_unused(name: str) -> str:
+    if name in IGNORED:
+        return "it is the reference's or CoralNet's, and means nothing here"
+    close = get_close_matches(name.upper(), map(str.upper, Settings.model_fields), 1, 0.8)
+    if close:
+        return f"no such setting; {close[0]} is one, so perhaps it is a typing error"
+    return "no such setting; perhaps it is one of a newer reference"
 
 
 def _environment() -> dict[str, Any]:
@@ -226,7 +281,7 @@ def _secrets_file() -> dict[str, Any]:
 
 
 def _django_setting() -> dict[str, Any]:
-    if "DJANGO_SETTINGS_MODULE" not in os.environ and "django.conf" not in sys.modules:
+    if _DJANGO not in os.environ and "django.conf" not in sys.modules:
         return {}
     try:
         from django.conf import settings
@@ -234,6 +289,12 @@ def _django_setting() -> dict[str, Any]:
     except ImportError:
         return {}
     try:
-        return dict(getattr(settings, "SPACER", {}))
+        values = getattr(settings, "SPACER", {})
     except (ImproperlyConfigured, ImportError):
         return {}
+    except Exception as error:
+        module, reason = os.environ.get(_DJANGO), f"{type(error).__name__}: {error}"
+        raise ConfigError(f"Django's settings in {module} cannot be read: {reason}") from error
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"Django's SPACER is a {type(values).__name__}, expected a dict")
+    return {str(name): value for name, value in values.items()}

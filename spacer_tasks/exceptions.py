@@ -65,6 +65,10 @@ class ObjectNotFoundError(StorageError):
     """No object, file or page at this location."""
 
 
+class AnswerDamagedError(StorageError):
+    """What lies where an answer should be is none, or not one that can be read here."""
+
+
 class BucketNotFoundError(StorageError):
     """No bucket of this name at this endpoint."""
 
@@ -87,6 +91,28 @@ class URLUnavailableError(StorageUnavailableError):
 
 class BrokerUnavailableError(TransientError):
     """Redis cannot be reached, so the task was not sent."""
+
+
+# --- SQS -------------------------------------------------------------------------------------
+
+
+class SQSError(InputError):
+    """An SQS queue does not exist, or SQS refuses what is asked of it."""
+
+
+class SQSUnavailableError(TransientError):
+    """SQS did not answer, or asked to come back later."""
+
+
+# --- jobs ------------------------------------------------------------------------------------
+
+
+class JobLostError(TransientError):
+    """A job is in no queue, at no worker and without an answer: Redis lost it. Send it again."""
+
+
+class AnswerExpiredError(TransientError):
+    """A job finished, but its answer is gone from the results prefix. Send it again."""
 
 
 # --- images and points -----------------------------------------------------------------------
