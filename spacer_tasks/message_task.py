@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -39,6 +40,8 @@ logger = logging.getLogger(__name__)
 
 #: bytes of JSON; a larger message goes through storage, so that Redis holds only small ones
 INLINE_BYTES = 64 * 1024
+#: header of a message: when it was sent, in seconds since 1970
+SENT_AT = "sent_at"
 #: seconds; the longest wait between two tries, well under every pool's visibility timeout
 RETRY_BACKOFF_MAX = 60
 
@@ -79,6 +82,8 @@ class MessageTask(CeleryTask):
         for name in ("link", "link_error"):
             if options.get(name):
                 options[name] = with_queues(options[name])
+        # so that who looks at a queue can tell how long its oldest message has waited
+        options["headers"] = {**(options.get("headers") or {}), SENT_AT: time.time()}
         with unavailable_broker(self.app):
             return super().apply_async((packed, *rest), None, task_id=task_id, **options)
 

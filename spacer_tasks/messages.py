@@ -34,6 +34,15 @@ class Message(BaseModel):
         return self.model_dump(mode="json")
 
 
+class Answer(Message):
+    """Base of all answers: fields that a newer worker added are left out.
+
+    docs/architecture.md, "Versions side by side", says what that is for.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+
 Points = Annotated[list[Point], Field(min_length=1)]
 
 
@@ -52,7 +61,7 @@ class ExtractFeaturesMsg(Message):
         return self
 
 
-class ExtractFeaturesReturnMsg(Message):
+class ExtractFeaturesReturnMsg(Answer):
     """`runtime` is in seconds."""
 
     extractor_loaded_remotely: bool
@@ -121,7 +130,7 @@ class TrainClassifierMsg(Message):
         return self.valresult_loc.with_suffix(".metrics.json")
 
 
-class TrainClassifierReturnMsg(Message):
+class TrainClassifierReturnMsg(Answer):
     """Accuracies are shares of 1: `acc` of the new classifier on the validation set, `pc_accs` of
     the previous ones there, `ref_accs` on the reference set after each epoch. `runtime` is in
     seconds.
@@ -151,7 +160,7 @@ class ClassifyImageMsg(Message):
     classifier_loc: DataLocation
 
 
-class ClassifyReturnMsg(Message):
+class ClassifyReturnMsg(Answer):
     """Scores are probabilities, in the order of `classes`; `runtime` is in seconds.
 
     Row and column are None for old feature files, which say so in `valid_rowcol`.
@@ -191,7 +200,7 @@ class JobMsg(Message):
         return {**data, "tasks": [parse(message_class, task) for task in tasks]}
 
 
-class JobReturnMsg(Message):
+class JobReturnMsg(Answer):
     """The reference's answer to a job. `original_job` is the dict that was received, unchanged."""
 
     original_job: JsonDict

@@ -15,8 +15,16 @@ from spacer_tasks.exceptions import MessageError, RowColumnInvalidError
 M = TypeVar("M", bound=BaseModel)
 
 
-def parse(cls: type[M], data: M | Mapping[str, Any] | str | bytes) -> M:
-    """The message in `data`: a message already, its dict, or its JSON text.
+def as_data(message: Any) -> Any:
+    """The dict of a message of the reference's own classes; anything else as it is."""
+    if isinstance(message, (BaseModel, Mapping, str, bytes)) or not hasattr(message, "serialize"):
+        return message
+    return message.serialize()
+
+
+def parse(cls: type[M], data: Any) -> M:
+    """The message in `data`: a message already, its dict, its JSON text, or a message of the
+    reference's.
 
     Raises
     ------
@@ -27,6 +35,7 @@ def parse(cls: type[M], data: M | Mapping[str, Any] | str | bytes) -> M:
     """
     if isinstance(data, cls):
         return data
+    data = as_data(data)
     if isinstance(data, BaseModel):
         raise MessageError(f"expected a {cls.__name__}, found a {type(data).__name__}")
     try:

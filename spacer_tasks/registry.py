@@ -21,6 +21,11 @@ ALIASES = {
     "spacer.extractors.efficientnet.EfficientNetExtractor": (
         "spacer_tasks.extractors.EfficientNetExtractor"
     ),
+    # before pyspacer 0.11
+    "spacer.extract_features.EfficientNetExtractor": (
+        "spacer_tasks.extractors.EfficientNetExtractor"
+    ),
+    "spacer.extract_features.DummyExtractor": "spacer_tasks.extractors.DummyExtractor",
     "dummy": "spacer_tasks.extractors.DummyExtractor",
     "spacer.extractors.DummyExtractor": "spacer_tasks.extractors.DummyExtractor",
     "spacer.extractors.base.DummyExtractor": "spacer_tasks.extractors.DummyExtractor",

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from spacer_tasks import exceptions, storage
 from spacer_tasks.config import get_settings
 from spacer_tasks.data_classes import DataLocation
-from spacer_tasks.exceptions import Kind, ObjectNotFoundError, SpacerError, StorageError
+from spacer_tasks.exceptions import AnswerDamagedError, Kind, ObjectNotFoundError, SpacerError
 
 if TYPE_CHECKING:
     from celery.result import AsyncResult
@@ -74,7 +74,8 @@ class StoredAnswer(BaseModel):
         summary = dict(self.answer or {})
         for name in GROWING:
             if name in summary:
-                summary[f"{name}_count"] = len(summary.pop(name))
+                # None where a job failed
+                summary[f"{name}_count"] = len(summary.pop(name) or ())
         return {
             "task_id": self.task_id,
             "answer_loc": answer_location(self.task_id).model_dump(),
@@ -130,12 +131,17 @@ def find_answer(task_id: str) -> StoredAnswer | None:
     Raises
     ------
     StorageError
-        The results prefix cannot be read, or the object there is no answer.
+        The results prefix cannot be read; `AnswerDamagedError`: the object there is no answer.
     StorageUnavailableError
         The storage did not answer.
     """
+    return read_answer(answer_location(task_id))
+
+
+def read_answer(location: DataLocation) -> StoredAnswer | None:
+    """As `find_answer`, for a location that a small result named."""
     try:
-        return _read(answer_location(task_id))
+        return _read(location)
     except ObjectNotFoundError:
         return None
 
@@ -170,5 +176,6 @@ def _read(location: DataLocation) -> StoredAnswer:
     data = storage.load(location)
     try:
         return StoredAnswer.model_validate(json.loads(data))
-    except (ValueError, ValidationError) as error:
-        raise StorageError(f"{location}: not a stored answer ({error})") from error
+    # nesting without end is a RecursionError
+    except (ValueError, ValidationError, RecursionError) as error:
+        raise AnswerDamagedError(f"{location}: not a stored answer ({error})") from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from spacer_tasks.app import CLASSIFY, FEATURES, TRAINING, app
+from spacer_tasks.app import CLASSIFY, FEATURES, FEATURES_HIGH, TRAINING, TRAINING_HIGH, app
 from spacer_tasks.exceptions import MessageError
 from spacer_tasks.message_task import OperationTask
 from spacer_tasks.messages import (
@@ -24,6 +24,7 @@ from spacer_tasks.messages import (
     TrainClassifierMsg,
     TrainClassifierReturnMsg,
 )
+from spacer_tasks.parsing import as_data
 
 if TYPE_CHECKING:
     from celery.result import AsyncResult
@@ -92,6 +93,8 @@ JOB_QUEUES = {
     "train_classifier": TRAINING,
     "classify_features": CLASSIFY,
 }
+#: where it goes if it needs more memory
+HIGH_QUEUES = {FEATURES: FEATURES_HIGH, TRAINING: TRAINING_HIGH}
 
 
 class JobTask(OperationTask):
@@ -110,7 +113,7 @@ class JobTask(OperationTask):
         """Send the job to the queue of what it does. See `MessageTask.apply_async`."""
         job = (tuple(args or ()) or (dict(kwargs or {}).get("message"),))[0]
         if "queue" not in options and "routing_key" not in options:
-            name = job.task_name if isinstance(job, JobMsg) else job.get("task_name")
+            name = job.task_name if hasattr(job, "task_name") else job.get("task_name")
             # a job sent again by location (a retry) carries its queue in the options
             options["queue"] = JOB_QUEUES.get(name, CLASSIFY)
         return super().apply_async(args, kwargs, task_id=task_id, **options)
@@ -121,7 +124,7 @@ class JobTask(OperationTask):
 
     def checked(self, message: Message | Mapping[str, Any]) -> dict[str, Any]:
         """The job's dict as it was given, so that the answer can echo it; its name is checked."""
-        wire = message.to_wire() if isinstance(message, Message) else dict(message)
+        wire = message.to_wire() if isinstance(message, Message) else dict(as_data(message))
         if wire.get("task_name") not in JOB_QUEUES:
             raise MessageError(
                 f"JobMsg: task_name: expected one of {', '.join(JOB_QUEUES)},"

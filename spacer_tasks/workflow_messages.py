@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from spacer_tasks.components import ExtractorSpec, TrainerSpec
 from spacer_tasks.data_classes import Annotation, DataLocation, LabelId, Point
 from spacer_tasks.messages import (
+    Answer,
     ClassifierType,
     ClassifyFeaturesMsg,
     ExtractFeaturesMsg,
@@ -107,26 +108,26 @@ class ScoreImageMsg(ClassifyFeaturesMsg):
     scores_loc: DataLocation
 
 
-class ExtractedMsg(Message):
+class ExtractedMsg(Answer):
     """What one extraction of a batch came to: whether its features were there already."""
 
     skipped: bool
 
 
-class ScoredMsg(Message):
+class ScoredMsg(Answer):
     """What one classification of a batch came to."""
 
     points: int
 
 
-class TrainedMsg(Message):
+class TrainedMsg(Answer):
     """What one training of several came to: validation accuracy, and seconds."""
 
     acc: float
     runtime: float
 
 
-class BatchFailure(Message):
+class BatchFailure(Answer):
     """One image (or training) that failed, and why."""
 
     name: str
@@ -135,7 +136,7 @@ class BatchFailure(Message):
     message: str
 
 
-class TrainFromImagesReturnMsg(Message):
+class TrainFromImagesReturnMsg(Answer):
     """What became of a batch. `skipped` images had current features already."""
 
     training: TrainClassifierReturnMsg
@@ -160,7 +161,7 @@ class TrainManyMsg(Message):
     summary_loc: DataLocation
 
 
-class Candidate(Message):
+class Candidate(Answer):
     """One finished training of several."""
 
     job_token: str
@@ -170,7 +171,7 @@ class Candidate(Message):
     runtime: float
 
 
-class TrainManyReturnMsg(Message):
+class TrainManyReturnMsg(Answer):
     """All candidates, best first; of two equal ones the one that was named first."""
 
     best: Candidate

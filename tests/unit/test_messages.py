@@ -7,15 +7,29 @@ from typing import Any
 import pytest
 
 from spacer_tasks import components, messages
+from spacer_tasks.data_classes import ValResults
 from spacer_tasks.exceptions import MessageError, RowColumnInvalidError
 from spacer_tasks.messages import (
+    ClassifyFeaturesMsg,
+    ClassifyReturnMsg,
     ExtractFeaturesMsg,
     JobMsg,
     TrainClassifierMsg,
+    TrainClassifierReturnMsg,
 )
 from spacer_tasks.parsing import parse
+from spacer_tasks.registry import canonical_name
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "pyspacer"
+WIRE_MESSAGES = [
+    "ExtractFeaturesMsg",
+    "TrainClassifierMsg",
+    "ClassifyFeaturesMsg",
+    "ClassifyImageMsg",
+    "JobMsg",
+    "JobReturnMsg",
+]
+WIRE_EXTRACTORS = ["DummyExtractor", "VGG16CaffeExtractor"]
 
 
 def wire(name: str) -> dict[str, Any]:
@@ -23,17 +37,7 @@ def wire(name: str) -> dict[str, Any]:
     return data
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "ExtractFeaturesMsg",
-        "TrainClassifierMsg",
-        "ClassifyFeaturesMsg",
-        "ClassifyImageMsg",
-        "JobMsg",
-        "JobReturnMsg",
-    ],
-)
+@pytest.mark.parametrize("name", WIRE_MESSAGES)
 def test_the_reference_s_messages_come_back_as_equal_json(name: str) -> None:
     cls = getattr(messages, name)
     assert parse(cls, wire(name)).to_wire() == wire(name)
@@ -46,7 +50,32 @@ def test_real_training_messages_come_back_as_equal_json(path: Path) -> None:
     assert parse(TrainClassifierMsg, data).to_wire() == data
 
 
-@pytest.mark.parametrize("name", ["DummyExtractor", "VGG16CaffeExtractor"])
+@pytest.mark.parametrize("path", sorted(FIXTURES.glob("*.expected.json")), ids=lambda p: p.stem)
+def test_real_classifications_and_their_answers_come_back_as_equal_json(path: Path) -> None:
+    data = json.loads(path.read_text())
+    assert parse(ClassifyFeaturesMsg, data["msg"]).to_wire() == data["msg"]
+    assert parse(ClassifyReturnMsg, data["return"]).to_wire() == data["return"]
+    trained = data["train_return"]
+    assert parse(TrainClassifierReturnMsg, trained).to_wire() == trained
+
+
+@pytest.mark.parametrize("path", sorted(FIXTURES.glob("*.valresult.json")), ids=lambda p: p.stem)
+def test_real_validation_results_come_back_as_equal_json(path: Path) -> None:
+    data = json.loads(path.read_text())
+    assert parse(ValResults, data).model_dump(mode="json") == data
+
+
+def test_no_fixture_of_a_message_is_left_out() -> None:
+    names = {path.name for path in FIXTURES.glob("*.json")}
+    kinds = {f"{label}_{clf}" for label in ("int", "str") for clf in ("lr", "mlp")}
+    assert {name for name in names if name.startswith("wire_")} == {
+        f"wire_{name}.json" for name in (*WIRE_MESSAGES, *WIRE_EXTRACTORS)
+    }
+    for what in ("train_msg", "expected", "valresult"):
+        assert {f"{kind}.{what}.json" for kind in kinds} <= names
+
+
+@pytest.mark.parametrize("name", WIRE_EXTRACTORS)
 def test_the_reference_s_extractors_come_back_as_equal_json(name: str) -> None:
     assert components.ExtractorSpec(**wire(name)).model_dump(mode="json") == wire(name)
 
@@ -55,6 +84,13 @@ def test_the_reference_s_extractors_come_back_as_equal_json(name: str) -> None:
 def test_the_older_forms_of_a_trainer_are_read(older: dict[str, str]) -> None:
     data = {key: value for key, value in wire("TrainClassifierMsg").items() if key != "trainer"}
     assert parse(TrainClassifierMsg, {**data, **older}).to_wire() == wire("TrainClassifierMsg")
+
+
+@pytest.mark.parametrize("name", ["EfficientNetExtractor", "DummyExtractor"])
+def test_extractors_are_known_by_the_paths_of_all_the_reference_s_versions(name: str) -> None:
+    # before 0.11 they were in `extract_features`
+    for module in ("extractors", "extract_features"):
+        assert canonical_name(f"spacer.{module}.{name}") == f"spacer_tasks.extractors.{name}"
 
 
 def test_an_unknown_field_is_named() -> None:

@@ -11,7 +11,7 @@ import pytest
 from spacer_tasks import operations
 from spacer_tasks.classifiers import load_classifier
 from spacer_tasks.data_classes import DataLocation
-from spacer_tasks.exceptions import StorageUnavailableError
+from spacer_tasks.exceptions import MessageError, ObjectNotFoundError, StorageUnavailableError
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "pyspacer"
 
@@ -37,6 +37,23 @@ def test_a_job_trains_echoes_itself_and_stores_what_the_reference_loads(tmp_path
     assert load_classifier(DataLocation.parse(str(tmp_path / "model_loc"))).clf_type == "LR"
 
 
+def test_messages_of_the_reference_s_own_classes_are_taken_as_they_are(tmp_path: Path) -> None:
+    class ReferenceMessage:
+        """As the reference's: it knows its own dict, and no more is asked of it."""
+
+        def __init__(self, data: dict[str, Any]) -> None:
+            self._data = data
+
+        def serialize(self) -> dict[str, Any]:
+            return self._data
+
+    job = {"task_name": "train_classifier", "tasks": [training(tmp_path)]}
+    answer = operations.process_job(ReferenceMessage(job))
+    assert answer.ok
+    assert answer.original_job == job
+    assert operations.train_classifier(ReferenceMessage(training(tmp_path))).acc > 0.9
+
+
 @pytest.mark.parametrize(("given", "pickled"), [("spacer", False), ("pyspacer", True)])
 def test_a_job_may_say_which_format_it_wants(tmp_path: Path, given: str, pickled: bool) -> None:
     message = {**training(tmp_path), "classifier_format": given}
@@ -56,7 +73,7 @@ def test_a_job_that_fails_says_why_in_its_last_line(tmp_path: Path) -> None:
     assert not answer.ok
     assert answer.results is None
     last = (answer.error_message or "").splitlines()[-1]
-    assert last.startswith("spacer_tasks.exceptions.TrainingLabelsError: ")
+    assert last.startswith("spacer.exceptions.TrainingLabelsError: ")
 
 
 def test_a_storage_that_is_away_does_not_end_a_job(
@@ -68,3 +85,46 @@ def test_a_storage_that_is_away_does_not_end_a_job(
     monkeypatch.setattr(operations, "train_classifier", away)
     with pytest.raises(StorageUnavailableError):
         operations.process_job({"task_name": "train_classifier", "tasks": [training(tmp_path)]})
+
+
+def scoring(features: Path, classifier: Path) -> dict[str, Any]:
+    """A message that asks for the scores of a feature file."""
+    return {
+        "job_token": features.name,
+        "feature_loc": {"storage_type": "filesystem", "key": str(features)},
+        "classifier_loc": {"storage_type": "filesystem", "key": str(classifier)},
+    }
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    operations.train_classifier(training(folder))
+    return folder / "model_loc"
+
+
+def test_many_images_of_a_job_are_answered_as_one_by_one(classifier: Path) -> None:
+    files = sorted((FIXTURES / "features_str").iterdir())
+    messages = [scoring(file, classifier) for file in files]
+    assert len(messages) > operations.READ_AHEAD + 1
+    answer = operations.process_job({"task_name": "classify_features", "tasks": messages})
+    assert answer.results is not None
+    for message, found in zip(messages, answer.results, strict=True):
+        alone = operations.classify_features(message).to_wire()
+        assert {**found, "runtime": 0} == {**alone, "runtime": 0}
+
+
+def test_an_image_of_many_that_fails_does_so_when_it_is_its_turn(classifier: Path) -> None:
+    good = next((FIXTURES / "features_str").iterdir())
+    answers = operations.classify_many(
+        [scoring(good, classifier), scoring(good.with_name("none"), classifier)]
+    )
+    assert next(answers).scores
+    with pytest.raises(ObjectNotFoundError, match="none"):
+        next(answers)
+
+
+def test_a_malformed_message_of_many_is_refused_before_the_first_answer(classifier: Path) -> None:
+    good = next((FIXTURES / "features_str").iterdir())
+    with pytest.raises(MessageError, match="feature_loc"):
+        next(operations.classify_many([scoring(good, classifier), {"job_token": "x"}]))
