@@ -1,0 +1,105 @@
+"""Jobs as they come from outside: the JSON of a reference `JobMsg`, or of where one is stored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from spacer_tasks import storage
+from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.exceptions import MessageError
+from spacer_tasks.messages import MESSAGE_CLASSES, JsonDict
+from spacer_tasks.parsing import parse
+
+#: lists and objects inside each other; the deepest job of the reference has 7, and JSON encoders
+#: and decoders on a job's way give up somewhere below 1000
+MAX_DEPTH = 100
+
+
+def read_object(data: str | bytes, what: str) -> JsonDict:
+    """The JSON object in a text.
+
+    Parameters
+    ----------
+    what
+        What an error calls the text.
+
+    Raises
+    ------
+    MessageError
+        It is not JSON, or not an object.
+    """
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise MessageError(f"{what} is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise MessageError(f"{what} is a JSON {type(found).__name__}, expected an object")
+    return found
+
+
+def load_job(location: DataLocation) -> JsonDict:
+    """The JSON object at a location; `process_job` tells whether it is a job.
+
+    Raises
+    ------
+    MessageError
+        What is there is not a JSON object, or is nested too deep.
+    StorageError, StorageUnavailableError
+        It cannot be read.
+    """
+    return _not_too_deep(read_object(storage.load(location), f"{location}"), f"{location}")
+
+
+def read_job(body: str, load: Callable[[DataLocation], JsonDict] = load_job) -> JsonDict:
+    """The job in a message, or at the location on S3 that the message is the JSON of.
+
+    What is inside its tasks is not looked at: who sent a job is told by its answer.
+
+    Parameters
+    ----------
+    load
+        What reads the location.
+
+    Raises
+    ------
+    MessageError
+        It is neither a job nor a location of one on S3, or is nested too deep.
+    StorageError, StorageUnavailableError
+        The location cannot be read.
+    """
+    what = "the message"
+    job = _not_too_deep(read_object(body, what), what)
+    if "storage_type" in job:
+        location = parse(DataLocation, job)
+        # a file would be one of the reader's machine; a URL may be of a server that never answers
+        if location.storage_type != "s3":
+            raise MessageError(
+                f"{what} is a location of the storage_type {location.storage_type!r}, expected 's3'"
+            )
+        job, what = load(location), f"{location}"
+    if "message_loc" in job:
+        # a worker would read the message there, wherever that is
+        raise MessageError(f"{what} has the field message_loc, which is for workers alone")
+    if job.get("task_name") not in MESSAGE_CLASSES or not isinstance(job.get("tasks"), list):
+        raise MessageError(
+            f"{what} is no job: expected a list of tasks and a task_name, one of"
+            f" {', '.join(MESSAGE_CLASSES)}; found the fields {', '.join(sorted(job))[:200]}"
+            f" and the task_name {str(job.get('task_name'))[:80]!r}"
+        )
+    return job
+
+
+def _not_too_deep(job: JsonDict, what: str) -> JsonDict:
+    level: list[Any] = [job]
+    for _ in range(MAX_DEPTH):
+        level = [
+            item
+            for each in level
+            for item in (each.values() if isinstance(each, dict) else each)
+            if isinstance(item, (dict, list))
+        ]
+        if not level:
+            return job
+    raise MessageError(f"{what} is nested deeper than {MAX_DEPTH} lists and objects")

@@ -1,0 +1,55 @@
+"""CoralNet's queue class with its records in the database, when Redis loses all that it held."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from django.test import TestCase
+
+from spacer_tasks.coralnet import CeleryQueue
+from spacer_tasks.redis_client import broker_client
+
+
+def classification(token: str) -> dict[str, Any]:
+    """A job of the reference."""
+    location = {"storage_type": "filesystem", "key": "a", "bucket_name": None}
+    task = {"job_token": token, "feature_loc": location, "classifier_loc": location}
+    return {"task_name": "classify_features", "tasks": [task]}
+
+
+def wire(answer: Any) -> dict[str, Any]:
+    """The JSON of the reference's answer, or of ours where it is not installed."""
+    data: dict[str, Any] = answer.to_wire() if hasattr(answer, "to_wire") else answer.serialize()
+    return data
+
+
+class WipedRedisTests(TestCase):
+    """In a transaction, which other threads' connections would not see."""
+
+    def setUp(self) -> None:
+        broker_client().flushdb()
+
+    def test_jobs_that_redis_lost_come_back_as_failed(self) -> None:
+        queue = CeleryQueue()
+        for job_id in (1, 2):
+            queue.submit_job(classification(str(job_id)), job_id, "medium")
+        broker_client().flushdb()
+        # SPACER_LOST_AFTER_S
+        time.sleep(0.4)
+        jobs = queue.get_collectable_jobs()
+        self.assertEqual([job.job_id for job in jobs], [1, 2])
+        self.assertEqual(queue.collect_jobs(jobs), ([], ["MISSING", "MISSING"]))
+        time.sleep(0.1)
+        returned, statuses = queue.collect_jobs(jobs)
+        self.assertEqual(statuses, ["LOST", "LOST"])
+        for job_id, answer in zip((1, 2), map(wire, returned), strict=True):
+            self.assertFalse(answer["ok"])
+            self.assertEqual(answer["original_job"], classification(str(job_id)))
+            self.assertIn(f"JobLostError: job {job_id} (task ", answer["error_message"])
+        self.assertEqual(queue.get_collectable_jobs(), [])
+
+    def test_a_job_that_cannot_be_sent_leaves_no_record(self) -> None:
+        with self.assertRaisesMessage(Exception, "'extract'"):
+            CeleryQueue().submit_job({"task_name": "extract", "tasks": []}, 1, "medium")
+        self.assertEqual(CeleryQueue().get_collectable_jobs(), [])
