@@ -13,11 +13,16 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
+from tests.reference_env import reference_python
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 CACHE = CHECKOUT / ".cache" / "acceptance"
 #: seconds; installing waits for a package index
 INSTALL_S = 600
 DJANGO = "Django>=4.2"
+#: what CoralNet 1.31 pins, of what the base package meets there; Celery's last that takes its redis
+CORALNET = ["Django==4.2.16", "redis==4.5.4", "celery==5.5.3", "boto3==1.34.162", "huey==2.5.2"]
+NUMPY = "numpy==2.2.6"
 
 
 def run(
@@ -47,6 +52,25 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
 
 
+def site_environment(settings: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """What the tests' Django sites are told of their servers, and nothing of this checkout.
+
+    Parameters
+    ----------
+    settings
+        The SPACER_* settings of the servers.
+    folder
+        Where the site keeps its database.
+    """
+    names = ("RESULTS_PREFIX", "S3_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    return {
+        **clean_environment(),
+        "REEF_DATABASE": str(folder / "db.sqlite3"),
+        "REEF_REDIS_URL": settings["SPACER_BROKER_URL"],
+        **{f"REEF_{name}": settings[f"SPACER_{name}"] for name in names},
+    }
+
+
 @lru_cache(maxsize=1)
 def wheel() -> Path:
     """The wheel of the checkout as it is now."""
@@ -71,6 +95,25 @@ def base_python() -> Path:
 def other_python(interpreter: str) -> Path:
     """The Python of an environment of another interpreter, with the base package alone."""
     return _environment("base", interpreter, [str(wheel())])
+
+
+@lru_cache(maxsize=1)
+def coralnet_python() -> Path:
+    """The Python of an environment with CoralNet's pins and the reference, pyspacer 0.14.
+
+    The reference, with its numpy and scikit-learn, is found in the environment that the tests of
+    formats made of it: a second scikit-learn would take a minute to install.
+    """
+    python = _environment("coralnet", sys.executable, [str(wheel()), *CORALNET])
+    (reference,) = reference_python().parents[1].glob("lib/python*/site-packages")
+    (site_packages,) = python.parents[1].glob("lib/python*/site-packages")
+    (site_packages / "reference.pth").write_text(str(reference))
+    return python
+
+
+def coralnet_python_of(interpreter: str) -> Path:
+    """The same for another interpreter, without the reference."""
+    return _environment("coralnet", interpreter, [str(wheel()), *CORALNET, NUMPY])
 
 
 @lru_cache(maxsize=1)

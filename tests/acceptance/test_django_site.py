@@ -23,7 +23,7 @@ from spacer_tasks.demo.services import free_ports
 from spacer_tasks.results import load_answer, message_location
 
 from .conftest import START_S, StartWorker, wait_until
-from .installed import base_python, clean_environment, run
+from .installed import base_python, run, site_environment
 from .photos import DUMMY, photo
 
 SITE = Path(__file__).parent / "django_site"
@@ -68,25 +68,39 @@ class Site:
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
+#: says that it was imported, and fails
+TRAP = """
+from pathlib import Path
+Path({found!r}).write_text(__name__)
+raise RuntimeError("imported by a worker")
+"""
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that is there once the worker imported what gives it the settings of a site."""
+    return tmp_path_factory.mktemp("trap") / "found"
+
+
 @pytest.fixture(scope="module")
 def site(
     settings_env: dict[str, str],
     start_worker: StartWorker,
+    found: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Site]:
     python = base_python()
     folder = tmp_path_factory.mktemp("site")
-    env = {
-        **clean_environment(),
-        "REEF_DATABASE": str(folder / "db.sqlite3"),
-        "REEF_REDIS_URL": settings_env["SPACER_BROKER_URL"],
-        "REEF_RESULTS_PREFIX": settings_env["SPACER_RESULTS_PREFIX"],
-        "REEF_S3_ENDPOINT_URL": settings_env["SPACER_S3_ENDPOINT_URL"],
-        "REEF_AWS_ACCESS_KEY_ID": settings_env["SPACER_AWS_ACCESS_KEY_ID"],
-        "REEF_AWS_SECRET_ACCESS_KEY": settings_env["SPACER_AWS_SECRET_ACCESS_KEY"],
-    }
+    env = site_environment(settings_env, folder)
     run([python, "manage.py", "migrate", "--run-syncdb", "-v0"], env=env, cwd=SITE)
-    start_worker("feature", "--concurrency=2")
+    # a Django of which Kombu, which looks for its strings, finds nothing
+    (found.parent / "django").mkdir()
+    (found.parent / "django" / "__init__.py").touch()
+    for name in ("django/conf.py", "site_settings.py"):
+        (found.parent / name).write_text(TRAP.format(found=str(found)))
+    # as an operator who starts it in the site's environment
+    in_site = {"DJANGO_SETTINGS_MODULE": "site_settings", "PYTHONPATH": str(found.parent)}
+    start_worker("feature", "--concurrency=2", **in_site)
     (port,) = free_ports(1)
     reached = Site(f"http://127.0.0.1:{port}/")
     web: list[str | Path] = [python, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
@@ -185,3 +199,11 @@ def test_sending_leaves_the_site_s_process_as_it_was(site: Site, bucket: str) ->
     assert process_now["current_app"] == "reef"
     assert process_now["tasks"] == ["reef.tasks.image_done", "reef.tasks.image_failed"]
     assert not {"torch", "numpy", "sklearn", "PIL"} & set(process_now["computing"])
+
+
+def test_the_worker_did_not_look_at_the_site_s_settings(
+    site: Site, bucket: str, found: Path
+) -> None:
+    sent = site.post("photos/", extraction(bucket, "alone", photo("sand", 5)))
+    assert site.finished(sent["photo"])["state"] == "done"
+    assert not found.exists()

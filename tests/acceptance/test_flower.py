@@ -111,7 +111,10 @@ def test_the_api_lists_the_workers_and_their_queues(flower: Flower) -> None:
         name: [queue["name"] for queue in workers[name]["active_queues"]]
         for name in ("feature@test", "trainer@test")
     }
-    assert queues == {"feature@test": ["features"], "trainer@test": ["training"]}
+    assert queues == {
+        "feature@test": ["features", "features.high"],
+        "trainer@test": ["training", "training.high"],
+    }
 
 
 def test_the_api_lists_the_tasks_with_names_and_states(flower: Flower, bucket: str) -> None:

@@ -78,13 +78,17 @@ def test_the_extra_worker_brings_the_command_line() -> None:
 
 
 @pytest.mark.usefixtures("workers")
-def test_each_kind_of_worker_consumes_its_queue() -> None:
+def test_each_kind_of_worker_consumes_its_queues() -> None:
     found = app.control.inspect(timeout=5, destination=[f"{kind}@pip" for kind in KINDS])
     queues = {
         name.partition("@")[0]: [queue["name"] for queue in consumed]
         for name, consumed in (found.active_queues() or {}).items()
     }
-    assert queues == {kind: [kind] for kind in KINDS}
+    assert queues == {
+        "features": ["features", "features.high"],
+        "training": ["training", "training.high"],
+        "classify": ["classify"],
+    }
 
 
 @pytest.mark.usefixtures("workers")
