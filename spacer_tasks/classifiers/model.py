@@ -109,6 +109,11 @@ class Classifier:
             probabilities[rows] = chunk.max(axis=1)
         return indices, probabilities
 
+    def outputs(self, vectors: AnyVectors) -> FloatArray:
+        """What calibration takes: float64, shape (points, outputs). Raises as `predict_proba`."""
+        self.check_dimension(vectors)
+        return np.concatenate([self._outputs(chunk) for chunk in _chunks(vectors)])
+
     def check_dimension(self, vectors: AnyVectors, name: str = "the feature vectors") -> None:
         """Refuse vectors of another dimension; `name` says which they are.
 
@@ -124,9 +129,10 @@ class Classifier:
             )
 
     def _probability_chunks(self, vectors: AnyVectors) -> Iterator[tuple[int, FloatArray]]:
-        for start in range(0, len(vectors), CHUNK_ROWS):
-            rows = vectors[start : start + CHUNK_ROWS].astype(np.float64)
+        start = 0
+        for rows in _chunks(vectors):
             yield start, self._calibrated(self._outputs(rows))
+            start += len(rows)
 
     def _outputs(self, rows: FloatArray) -> FloatArray:
         *hidden, last = self.layers
@@ -156,6 +162,11 @@ class Classifier:
         # a point that every class rejects with probability 0 gets all of them alike
         np.divide(each, total, out=shares, where=total != 0)
         return shares
+
+
+def _chunks(vectors: AnyVectors) -> Iterator[FloatArray]:
+    for start in range(0, len(vectors), CHUNK_ROWS):
+        yield vectors[start : start + CHUNK_ROWS].astype(np.float64)
 
 
 def _sigmoid(values: FloatArray) -> FloatArray:

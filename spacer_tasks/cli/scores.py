@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 
 from spacer_tasks import storage
-from spacer_tasks.cli.console import out
+from spacer_tasks.cli.console import out, print_facts
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.messages import TrainClassifierReturnMsg
 
@@ -29,9 +29,7 @@ def print_training(
     }
     for loc, accuracy in zip(previous, answer.pc_accs, strict=True):
         facts[loc.filename] = f"{accuracy:.1%} on the same points (earlier classifier)"
-    width = max(map(len, facts)) + 2
-    for name, value in facts.items():
-        out.print(f"{name:{width}}{value}", soft_wrap=True, markup=False)
+    print_facts(facts)
     table = Table(box=None, header_style="dim", pad_edge=False)
     table.add_column("label", overflow="fold")
     for name in ("precision", "recall", "F1", "points"):

@@ -6,13 +6,12 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from spacer_tasks import storage
 from spacer_tasks.cli.console import counted, listed, warn
 from spacer_tasks.cli.options import location
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import ObjectNotFoundError, PointsFileError
 from spacer_tasks.points_file import FilePoint, PointsFile
-from spacer_tasks.storage.listing import list_below
+from spacer_tasks.storage.listing import list_at, list_below
 
 #: files of a folder that are told of when no point is in them; others may lie there
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
@@ -55,7 +54,7 @@ def select_images(images: str, points: PointsFile) -> Selection:
     StorageError, StorageUnavailableError
         The storage cannot be read.
     """
-    files, single = _available(images)
+    files, single = list_at(location(images))
     by_filename: dict[str, list[str]] = {}
     for path in files:
         by_filename.setdefault(path.rpartition("/")[2], []).append(path)
@@ -83,27 +82,6 @@ def select_images(images: str, points: PointsFile) -> Selection:
             f" {listed(unused)}"
         )
     return Selection(selected, missing)
-
-
-def _available(images: str) -> tuple[dict[str, DataLocation], bool]:
-    """The files by path, and whether it is one named by itself."""
-    loc = location(images)
-    single = {loc.filename: loc}
-    if loc.storage_type == "url":
-        return single, True
-    if loc.storage_type == "filesystem":
-        try:
-            return list_below(loc), False
-        except ObjectNotFoundError:
-            if storage.exists(loc):
-                return single, True
-            raise
-    files = list_below(loc)
-    if files:
-        return files, False
-    if storage.exists(loc):
-        return single, True
-    raise ObjectNotFoundError(f"{images}: there is no such object, and none below it")
 
 
 def _similar(name: str, files: Mapping[str, DataLocation]) -> str:

@@ -10,7 +10,7 @@ from redis import Redis
 from rich.table import Table
 from rich.text import Text
 
-from spacer_tasks.app import app
+from spacer_tasks.app import QUEUES, app
 from spacer_tasks.cli.broker import reached_redis
 from spacer_tasks.cli.console import err, out, reason, warn
 from spacer_tasks.cli.task_state import (
@@ -107,20 +107,24 @@ def _print_everything(redis: Redis) -> None:
         known = app.control.inspect(names, timeout=INSPECT_S, limit=len(names))
         active: dict[str, Any] = (known.active() or {}) if names else {}
         stats: dict[str, Any] = (known.stats() or {}) if names else {}
-    consumers: dict[str, list[str]] = {pool.queue: [] for pool in POOLS.values()}
+    consumers: dict[str, list[str]] = {name: [] for name in QUEUES}
     for name in names:
         for queue in workers[name]:
             consumers.setdefault(queue["name"], []).append(name)
 
     queues = _table("queue", "waiting", "taken", "workers")
     for pool in POOLS.values():
-        waiting = int(redis.llen(pool.queue))
         taken = int(redis.hlen(transport_options(pool)["unacked_key"]))
-        count = len(consumers[pool.queue])
-        nobody = waiting and not count
-        queues.add_row(
-            pool.queue, f"{waiting:,}", f"{taken:,}", Text(str(count), "red" if nobody else "")
-        )
+        for name in pool.queues:
+            waiting = int(redis.llen(name))
+            count = len(consumers[name])
+            queues.add_row(
+                name,
+                f"{waiting:,}",
+                # Redis keeps what a pool has taken in one place for all its queues
+                f"{taken:,}" if name == pool.queue else "",
+                Text(str(count), "red" if waiting and not count else ""),
+            )
     out.print(queues)
 
     out.print()

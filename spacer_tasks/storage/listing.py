@@ -5,11 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
+from spacer_tasks import storage
 from spacer_tasks.data_classes import DataLocation
-from spacer_tasks.exceptions import StorageError
+from spacer_tasks.exceptions import ObjectNotFoundError, StorageError
 from spacer_tasks.storage.filesystem import file_errors
 from spacer_tasks.storage.s3 import client, s3_errors
+
+
+class Found(NamedTuple):
+    """Objects by their path below a folder, or one that was named by itself (`single`)."""
+
+    files: dict[str, DataLocation]
+    single: bool
 
 
 def list_below(folder: DataLocation) -> dict[str, DataLocation]:
@@ -24,17 +33,49 @@ def list_below(folder: DataLocation) -> dict[str, DataLocation]:
     StorageUnavailableError
         The storage did not answer.
     """
+    return {name: folder.joined(name) for name in sorted(names_below(folder))}
+
+
+def names_below(folder: DataLocation) -> Iterator[str]:
+    """The keys of `list_below` one by one, unsorted: of millions none need be kept.
+
+    Raises as `list_below`.
+    """
     if folder.storage_type == "s3":
         names = _s3_names(folder)
     elif folder.storage_type == "filesystem":
         names = _file_names(folder)
     else:
         raise StorageError(f"{folder}: a {folder.storage_type} location cannot be listed")
-    return {
-        name: folder.joined(name)
-        for name in sorted(names)
-        if not any(part.startswith(".") for part in name.split("/"))
-    }
+    return (name for name in names if not any(part.startswith(".") for part in name.split("/")))
+
+
+def list_at(loc: DataLocation) -> Found:
+    """The object at a location, by its file name, or what lies below it.
+
+    Raises
+    ------
+    ObjectNotFoundError
+        There is neither.
+    StorageError, StorageUnavailableError
+        As `list_below`.
+    """
+    single = Found({loc.filename: loc}, single=True)
+    if loc.storage_type == "url":
+        return single
+    if loc.storage_type == "filesystem":
+        try:
+            return Found(list_below(loc), single=False)
+        except ObjectNotFoundError:
+            if storage.exists(loc):
+                return single
+            raise
+    files = list_below(loc)
+    if files:
+        return Found(files, single=False)
+    if storage.exists(loc):
+        return single
+    raise ObjectNotFoundError(f"{loc}: there is no such object, and none below it")
 
 
 def _s3_names(folder: DataLocation) -> Iterator[str]:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from spacer_tasks import aws
 from spacer_tasks.config import get_settings
 from spacer_tasks.exceptions import (
     BucketNotFoundError,
@@ -26,7 +27,6 @@ from spacer_tasks.storage.base import Storage
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from pydantic import SecretStr
 
 #: codes by which S3 and compatible servers refuse the caller, whatever is tried again
 REFUSED = {
@@ -95,7 +95,6 @@ def client() -> S3Client:
 @lru_cache(maxsize=4)
 def _client_of(process: int, endpoint_url: str | None) -> S3Client:
     # imported here: boto3 takes a fifth of a second that a web process need not spend
-    import boto3
     from botocore import UNSIGNED
     from botocore.config import Config
 
@@ -109,19 +108,9 @@ def _client_of(process: int, endpoint_url: str | None) -> S3Client:
     }
     if settings.aws_anonymous:
         options["signature_version"] = UNSIGNED
-    session = boto3.Session(
-        aws_access_key_id=_plain(settings.aws_access_key_id),
-        aws_secret_access_key=_plain(settings.aws_secret_access_key),
-        aws_session_token=_plain(settings.aws_session_token),
-        profile_name=settings.aws_profile_name,
-        # S3-compatible servers do not care, but boto3 wants one
-        region_name=settings.aws_region or ("us-east-1" if endpoint_url else None),
+    return aws.session(endpoint_url).client(
+        "s3", endpoint_url=endpoint_url, config=Config(**options)
     )
-    return session.client("s3", endpoint_url=endpoint_url, config=Config(**options))
-
-
-def _plain(secret: SecretStr | None) -> str | None:
-    return secret.get_secret_value() if secret else None
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from spacer_tasks import operations
 from spacer_tasks.classifiers import load_classifier, store_classifier
 from spacer_tasks.data_classes import DataLocation, ValResults
 from spacer_tasks.features import ImageFeatures
+from spacer_tasks.reference_errors import NAMES
 from tests.reference_env import run_reference
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "pyspacer"
@@ -200,3 +201,12 @@ def test_older_features_without_rows_and_columns_are_classified_alike(
     theirs = both.theirs["kinds"][kind]["without_rowcols"]
     assert not theirs["valid_rowcol"]
     check_scores(both.classified("older.featurevector", f"{kind}.ours.model"), theirs)
+
+
+def test_the_names_of_errors_are_the_reference_s() -> None:
+    body = """
+    from importlib import import_module
+    split = [name.rpartition('.') for name in args]
+    return [issubclass(getattr(import_module(module), cls), Exception) for module, _, cls in split]
+    """
+    assert all(run_reference(body, sorted(set(NAMES.values()))))
