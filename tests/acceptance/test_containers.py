@@ -140,12 +140,26 @@ def test_the_whole_job_runs_and_both_feature_workers_take_part(deployment: Deplo
     assert len(containers) == 2
 
 
+def test_the_image_takes_the_command_of_the_reference_s_batch_jobs(deployment: Deployment) -> None:
+    command = ["python3", "spacer/mailman.py", "env_job"]
+    done = subprocess.run(
+        ["docker", "run", "--rm", "spacer-tasks:cpu", *command],
+        capture_output=True,
+        text=True,
+        timeout=STEP_S,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "error: JOB_MSG_LOC is not set: expected the JSON of a location\n"
+
+
 def test_flower_lists_every_worker_with_its_queue_and_wants_a_password(
     deployment: Deployment,
 ) -> None:
     workers = deployment.flower("/api/workers?refresh=true")
     queues = [queue["name"] for worker in workers.values() for queue in worker["active_queues"]]
-    assert sorted(queues) == ["classify", "features", "features", "training"]
+    of_features, of_training = ["features", "features.high"], ["training", "training.high"]
+    assert sorted(queues) == sorted([*of_features, *of_features, *of_training, "classify"])
 
     host_port = deployment.compose("port", "flower", "5555").strip()
     with pytest.raises(urllib.error.HTTPError, match="401"):
