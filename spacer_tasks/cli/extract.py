@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -35,6 +40,11 @@ from spacer_tasks.messages import ExtractFeaturesMsg
 #: images in a row that the storage failed for; one can be a bad sector, these are an outage
 OUTAGE = 3
 
+#: images in work: one is read, decoded or stored while another is in the network; as in a worker
+AT_ONCE = 2
+#: images handed to the threads, so that none waits for a slower one before it
+HANDED_OUT = 2 * AT_ONCE
+
 Again = Annotated[
     bool, typer.Option("--again", help="Extract also where current features are stored.")
 ]
@@ -47,6 +57,28 @@ class Extraction:
     extracted: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
+    #: in a row, up to the last image
+    outages: int = 0
+
+    def take(self, name: str, extraction: Future[bool]) -> None:
+        """Note what became of an image, once it is known.
+
+        Raises
+        ------
+        TransientError
+            The storage failed for several images in a row.
+        """
+        try:
+            (self.extracted if extraction.result() else self.skipped).append(name)
+        except InputError as error:
+            self.failures[name] = reason(str(error), name)
+        except TransientError as error:
+            self.failures[name] = reason(str(error), name)
+            self.outages += 1
+            if self.outages == OUTAGE:
+                raise
+        else:
+            self.outages = 0
 
     @property
     def ready(self) -> list[str]:
@@ -94,7 +126,7 @@ def extract_message(
 def extract_selection(
     selection: Selection, features: DataLocation, spec: ExtractorSpec, *, again: bool = False
 ) -> Extraction:
-    """Extract the images one after the other, with a progress bar.
+    """Extract the images, two at a time, with a progress bar.
 
     Raises
     ------
@@ -108,37 +140,77 @@ def extract_selection(
     from spacer_tasks import operations
     from spacer_tasks.extractors import load_extractor
 
+    def extracted(image: SelectedImage) -> bool:
+        """Whether it had to be."""
+        message = extract_message(image, features, spec)
+        if not again and operations.features_are_current(message):
+            return False
+        operations.extract_features(message)
+        return True
+
     # a wrong network is no image's fault
     load_extractor(spec)
     done = Extraction(failures=dict(selection.missing))
-    outage = 0
-    with progress_bar() as progress:
+    at_once = max(1, min(AT_ONCE, len(selection.images)))
+    handed_out: deque[tuple[str, Future[bool]]] = deque()
+    with progress_bar() as progress, _cores_shared_by(at_once), ThreadPoolExecutor(at_once) as pool:
         bar = progress.add_task("extracting", total=len(selection.images), note="")
+
+        def take_next() -> None:
+            name, extraction = handed_out[0]
+            progress.update(bar, note=short(name))
+            # popped when it is over: an interrupt while it runs leaves it to be counted
+            extraction.exception()
+            handed_out.popleft()
+            done.take(name, extraction)
+            progress.advance(bar)
+
         try:
             for image in selection.images:
-                progress.update(bar, note=short(image.name))
-                message = extract_message(image, features, spec)
-                try:
-                    if not again and operations.features_are_current(message):
-                        done.skipped.append(image.name)
-                    else:
-                        operations.extract_features(message)
-                        done.extracted.append(image.name)
-                    outage = 0
-                except InputError as error:
-                    done.failures[image.name] = reason(str(error), image.name)
-                except TransientError as error:
-                    done.failures[image.name] = reason(str(error), image.name)
-                    outage += 1
-                    if outage == OUTAGE:
-                        raise type(error)(f"{error}; {_how_to_go_on(done)}") from error
-                progress.advance(bar)
+                handed_out.append((image.name, pool.submit(extracted, image)))
+                if len(handed_out) == HANDED_OUT:
+                    take_next()
+            while handed_out:
+                take_next()
             progress.update(bar, note="")
+        except TransientError as error:
+            _finish(pool, handed_out, done)
+            raise type(error)(f"{error}; {_how_to_go_on(done)}") from error
         except KeyboardInterrupt:
             progress.stop()
+            _finish(pool, handed_out, done)
             say(f"Interrupted: {_how_to_go_on(done)}", "yellow")
             raise typer.Exit(INTERRUPTED) from None
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     return done
+
+
+@contextmanager
+def _cores_shared_by(count: int) -> Iterator[None]:
+    """Each of so many threads runs the network: together they take the cores once, not each."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        # an extractor without it
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, before // count))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _finish(
+    pool: ThreadPoolExecutor, handed_out: deque[tuple[str, Future[bool]]], done: Extraction
+) -> None:
+    """Start no more images, and count those that are in work when they are done."""
+    pool.shutdown(cancel_futures=True)
+    for name, extraction in handed_out:
+        if not extraction.cancelled() and extraction.exception() is None:
+            done.take(name, extraction)
 
 
 def _how_to_go_on(done: Extraction) -> str:

@@ -1,15 +1,22 @@
 """An image and points to feature vectors.
 
-`load_extractor` gives the extractor that a message names; `load_image` and `check_points` turn
+`load_extractor` gives the extractor that a message names; `load_pixels` and `check_points` turn
 what users send into what an extractor takes, or into an error that says what is wrong.
 """
 
 from __future__ import annotations
 
 from spacer_tasks.extractors.base import Extractor
-from spacer_tasks.extractors.images import load_image
+from spacer_tasks.extractors.images import load_image, load_pixels
 from spacer_tasks.extractors.loading import load_extractor
 from spacer_tasks.extractors.patches import cut_patches
 from spacer_tasks.extractors.points import check_points
 
-__all__ = ["Extractor", "check_points", "cut_patches", "load_extractor", "load_image"]
+__all__ = [
+    "Extractor",
+    "check_points",
+    "cut_patches",
+    "load_extractor",
+    "load_image",
+    "load_pixels",
+]

@@ -1,8 +1,9 @@
-"""EfficientNet-B0 in torch, from the weights files that are in use."""
+"""EfficientNet-B0 from the weights files in use: in ONNX Runtime on a CPU, else in torch."""
 
 from __future__ import annotations
 
 import codecs
+import logging
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from io import BytesIO
@@ -19,8 +20,12 @@ from spacer_tasks.extractors.base import Extractor
 from spacer_tasks.extractors.efficientnet_b0 import FEATURE_DIM, EfficientNetB0
 from spacer_tasks.extractors.weights import ExtractorFile
 
-#: patches of one pass: beyond 10 a CPU is no faster, and its caches hold no more
+log = logging.getLogger(__name__)
+
+#: patches of one pass in torch: beyond 10 a CPU is no faster, and its caches hold no more
 CPU_BATCH = 10
+#: patches handed to ONNX Runtime, which takes few of them at a time: 15 MB of bytes
+ONNX_BATCH = 100
 #: the largest layers take 15 MB a patch: 1 GB, which several threads can have at once
 CUDA_BATCH = 64
 #: saved from a data-parallel wrapper
@@ -43,7 +48,8 @@ class EfficientNetExtractor(Extractor):
     WeightsError
         The file is no such file, or its tensors are not of this network.
     ConfigError
-        `SPACER_DEVICE` asks for CUDA and there is none.
+        `SPACER_DEVICE` asks for CUDA and there is none, or `SPACER_CPU_RUNTIME` for ONNX Runtime
+        where it is not installed.
     """
 
     file_keys: ClassVar[tuple[str, ...]] = ("weights",)
@@ -51,15 +57,25 @@ class EfficientNetExtractor(Extractor):
     def __init__(self, name: str, files: Mapping[str, ExtractorFile]) -> None:
         super().__init__(name, files)
         self._device = _device()
-        self.batch_size = CUDA_BATCH if self._device.type == "cuda" else CPU_BATCH
-        self._net = _network(files["weights"].data, f"{name}: the file `weights`")
-        self._net.to(self._device)
+        net = _network(files["weights"].data, f"{name}: the file `weights`")
+        on_cuda = self._device.type == "cuda"
+        onnx_network = None if on_cuda else _in_onnx_runtime(net, self.crop_size)
+        if onnx_network is not None:
+            self.batch_size = ONNX_BATCH
+            self._features: Callable[[NDArray[np.uint8]], NDArray[np.float32]] = onnx_network
+        else:
+            self.batch_size = CUDA_BATCH if on_cuda else CPU_BATCH
+            self._net = net.to(self._device)
+            self._features = self._in_torch
 
     @property
     def feature_dim(self) -> int:
         return FEATURE_DIM
 
     def forward(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self._features(patches)
+
+    def _in_torch(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
         with torch.inference_mode():
             # bytes cross to the device, four times fewer than floats
             pixels = torch.from_numpy(patches).to(self._device)
@@ -80,6 +96,26 @@ def _device() -> torch.device:
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
     return torch.device("cuda")
+
+
+def _in_onnx_runtime(net: EfficientNetB0, size: int) -> Callable[..., NDArray[np.float32]] | None:
+    """The network in ONNX Runtime, unless the setting or what is installed says torch."""
+    wanted = get_settings().cpu_runtime
+    if wanted == "torch":
+        return None
+    try:
+        from spacer_tasks.extractors.efficientnet_onnx import onnx_model
+        from spacer_tasks.extractors.onnx_network import OnnxNetwork
+    except ImportError as error:
+        if wanted == "onnxruntime":
+            raise ConfigError(
+                f"SPACER_CPU_RUNTIME is onnxruntime, which cannot be imported ({error});"
+                " install onnxruntime and onnx, or set it to torch"
+            ) from error
+        log.warning("onnxruntime cannot be imported (%s): the network runs in torch, slower", error)
+        return None
+    # a worker tells torch how many threads each of its tasks may take
+    return OnnxNetwork(onnx_model(net, size), threads=torch.get_num_threads)
 
 
 def _network(data: bytes, name: str) -> EfficientNetB0:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from spacer_tasks.features import ImageFeatures
 from tests.survey import label_of, read_predictions, run, write_photos, write_points
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures/efficientnet"
@@ -16,10 +19,31 @@ FIXTURES = Path(__file__).resolve().parents[1] / "fixtures/efficientnet"
 POINTS_KEPT = 3
 
 
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "weights.pt"
+    subprocess.run([sys.executable, FIXTURES / "make_weights.py", path], check=True)
+    return path
+
+
 @pytest.mark.usefixtures("settings_changed")
-def test_colours_are_told_apart(tmp_path: Path) -> None:
-    weights = tmp_path / "weights.pt"
-    subprocess.run([sys.executable, FIXTURES / "make_weights.py", weights], check=True)
+def test_features_of_the_reference_s_network_are_verified(weights: Path, tmp_path: Path) -> None:
+    expected = np.load(FIXTURES / "expected_features.npz")
+    # some of them: each takes some tens of milliseconds
+    rowcols, vectors = expected["rowcols"][:5], expected["features"][:5].astype(np.float32)
+    features = ImageFeatures.of_points([(int(row), int(col)) for row, col in rowcols], vectors)
+    shutil.copy(FIXTURES / "image.jpg", tmp_path)
+    (tmp_path / "image.jpg.featurevector").write_bytes(features.to_bytes())
+    ran = run("verify", "features", tmp_path, "--weights", weights, "-o", tmp_path / "report.csv")
+    assert ran.code == 0, ran.out + ran.err
+    (row,) = read_predictions(tmp_path / "report.csv")
+    assert row["outcome"] == "equal"
+    assert 0 < float(row["difference"]) <= 1e-4
+    assert row["points"] == str(len(rowcols))
+
+
+@pytest.mark.usefixtures("settings_changed")
+def test_colours_are_told_apart(weights: Path, tmp_path: Path) -> None:
     sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
     names = write_photos(tmp_path / "photos", 12)
     points = write_points(tmp_path / "points.csv", names, unlabelled=names[9:])

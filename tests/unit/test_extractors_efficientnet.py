@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -23,9 +27,10 @@ from spacer_tasks.extractors.efficientnet_b0 import EfficientNetB0
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "efficientnet"
 #: relative L2 error per vector that is allowed, in the default precision
 TOLERANCE = 1e-4
+Runtime = Callable[[str], None]
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -101,9 +106,25 @@ def without_prefix(net: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 # --- numbers -----------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def runtime(settings_changed: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> Runtime:
+    """Call it to say what runs networks on a CPU from now on."""
+
+    def chosen(name: str) -> None:
+        monkeypatch.setenv("SPACER_CPU_RUNTIME", name)
+        settings_changed()
+
+    return chosen
+
+
+@pytest.mark.parametrize(
+    ("name", "threads"), [("torch", 1), ("onnxruntime", 1), ("onnxruntime", 3)]
+)
 def test_features_agree_with_the_reference_s(
-    weights: Path, expected: dict[str, NDArray[Any]]
+    name: str, threads: int, weights: Path, expected: dict[str, NDArray[Any]], runtime: Runtime
 ) -> None:
+    runtime(name)
+    torch.set_num_threads(threads)
     extractor = extractor_of(weights)
     found = features_at(extractor, expected, slice(None))
     assert found.shape == (23, 1280)
@@ -148,14 +169,80 @@ def test_numbers_of_numpy_1_beside_the_weights_are_taken(
     assert extractor_of(tmp_path / "net.pt").feature_dim == 1280
 
 
+@pytest.mark.parametrize("name", ["torch", "onnxruntime"])
 def test_threads_over_one_network_get_what_one_thread_gets(
-    weights: Path, expected: dict[str, NDArray[Any]]
+    name: str, weights: Path, expected: dict[str, NDArray[Any]], runtime: Runtime
 ) -> None:
+    runtime(name)
     extractor = extractor_of(weights)
     parts = [slice(start, start + 2) for start in range(0, 8, 2)]
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda part: features_at(extractor, expected, part), parts))
     assert largest_error(np.concatenate(found), expected["features"][:8]) <= TOLERANCE
+
+
+def test_no_more_threads_run_than_torch_is_told_to_take(
+    weights: Path, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime("onnxruntime")
+    # what a site sets for torch and numpy must not multiply with the threads of the tasks
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    extractor = extractor_of(weights)
+    before = threads_of_this_process()
+    torch.set_num_threads(2)
+    highest = before
+    with ThreadPoolExecutor(1) as pool:
+        forward = pool.submit(extractor.forward, np.zeros((40, 224, 224, 3), np.uint8))
+        while not forward.done():
+            highest = max(highest, threads_of_this_process())
+    assert forward.result().shape == (40, 1280)
+    # the one that asked, which waits, and two
+    assert highest <= before + 3
+    # one that has ended is listed for a moment more
+    end = time.monotonic() + 10
+    while threads_of_this_process() > before and time.monotonic() < end:
+        time.sleep(0.01)
+    assert threads_of_this_process() <= before
+
+
+def threads_of_this_process() -> int:
+    """Of all libraries, not only Python's."""
+    return len(list(Path("/proc/self/task").iterdir()))
+
+
+def test_no_patches_give_no_vectors(weights: Path, runtime: Runtime) -> None:
+    runtime("onnxruntime")
+    found = extractor_of(weights).forward(np.zeros((0, 224, 224, 3), np.uint8))
+    assert found.shape == (0, 1280)
+
+
+def test_both_runtimes_give_the_same_identity(weights: Path, runtime: Runtime) -> None:
+    runtime("torch")
+    in_torch = extractor_of(weights).identity
+    loading.forget_extractors()
+    runtime("onnxruntime")
+    assert extractor_of(weights).identity == in_torch
+
+
+def test_without_onnxruntime_torch_computes_and_the_log_says_so(
+    weights: Path,
+    expected: dict[str, NDArray[Any]],
+    runtime: Runtime,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for module in [name for name in sys.modules if name.startswith("spacer_tasks.extractors.onnx")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    runtime("auto")
+    found = features_at(extractor_of(weights), expected, slice(2))
+    assert largest_error(found, expected["features"][:2]) <= TOLERANCE
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "onnxruntime cannot be imported" in caplog.text
+    loading.forget_extractors()
+    runtime("onnxruntime")
+    with pytest.raises(ConfigError, match="SPACER_CPU_RUNTIME is onnxruntime"):
+        extractor_of(weights)
 
 
 def test_warming_changes_nothing(weights: Path, expected: dict[str, NDArray[Any]]) -> None:
@@ -270,3 +357,18 @@ def test_features_on_cuda_agree_with_the_reference_s(
     settings_changed()
     found = features_at(extractor_of(weights), expected, slice(None))
     assert largest_error(found, expected["features"]) <= TOLERANCE
+
+
+def test_onnx_runtime_sends_no_reports() -> None:
+    # where it may keep nothing, it says that it cannot keep the number by which it reports
+    code = (
+        "import sys, spacer_tasks.extractors.onnx_network as network;"
+        "import os; assert 'onnxruntime' in sys.modules; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    )
+    env = {**os.environ, "HOME": "/proc", "XDG_CACHE_HOME": "/proc"}
+    env.pop("ORT_DISABLE_TELEMETRY", None)
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout == "1\n"
+    assert "elemetry" not in ran.stderr

@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from spacer_tasks.exceptions import DataLimitError, ImageError, InputError
-from spacer_tasks.extractors import load_image
+from spacer_tasks.extractors import images, load_image, load_pixels
+from spacer_tasks.extractors.jpeg import decode_jpeg
 
 SOME = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
 SOME[:20] = 90
@@ -48,6 +49,10 @@ def kinds() -> dict[str, bytes]:
         "JPEG": file_of(PHOTO, "JPEG"),
         "progressive JPEG": file_of(PHOTO, "JPEG", progressive=True),
         "JPEG that says it is rotated": file_of(PHOTO, "JPEG", exif=rotated),
+        "JPEG of best quality": file_of(PHOTO, "JPEG", quality=100, subsampling="4:4:4"),
+        "JPEG subsampled in one direction": file_of(PHOTO, "JPEG", subsampling="4:2:2"),
+        "JPEG with restart markers": file_of(PHOTO, "JPEG", restart_marker_blocks=2),
+        "JPEG that keeps RGB": file_of(PHOTO, "JPEG", keep_rgb=True),
         "CMYK JPEG": file_of(PHOTO.convert("CMYK"), "JPEG"),
         "grey JPEG": file_of(PHOTO.convert("L"), "JPEG"),
         "PNG": file_of(PHOTO, "PNG"),
@@ -80,13 +85,65 @@ def test_every_kind_of_image_is_what_convert_makes_of_it(kind: str) -> None:
     assert image.mode == "RGB"
     assert image.size == (50, 40)
     np.testing.assert_array_equal(np.asarray(image), np.asarray(expected))
+    pixels = load_pixels(KINDS[kind], "reef")
+    assert pixels.dtype == np.uint8
+    np.testing.assert_array_equal(pixels, np.asarray(expected))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.filterwarnings("ignore:Palette images with Transparency")
+def test_the_faster_decoder_takes_jpegs_in_colour_or_grey_and_nothing_else(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = []
+
+    def observed(*args: Any) -> Any:
+        taken.append(decode_jpeg(*args))
+        return taken[-1]
+
+    monkeypatch.setattr(images, "decode_jpeg", observed)
+    load_pixels(KINDS[kind], "reef")
+    expected = "JPEG" in kind and "CMYK" not in kind
+    assert [pixels is not None for pixels in taken] == [True] * expected
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_of_any_size_has_pillow_s_pixels(subsampling: str, progressive: bool) -> None:
+    chance = np.random.default_rng(1)
+    for width, height in [(1, 1), (1, 9), (7, 2), (8, 8), (15, 17), (16, 33), (63, 65), (130, 97)]:
+        for quality in (30, 75, 95):
+            colours = chance.integers(0, 256, (height, width, 3), dtype=np.uint8)
+            data = file_of(
+                Image.fromarray(colours),
+                "JPEG",
+                quality=quality,
+                subsampling=subsampling,
+                progressive=progressive,
+            )
+            fast = decode_jpeg(data, width, height)
+            assert fast is not None
+            np.testing.assert_array_equal(fast, np.asarray(Image.open(BytesIO(data))))
+
+
+def test_a_jpeg_of_another_size_than_expected_is_left_to_pillow() -> None:
+    assert decode_jpeg(KINDS["JPEG"], 50, 41) is None
+
+
+def test_pillow_decodes_where_the_faster_decoder_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("spacer_tasks.extractors.jpeg.simplejpeg", None)
+    pixels = load_pixels(KINDS["JPEG"], "reef")
+    np.testing.assert_array_equal(pixels, np.asarray(load_image(KINDS["JPEG"], "reef")))
 
 
 @pytest.mark.parametrize("missing", [1, 2, 100, 500])
 @pytest.mark.parametrize("kind", ["JPEG", "progressive JPEG"])
 def test_a_truncated_jpeg_is_an_input_error(kind: str, missing: int) -> None:
-    with pytest.raises(ImageError, match=r"reef 7\.jpg: .*cut short.*truncated"):
-        load_image(KINDS[kind][:-missing], "reef 7.jpg")
+    for load in (load_image, load_pixels):
+        with pytest.raises(ImageError, match=r"reef 7\.jpg: .*cut short.*truncated"):
+            load(KINDS[kind][:-missing], "reef 7.jpg")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF, compressed", "BMP", "WebP", "GIF of three frames"])
@@ -127,10 +184,18 @@ def test_damage_anywhere_gives_an_image_or_an_input_error(kind: str) -> None:
         damaged = bytearray(KINDS[kind])
         for _ in range(chance.choice((1, 3, 10))):
             damaged[chance.randrange(chance.choice((64, len(damaged))))] = chance.randrange(256)
-        try:
-            assert load_image(bytes(damaged), "reef").mode == "RGB"
-        except InputError as error:
-            assert str(error).startswith("reef: ")  # noqa: PT017 -- either outcome is right
+        outcomes = [outcome(load, bytes(damaged)) for load in (load_image, load_pixels)]
+        assert outcomes[0] == outcomes[1]
+
+
+def outcome(load: Callable[[bytes, str], Any], data: bytes) -> tuple[Any, bytes] | str:
+    """The image's size and pixels, or the error."""
+    try:
+        pixels = np.asarray(load(data, "reef"))
+    except InputError as error:
+        assert str(error).startswith("reef: ")  # noqa: PT017 -- either outcome is right
+        return str(error)
+    return pixels.shape, pixels.tobytes()
 
 
 def test_too_many_pixels_are_refused_before_decoding(
