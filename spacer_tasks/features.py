@@ -15,9 +15,12 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
@@ -157,15 +160,26 @@ def _smallest(indices: NDArray[np.int64]) -> NDArray[Any]:
 def _from_npz(data: bytes, name: str) -> ImageFeatures:
     try:
         with zipfile.ZipFile(BytesIO(data)) as archive:
-            for entry in archive.infolist():
-                _check_claims(archive, entry)
-        with np.load(BytesIO(data), allow_pickle=False) as arrays:
-            meta = arrays["meta"]
-            vectors = np.ascontiguousarray(arrays["feat"], dtype=np.float32)
-            rows = arrays["rows"].astype(np.int64) if meta[0] else None
-            cols = arrays["cols"].astype(np.int64) if meta[0] else None
-            origin = json.loads(str(arrays["origin"])) if "origin" in arrays else {}
-    except (ValueError, KeyError, IndexError, OSError, EOFError, zipfile.BadZipFile) as error:
+            entries = {entry.filename: entry for entry in archive.infolist()}
+        meta = _array(data, entries["meta.npy"])
+        vectors = np.require(_array(data, entries["feat.npy"]), np.float32, ["C", "A"])
+        rows = _array(data, entries["rows.npy"]).astype(np.int64) if meta[0] else None
+        cols = _array(data, entries["cols.npy"]).astype(np.int64) if meta[0] else None
+        origin = {}
+        if "origin.npy" in entries:
+            origin = json.loads(str(_array(data, entries["origin.npy"])))
+    except KeyError as error:
+        raise FeatureFileError(f"{name}: a damaged feature file (no entry {error})") from error
+    except (
+        ValueError,
+        IndexError,
+        OSError,
+        EOFError,
+        NotImplementedError,
+        struct.error,
+        zlib.error,
+        zipfile.BadZipFile,
+    ) as error:
         raise FeatureFileError(
             f"{name}: a damaged feature file ({type(error).__name__}: {error})"
         ) from error
@@ -173,21 +187,57 @@ def _from_npz(data: bytes, name: str) -> ImageFeatures:
     return ImageFeatures(vectors, rows, cols, origin)
 
 
-def _check_claims(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
-    """Refuse an array whose header claims more than its entry holds, before numpy allocates it."""
+def _array(data: bytes, entry: zipfile.ZipInfo) -> NDArray[Any]:
+    """The array of an entry, without the copies that reading it as a stream takes.
+
+    What is not compressed is a view of `data`.
+    """
     if entry.file_size > MAX_ARRAY_BYTES:
         raise ValueError(f"{entry.filename} has {entry.file_size} bytes, over {MAX_ARRAY_BYTES}")
-    with archive.open(entry) as stream:
-        version = np.lib.format.read_magic(stream)
-        read_header = (
-            np.lib.format.read_array_header_1_0
-            if version == (1, 0)
-            else np.lib.format.read_array_header_2_0
-        )
-        shape, _, dtype = read_header(stream)
-    # math.prod: numpy's own product would overflow on what a hostile header claims
-    if math.prod(shape) * dtype.itemsize > entry.file_size:
+    content = _content(data, entry)
+    # after its magic and version, the length of the header: two bytes in version 1, then four
+    wide = content[6] != 1
+    begin = 12 if wide else 10
+    (length,) = struct.unpack_from("<I" if wide else "<H", content, 8)
+    shape, fortran, dtype = _header(bytes(content[: begin + length]))
+    if math.prod(shape) * dtype.itemsize > len(content) - begin - length:
+        # said before anything is made of what a hostile header claims
         raise ValueError(f"{entry.filename} claims shape {shape}, more than it holds")
+    values = np.frombuffer(content, dtype, math.prod(shape), begin + length)
+    return values.reshape(shape, order="F" if fortran else "C")
+
+
+def _content(data: bytes, entry: zipfile.ZipInfo) -> memoryview:
+    """An entry's bytes, checked against its checksum."""
+    # the local header is 30 bytes, a name and an extra field of these lengths
+    lengths = struct.unpack_from("<HH", data, entry.header_offset + 26)
+    start = entry.header_offset + 30 + sum(lengths)
+    content = memoryview(data)[start : start + entry.compress_size]
+    if entry.compress_type == zipfile.ZIP_DEFLATED:
+        # one byte more than announced, to see that there is none
+        inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, entry.file_size + 1)
+        content = memoryview(inflated)
+    elif entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
+        raise ValueError(f"{entry.filename} is encrypted, or compressed as no feature file is")
+    if len(content) != entry.file_size or zlib.crc32(content) != entry.CRC:
+        raise ValueError(f"{entry.filename} is damaged: its size or checksum is another")
+    return content
+
+
+@lru_cache(maxsize=256)
+def _header(start: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether columns come first, and type; files of one kind share their headers."""
+    stream = BytesIO(start)
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    else:
+        shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
+    if dtype.hasobject:
+        raise ValueError("holds Python objects, expected numbers")
+    if min(shape, default=0) < 0:
+        raise ValueError(f"claims shape {shape}")
+    return shape, fortran, dtype
 
 
 def _from_json(data: bytes, name: str) -> ImageFeatures:

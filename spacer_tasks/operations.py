@@ -1,6 +1,7 @@
 """The four operations as plain functions: message in, answer out, no queue.
 
-Call them from a script or a notebook with a message or its dict; the tasks wrap these.
+Call them from a script or a notebook with a message, its dict, or a message of the reference's own
+classes; the tasks wrap these.
 """
 
 from __future__ import annotations
@@ -8,7 +9,10 @@ from __future__ import annotations
 import json
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache, partial
 from typing import Any
 
 from spacer_tasks import storage
@@ -21,7 +25,7 @@ from spacer_tasks.exceptions import (
     ObjectNotFoundError,
     TransientError,
 )
-from spacer_tasks.extractors import Extractor, check_points, load_extractor, load_image
+from spacer_tasks.extractors import Extractor, check_points, load_extractor, load_pixels
 from spacer_tasks.features import ImageFeatures
 from spacer_tasks.messages import (
     ClassifyFeaturesMsg,
@@ -36,8 +40,12 @@ from spacer_tasks.messages import (
     TrainClassifierMsg,
     TrainClassifierReturnMsg,
 )
-from spacer_tasks.parsing import parse
+from spacer_tasks.parsing import as_data, parse
+from spacer_tasks.reference_errors import error_line_of
 from spacer_tasks.training import TrainingProgress, train
+
+#: feature files that are read, or wait to be scored, beside the one that is
+READ_AHEAD = 4
 
 OnProgress = Callable[[TrainingProgress], None]
 
@@ -136,13 +144,42 @@ def classify_features(msg: ClassifyFeaturesMsg | Mapping[str, Any]) -> ClassifyR
     """
     msg = parse(ClassifyFeaturesMsg, msg)
     started = time.monotonic()
-    features = ImageFeatures.from_bytes(storage.load(msg.feature_loc), msg.feature_loc.uri)
-    points: list[tuple[int | None, int | None]] = (
-        list(features.rowcols()) if features.has_rowcols else [(None, None)] * len(features)
-    )
-    return _scores(
-        started, points, features.vectors, load_classifier(msg.classifier_loc), msg.feature_loc.uri
-    )
+    data = storage.load(msg.feature_loc)
+    return _scored(started, msg, data, lambda: load_classifier(msg.classifier_loc))
+
+
+def classify_many(
+    msgs: Sequence[ClassifyFeaturesMsg | Mapping[str, Any]],
+) -> Iterator[ClassifyReturnMsg]:
+    """The answers of `classify_features` to several messages, in their order.
+
+    The next feature files are read while one is scored, and each classifier is looked for once: the
+    answers are of one version of it.
+
+    Raises
+    ------
+    MessageError
+        A message is malformed; before the first answer.
+    InputError, TransientError
+        As `classify_features`, when it is the turn of the message.
+    """
+    checked = [parse(ClassifyFeaturesMsg, msg) for msg in msgs]
+    one_version = cache(load_classifier)
+    pool = ThreadPoolExecutor(READ_AHEAD, thread_name_prefix="features")
+    reads: deque[Future[bytes]] = deque()
+
+    def read(some: Sequence[ClassifyFeaturesMsg]) -> None:
+        reads.extend(pool.submit(storage.load, msg.feature_loc) for msg in some)
+
+    try:
+        read(checked[:READ_AHEAD])
+        for turn, msg in enumerate(checked):
+            started = time.monotonic()
+            data = reads.popleft().result()
+            read(checked[turn + READ_AHEAD : turn + READ_AHEAD + 1])
+            yield _scored(started, msg, data, partial(one_version, msg.classifier_loc))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def classify_image(msg: ClassifyImageMsg | Mapping[str, Any]) -> ClassifyReturnMsg:
@@ -162,36 +199,42 @@ def classify_image(msg: ClassifyImageMsg | Mapping[str, Any]) -> ClassifyReturnM
     return _scores(started, list(msg.rowcols), vectors, classifier, msg.image_loc.uri)
 
 
-def process_job(job: Mapping[str, Any], on_progress: OnProgress | None = None) -> JobReturnMsg:
-    """Run a reference `JobMsg`, given as its dict, which the answer echoes unchanged.
+def process_job(
+    job: JobMsg | Mapping[str, Any], on_progress: OnProgress | None = None
+) -> JobReturnMsg:
+    """Run a reference `JobMsg`; its dict is what the answer echoes, unchanged.
 
     A classifier is stored as a pickle of the reference's unless the message says otherwise: who
     sends a job reads what it made with the reference.
 
-    An input error or a bug ends the job with `ok` false and the reason; what was computed before
-    stays stored.
+    An input error or a bug ends the job with `ok` false and the reason, whose last line names the
+    error as the reference does; what was computed before stays stored.
 
     Raises
     ------
     TransientError
         The storage did not answer: the job can be run again.
     """
-    original = dict(job)
+    original = job.to_wire() if isinstance(job, JobMsg) else dict(as_data(job))
     try:
         parsed = parse(JobMsg, original)
-        results = [_run(message, on_progress).to_wire() for message in parsed.tasks]
+        scorings = [task for task in parsed.tasks if isinstance(task, ClassifyFeaturesMsg)]
+        answers: Iterable[Message] = (_run(message, on_progress) for message in parsed.tasks)
+        if len(scorings) == len(parsed.tasks):
+            answers = classify_many(scorings)
+        results = [answer.to_wire() for answer in answers]
     except TransientError:
         raise
     except InputError as error:
         return JobReturnMsg(
-            original_job=original, ok=False, results=None, error_message=_last_line(error)
+            original_job=original, ok=False, results=None, error_message=error_line_of(error)
         )
     except Exception as error:  # noqa: BLE001 -- the boundary: a job ends in an answer
         return JobReturnMsg(
             original_job=original,
             ok=False,
             results=None,
-            error_message=traceback.format_exc() + "\n" + _last_line(error),
+            error_message=traceback.format_exc() + "\n" + error_line_of(error),
         )
     return JobReturnMsg(original_job=original, ok=True, results=results, error_message=None)
 
@@ -218,9 +261,20 @@ def _origin(msg: ExtractFeaturesMsg, extractor: Extractor) -> dict[str, Any]:
 
 
 def _vectors(image_loc: DataLocation, rowcols: list[Point], extractor: Extractor) -> Any:
-    image = load_image(storage.load(image_loc), image_loc.uri)
-    check_points(rowcols, image.width, image.height, image_loc.uri)
-    return extractor.extract(image, rowcols)
+    pixels = load_pixels(storage.load(image_loc), image_loc.uri)
+    height, width = pixels.shape[:2]
+    check_points(rowcols, width, height, image_loc.uri)
+    return extractor.extract(pixels, rowcols)
+
+
+def _scored(
+    started: float, msg: ClassifyFeaturesMsg, data: bytes, classifier: Callable[[], Classifier]
+) -> ClassifyReturnMsg:
+    features = ImageFeatures.from_bytes(data, msg.feature_loc.uri)
+    points: list[tuple[int | None, int | None]] = (
+        list(features.rowcols()) if features.has_rowcols else [(None, None)] * len(features)
+    )
+    return _scores(started, points, features.vectors, classifier(), msg.feature_loc.uri)
 
 
 def _scores(
@@ -234,7 +288,8 @@ def _scores(
         probabilities = classifier.predict_proba(vectors)
     except FeatureDimensionError as error:
         raise FeatureDimensionError(f"{name}: {error}") from None
-    return ClassifyReturnMsg(
+    # not checked number by number: they were made here
+    return ClassifyReturnMsg.model_construct(
         runtime=time.monotonic() - started,
         scores=[
             (row, col, scores)
@@ -243,9 +298,3 @@ def _scores(
         classes=list(classifier.classes),
         valid_rowcol=points[0][0] is not None,
     )
-
-
-def _last_line(error: Exception) -> str:
-    """The line by which a caller knows the error: `module.ClassName: text`."""
-    text = " ".join(str(error).split()) or "no text"
-    return f"{type(error).__module__}.{type(error).__qualname__}: {text}"

@@ -1,7 +1,15 @@
-"""Labelled feature vectors of several sets, each feature file read once."""
+"""Labelled feature vectors of several sets, in one matrix; each feature file is read once.
+
+The matrix is in memory, or, where it is larger than SPACER_TRAINING_MATRIX_MAX_BYTES, in a file of
+the temporary folder (TMPDIR). That file has no name: it is gone with the process, however it ends.
+"""
 
 from __future__ import annotations
 
+import json
+import logging
+import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,9 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spacer_tasks import storage
+from spacer_tasks.config import get_settings
 from spacer_tasks.data_classes import DataLocation, ImageLabels, LabelId
-from spacer_tasks.exceptions import FeatureDimensionError
+from spacer_tasks.exceptions import FeatureDimensionError, StorageUnavailableError
 from spacer_tasks.features import ImageFeatures
+
+logger = logging.getLogger(__name__)
 
 #: threads that read feature files; a request to S3 waits tens of milliseconds, so more threads
 #: than cores, and fewer than S3 connections (SPACER_S3_MAX_CONNECTIONS)
@@ -70,7 +81,7 @@ def load_sets(
         A file has no vector for a labelled point, is of the old format without rows and columns,
         or is damaged; the text names it.
     StorageError, StorageUnavailableError
-        A file cannot be read; see `storage.load`.
+        A file cannot be read (see `storage.load`), or the temporary folder has no room.
     """
     index = {label: i for i, label in enumerate(classes)}
     files = list({loc: None for labels in sets.values() for loc in labels.keys()})  # noqa: SIM118 -- no dict
@@ -84,10 +95,11 @@ def load_sets(
     }
 
     first = _features(files[0])
-    matrices = {
-        name: np.empty((labels.label_count, first.dimensions), dtype=np.float32)
-        for name, labels in sets.items()
-    }
+    matrices = _matrices(
+        {name: labels.label_count for name, labels in sets.items()}, first.dimensions
+    )
+    # a file of each extractor that the files name
+    extractors: dict[str, DataLocation] = {}
 
     def fill(loc: DataLocation, features: ImageFeatures) -> None:
         if features.dimensions != first.dimensions:
@@ -95,6 +107,8 @@ def load_sets(
                 f"{loc}: {features.dimensions} dimensions, expected {first.dimensions} as in"
                 f" {files[0]}"
             )
+        if "extractor" in features.origin:
+            extractors.setdefault(json.dumps(features.origin["extractor"], sort_keys=True), loc)
         for name, labels in sets.items():
             if loc in first_row[name]:
                 points = [(row, col) for row, col, _ in labels[loc]]
@@ -116,6 +130,12 @@ def load_sets(
     finally:
         # after an error the files not yet begun need not be read
         pool.shutdown(cancel_futures=True)
+    if len(extractors) > 1:
+        logger.warning(
+            "this training mixes features of %d extractors or precisions, which it should not: %s",
+            len(extractors),
+            "; ".join(f"{loc}: {extractor}" for extractor, loc in extractors.items()),
+        )
 
     return {
         name: LabelledVectors(
@@ -124,6 +144,33 @@ def load_sets(
             starts[name],
         )
         for name, labels in sets.items()
+    }
+
+
+def _matrices(counts: Mapping[str, int], dimensions: int) -> dict[str, NDArray[np.float32]]:
+    """Room for so many vectors of each set, one set after the other in one matrix."""
+    shape = (sum(counts.values()), dimensions)
+    size = shape[0] * dimensions * np.dtype(np.float32).itemsize
+    matrix: NDArray[np.float32]
+    if size <= get_settings().training_matrix_max_bytes:
+        matrix = np.empty(shape, dtype=np.float32)
+    else:
+        try:
+            with tempfile.TemporaryFile(prefix="spacer-training-") as file:
+                # all of it now: a disk that fills up later would end the process, not the training
+                if hasattr(os, "posix_fallocate"):  # macOS has none
+                    os.posix_fallocate(file.fileno(), 0, size)
+                matrix = np.asarray(np.memmap(file, dtype=np.float32, mode="r+", shape=shape))
+        except OSError as error:
+            raise StorageUnavailableError(
+                f"no room for {size} bytes of feature vectors in {tempfile.gettempdir()}:"
+                f" {error.strerror}; set TMPDIR, or SPACER_TRAINING_MATRIX_MAX_BYTES to hold them"
+                " in memory"
+            ) from error
+    ends = np.cumsum(list(counts.values())).tolist()
+    return {
+        name: matrix[end - count : end]
+        for (name, count), end in zip(counts.items(), ends, strict=True)
     }
 
 

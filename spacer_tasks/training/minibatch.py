@@ -1,29 +1,31 @@
 """Training in mini-batches over epochs, as the reference does it.
 
-The network is trained in float32. The linear model is trained in float64, batch by batch: its
-first steps are so large that rounding decides where it ends, and it is no slower there.
+The network is trained in float32. The linear model is trained in float64: its first steps are so
+large that rounding decides where it ends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal
+from dataclasses import replace
+from typing import Annotated, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, StrictBool, StrictInt
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import SGDClassifier
-from sklearn.neural_network import MLPClassifier
 
-from spacer_tasks.classifiers.from_sklearn import from_sklearn
+from spacer_tasks.classifiers import Classifier
+from spacer_tasks.classifiers.model import Layer, OutputActivation
 from spacer_tasks.config import get_settings
 from spacer_tasks.data_classes import LabelId
 from spacer_tasks.exceptions import TrainingLabelsError
 from spacer_tasks.messages import ClassifierType
 from spacer_tasks.training.base import Fitted, OnEpoch, Trainer
+from spacer_tasks.training.calibration import sigmoids
 from spacer_tasks.training.feature_matrix import LabelledVectors
+from spacer_tasks.training.linear import LinearModel
+from spacer_tasks.training.logistic import OneAgainstRest
+from spacer_tasks.training.perceptron import Perceptron
 
 Units = Annotated[StrictInt, Field(ge=1)]
 Seed = Annotated[StrictInt, Field(ge=0, lt=2**32)]
@@ -41,6 +43,37 @@ SGDLoss = Literal[
 #: hidden layers and learning rate, from the reference
 SMALL_MLP = ((100,), 1e-3)
 LARGE_MLP = ((200, 100), 1e-4)
+
+
+class Learner(Protocol):
+    """What is trained, batch after batch."""
+
+    @property
+    def output(self) -> OutputActivation:
+        """What the last layer goes through."""
+
+    def partial_fit(
+        self,
+        vectors: NDArray[np.float32],
+        rows: NDArray[np.intp],
+        targets: NDArray[np.intp],
+        generator: np.random.RandomState,
+    ) -> None:
+        """Go once through these rows of `vectors`."""
+
+    def predict(self, vectors: NDArray[np.float32]) -> NDArray[np.intp]:
+        """The class of each vector, as an index."""
+
+    def is_finite(self) -> bool:
+        """Whether no weight has grown beyond all bounds."""
+
+    def layers(self) -> tuple[Layer, ...]:
+        """The weights as they are now, in float64."""
+
+
+#: labels from which logistic regression trains all classes at once, in one order of the points.
+#: Below, scikit-learn takes a second or two, and gives the reference's own weights.
+BLOCKS_FROM_LABELS = 2_000
 
 
 class MiniBatchTrainer(Trainer):
@@ -89,46 +122,46 @@ class MiniBatchTrainer(Trainer):
         TrainingLabelsError
             The numbers grew beyond all bounds.
         """
-        estimator = self._estimator(clf_type, len(train))
         own = None if self.random_state is None else np.random.RandomState(self.random_state)
-        precision = np.float32 if clf_type == "MLP" else np.float64
-        targets = np.arange(len(classes))
+        made: Learner | None = None
         ref_accs: list[float] = []
         for epoch in range(nbr_epochs):
             generator = np.random.RandomState(epoch)
             rows = self._rows(train, generator)
-            if clf_type == "MLP":
-                estimator.random_state = own or generator
-            try:
-                for batch in self._batches(rows):
-                    vectors = train.vectors[batch].astype(precision, copy=False)
-                    estimator.partial_fit(vectors, train.targets[batch], classes=targets)
-            except ValueError as error:
-                # the vectors are finite, so this is what scikit-learn says of a diverged training
-                raise TrainingLabelsError(
-                    f"training diverged in epoch {epoch + 1} of {nbr_epochs}: {error}"
-                ) from error
-            ref_accs.append(float(np.mean(estimator.predict(ref.vectors) == ref.targets)))
+            # made after the first epoch's order is drawn, as the reference's network is
+            learner = made = made or self._learner(clf_type, train, len(classes), own or generator)
+            for batch in self._batches(rows):
+                learner.partial_fit(train.vectors, batch, train.targets, own or generator)
+                if not learner.is_finite():
+                    raise TrainingLabelsError(
+                        f"training diverged in epoch {epoch + 1} of {nbr_epochs}: the numbers"
+                        " grew beyond all bounds; are the features scaled as others are?"
+                    )
+            ref_accs.append(float(np.mean(learner.predict(ref.vectors) == ref.targets)))
             if on_epoch:
                 on_epoch(epoch + 1, nbr_epochs, ref_accs[-1])
-        return Fitted(from_sklearn(_calibrated(estimator, ref), classes), ref_accs)
+        return Fitted(_calibrated(learner, clf_type, ref, classes), ref_accs)
 
-    def _estimator(self, clf_type: ClassifierType, label_count: int) -> Any:
+    def _learner(
+        self,
+        clf_type: ClassifierType,
+        train: LabelledVectors,
+        classes: int,
+        generator: np.random.RandomState,
+    ) -> Learner:
+        dimensions = train.vectors.shape[1]
+        blocks = self.sgd_loss == "log_loss" and len(train) >= BLOCKS_FROM_LABELS
+        if clf_type == "LR" and blocks:
+            return OneAgainstRest(dimensions, classes, int(self.sgd_average), self.sgd_random_state)
         if clf_type == "LR":
-            return SGDClassifier(
-                loss=self.sgd_loss,
-                average=self.sgd_average,
-                random_state=self.sgd_random_state,
-                # a thread per core, each with a class; the numbers do not depend on it
-                n_jobs=-1,
-            )
+            return LinearModel(self.sgd_loss, classes, self.sgd_average, self.sgd_random_state)
         sizes: tuple[int, ...]
         if self.mlp_hidden_layer_sizes is not None:
             sizes, rate = self.mlp_hidden_layer_sizes, self.mlp_learning_rate_init or SMALL_MLP[1]
         else:
-            large = label_count >= self.mlp_large_data_threshold
+            large = len(train) >= self.mlp_large_data_threshold
             sizes, rate = LARGE_MLP if large else SMALL_MLP
-        return MLPClassifier(hidden_layer_sizes=sizes, learning_rate_init=rate)
+        return Perceptron(dimensions, sizes, classes, rate, generator)
 
     def _rows(self, train: LabelledVectors, generator: np.random.RandomState) -> NDArray[np.intp]:
         """All rows, with the images in this epoch's order."""
@@ -141,21 +174,19 @@ class MiniBatchTrainer(Trainer):
             yield rows[start : start + self.batch_size]
 
 
-def _calibrated(estimator: Any, ref: LabelledVectors) -> CalibratedClassifierCV:
-    """The trained estimator with a sigmoid per class, fitted on the whole of `ref`.
-
-    Scikit-learn's own default would cut `ref` in five folds, which does nothing to an estimator
-    that is trained already and refuses classes with few points; so there is one fold, all of it.
-    """
-    if isinstance(estimator, MLPClassifier):
-        # used in float64 from here on, as the classifier will be: calibration sees its outputs
-        estimator.coefs_ = [each.astype(np.float64) for each in estimator.coefs_]
-        estimator.intercepts_ = [each.astype(np.float64) for each in estimator.intercepts_]
-    everything = np.arange(len(ref))
-    calibrated = CalibratedClassifierCV(
-        FrozenEstimator(estimator),
-        method="sigmoid",
-        cv=[(everything, everything)],
-        ensemble=False,
+def _calibrated(
+    learner: Learner, clf_type: ClassifierType, ref: LabelledVectors, classes: Sequence[LabelId]
+) -> Classifier:
+    """What was learned, with a sigmoid per class that is fitted on the whole of `ref`."""
+    outputs = 1 if len(classes) == 2 else len(classes)
+    plain = Classifier(
+        clf_type=clf_type,
+        layers=learner.layers(),
+        output=learner.output,
+        calibration_a=np.zeros(outputs),
+        calibration_b=np.zeros(outputs),
+        classes=list(classes),
     )
-    return calibrated.fit(ref.vectors, ref.targets)
+    # in float64, as the classifier will be used
+    a, b = sigmoids(plain.outputs(ref.vectors), ref.targets)
+    return replace(plain, calibration_a=a, calibration_b=b)

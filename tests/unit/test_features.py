@@ -98,6 +98,38 @@ def test_a_damaged_file_is_an_error_that_names_it(data: bytes) -> None:
         ImageFeatures.from_bytes(data, "broken.npz")
 
 
+def test_a_number_that_changed_in_a_file_is_seen() -> None:
+    data = bytearray(FEATURES.to_bytes())
+    place = bytes(data).index(FEATURES.vectors.tobytes())
+    data[place] ^= 1
+    with pytest.raises(FeatureFileError, match=r"broken\.npz: .*feat\.npy.*checksum"):
+        ImageFeatures.from_bytes(bytes(data), "broken.npz")
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
+def test_compressed_entries_are_read_or_refused_by_name(compression: int) -> None:
+    stream = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(FEATURES.to_bytes())) as plain,
+        zipfile.ZipFile(stream, "w", compression) as archive,
+    ):
+        for name in plain.namelist():
+            archive.writestr(name, plain.read(name))
+    if compression == zipfile.ZIP_BZIP2:
+        with pytest.raises(FeatureFileError, match=r"f: .*meta\.npy.*compressed"):
+            ImageFeatures.from_bytes(stream.getvalue(), "f")
+    else:
+        read = ImageFeatures.from_bytes(stream.getvalue(), "f")
+        np.testing.assert_array_equal(read.vectors, FEATURES.vectors)
+
+
+def test_vectors_stored_column_after_column_are_read() -> None:
+    vectors = np.arange(6, dtype=np.float32).reshape(3, 2)
+    points = np.arange(3)
+    data = _npz(meta=np.array([1, 3, 2]), rows=points, cols=points, feat=np.asfortranarray(vectors))
+    np.testing.assert_array_equal(ImageFeatures.from_bytes(data, "f").vectors, vectors)
+
+
 def test_a_header_that_claims_too_much_takes_no_memory() -> None:
     header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000, 4096), }"
     header += b" " * (118 - len(header)) + b"\n"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from spacer_tasks.exceptions import (
     ObjectNotFoundError,
     RowColumnMismatchError,
     RowColumnMissingError,
+    StorageUnavailableError,
 )
 from spacer_tasks.features import ImageFeatures
 from spacer_tasks.storage import delete, store
@@ -99,3 +103,51 @@ def test_a_missing_file_is_named(name: str) -> None:
     delete(at(name))
     with pytest.raises(ObjectNotFoundError, match=name):
         load_sets({"train": LABELS}, ["x", "y"])
+
+
+def test_more_than_fits_the_budget_is_in_a_file_that_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, settings_changed: Any, tmp_path: Path
+) -> None:
+    in_memory = load_sets({"train": LABELS, "val": LABELS}, ["x", "y"])
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("SPACER_TRAINING_MATRIX_MAX_BYTES", str(20 * 3 * 4 - 1))
+    settings_changed()
+    mapped = load_sets({"train": LABELS, "val": LABELS}, ["x", "y"])
+    assert str(tmp_path) in Path("/proc/self/maps").read_text()
+    assert not list(tmp_path.iterdir())
+    for name, some in mapped.items():
+        np.testing.assert_array_equal(some.vectors, in_memory[name].vectors)
+        np.testing.assert_array_equal(some.targets, in_memory[name].targets)
+    del some, mapped
+    assert str(tmp_path) not in Path("/proc/self/maps").read_text()
+
+
+def test_no_room_for_the_file_is_an_error_that_says_where(
+    monkeypatch: pytest.MonkeyPatch, settings_changed: Any, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("SPACER_TRAINING_MATRIX_MAX_BYTES", "1")
+    settings_changed()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(StorageUnavailableError, match=rf"no room for 120 bytes.*{tmp_path}"):
+            load_sets({"train": LABELS}, ["x", "y"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(("identities", "warnings"), [(("v1", "v1"), 0), (("v1", "v2"), 1)])
+def test_features_of_several_extractors_are_warned_of(
+    identities: tuple[str, str], warnings: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, identity in zip("bd", identities, strict=True):
+        origin = {"extractor": {"class": "Network", "weights": identity}}
+        points = [(0, 1), (0, 2)]
+        features = ImageFeatures.of_points(points, np.ones((2, 3), "f4"), origin)
+        store(at(name), features.to_bytes())
+    load_sets({"train": LABELS}, ["x", "y"])
+    assert len(caplog.records) == warnings
+    if warnings:
+        assert "memory://b" in caplog.text
+        assert "memory://d" in caplog.text
