@@ -1,8 +1,7 @@
-"""What both sides work on: a photo, a network, features with labels, and the messages."""
+"""What both sides work on: a photo, a network, and the messages."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -15,11 +14,6 @@ HERE = Path(__file__).resolve().parent
 MAKE_WEIGHTS = HERE.parent / "tests" / "fixtures" / "efficientnet" / "make_weights.py"
 
 PHOTO_SIZE = (4000, 3000)
-DIMENSIONS = 1280
-CLASSES = 20
-IMAGES = 200
-POINTS_PER_IMAGE = 50
-EPOCHS = 10
 
 
 def make_inputs(folder: Path) -> dict[str, dict[str, Any]]:
@@ -33,7 +27,6 @@ def make_inputs(folder: Path) -> dict[str, dict[str, Any]]:
         _photo().save(photo, quality=92)
     if not weights.exists():
         subprocess.run([sys.executable, MAKE_WEIGHTS, weights], check=True)
-    labels = _features(folder / "features")
     extractor = {
         "class_path": "spacer.extractors.efficientnet.EfficientNetExtractor",
         "data_locations": {"weights": _file(weights)},
@@ -51,26 +44,6 @@ def make_inputs(folder: Path) -> dict[str, dict[str, Any]]:
             "rowcols": [list(point) for point in zip(rows, cols, strict=True)],
             "image_loc": _file(photo),
             "feature_loc": _file(folder / "{side}.featurevector"),
-        }
-    for clf_type in ("MLP", "LR"):
-        model = _file(folder / f"{{side}}-{clf_type}.model")
-        cases[f"train 10,000 labels, {clf_type}"] = {
-            "task_name": "train_classifier",
-            "job_token": "bench",
-            "trainer": {"class_path": "spacer.train_classifier.MiniBatchTrainer"},
-            "nbr_epochs": EPOCHS,
-            "clf_type": clf_type,
-            "labels": labels,
-            "previous_model_locs": [],
-            "model_loc": model,
-            "valresult_loc": _file(folder / f"{{side}}-{clf_type}.valresult.json"),
-            "feature_cache_dir": "auto",
-        }
-        cases[f"classify 100 points, {clf_type}"] = {
-            "task_name": "classify_features",
-            "job_token": "bench",
-            "feature_loc": _file(folder / "features" / "hundred.featurevector"),
-            "classifier_loc": model,
         }
     return cases
 
@@ -91,40 +64,3 @@ def _photo() -> Image.Image:
             tile = tiles[(i + j) % len(tiles)].resize((800, 600)).rotate(180 * (i % 2))
             canvas.paste(tile, (left, top))
     return canvas
-
-
-def _features(folder: Path) -> dict[str, Any]:
-    """Feature files as the reference writes them, and their labels in three sets.
-
-    Classes are Gaussian clouds, with a long tail: class k is half as frequent as class k/2.
-    """
-    folder.mkdir(exist_ok=True)
-    rng = np.random.default_rng(5)
-    centres = rng.normal(0, 1, (CLASSES, DIMENSIONS))
-    weights = 1 / np.arange(1, CLASSES + 1)
-    sets: dict[str, dict[str, Any]] = {"train": {}, "ref": {}, "val": {}}
-    for i in range(IMAGES):
-        labels = rng.choice(CLASSES, POINTS_PER_IMAGE, p=weights / weights.sum())
-        vectors = centres[labels] + rng.normal(0, 4, (POINTS_PER_IMAGE, DIMENSIONS))
-        path = folder / f"{i:03}.featurevector"
-        _write(path, vectors)
-        name = "ref" if i % 10 == 0 else "val" if i % 10 == 1 else "train"
-        sets[name][json.dumps(_file(path))] = [
-            [point, point, int(label)] for point, label in enumerate(labels)
-        ]
-    _write(folder / "hundred.featurevector", rng.normal(0, 4, (100, DIMENSIONS)))
-    return sets
-
-
-def _write(path: Path, vectors: np.ndarray) -> None:
-    if path.exists():
-        return
-    points = np.arange(len(vectors), dtype=np.uint16)
-    with path.open("wb") as stream:
-        np.savez_compressed(
-            stream,
-            meta=np.array([1, *vectors.shape]),
-            rows=points,
-            cols=points,
-            feat=vectors.astype(float),
-        )

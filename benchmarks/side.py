@@ -34,6 +34,8 @@ def runner(side: str) -> Callable[[str, dict[str, Any]], Any]:
 
 def main(side: str, threads: int) -> None:
     """Answer cases until standard input ends."""
+    # a script's own folder comes first: its queue.py is not the standard library's
+    sys.path.pop(0)
     import torch
 
     torch.set_num_threads(threads)
