@@ -25,8 +25,9 @@ setup: $(READY)  ## The virtual environment with everything in it
 demo: $(READY)  ## The whole job on real photographs; leaves demo-output/report.html
 	$(BIN)/spacer-tasks demo $(DEMO_ARGS)
 
-test: $(READY)  ## All tests, with a private Redis and S3 server
-	$(PYTEST) $(PYTEST_ARGS)
+# three at a time, a file each: many wait for processes, and two cores are enough for that
+test: $(READY)  ## All tests, with private Redis and S3 servers
+	$(PYTEST) --numprocesses 3 --dist loadfile $(PYTEST_ARGS)
 
 soak: $(READY)  ## The long tests: a thousand trainings in one batch
 	TEST_TRAININGS=1000 $(PYTEST) tests/acceptance/test_train_many.py --durations=3 $(PYTEST_ARGS)
