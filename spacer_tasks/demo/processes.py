@@ -26,10 +26,12 @@ POLL_S = 0.05
 #: Runs in the child before the command: asks Linux for a SIGTERM when the parent dies, even by
 #: SIGKILL. A small program, because code between fork and exec is unsafe beside threads.
 _TIED_TO_PARENT = """
-import os, sys
+import os, signal, sys
 parent = int(sys.argv[1])
+# held back while the parent started this
+signal.pthread_sigmask(signal.SIG_SETMASK, [])
 if sys.platform == "linux":
-    import ctypes, signal
+    import ctypes
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
     if os.getppid() != parent:
         sys.exit("the parent ended first")
@@ -119,8 +121,10 @@ def process(
     name = name or Path(arguments[0]).name
     log_path.parent.mkdir(parents=True, exist_ok=True)
     guard = [sys.executable, "-I", "-S", "-c", _TIED_TO_PARENT, str(os.getpid())]
+    child = None
     try:
-        with log_path.open("wb") as log:
+        # a signal between the start and the assignment would leave a child that nobody stops
+        with _signals_held(), log_path.open("wb") as log:
             popen = subprocess.Popen(
                 [*guard, *arguments],
                 stdin=subprocess.DEVNULL,
@@ -130,14 +134,28 @@ def process(
                 cwd=cwd,
                 start_new_session=True,
             )
-    except OSError as error:
-        raise ServiceError(f"{name} cannot be started: {error}") from error
-    child = Process(name, popen, log_path)
-    try:
+            child = Process(name, popen, log_path)
         _wait_until_ready(child, ready, ready_timeout_s)
         yield child
+    except OSError as error:
+        if child is not None:
+            raise
+        raise ServiceError(f"{name} cannot be started: {error}") from error
     finally:
-        _stop(child, stop_timeout_s)
+        if child is not None:
+            _stop(child, stop_timeout_s)
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Signals that end this process come after the block."""
+    before = signal.pthread_sigmask(
+        signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    )
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _wait_until_ready(child: Process, ready: Callable[[], bool], timeout_s: float) -> None:
