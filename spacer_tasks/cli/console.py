@@ -53,6 +53,13 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
+def print_facts(facts: Mapping[str, str]) -> None:
+    """Names and what there is to say of each, one below the other."""
+    width = max(map(len, facts)) + 2
+    for name, value in facts.items():
+        out.print(f"{name:{width}}{value}", soft_wrap=True, markup=False)
+
+
 def progress_bar() -> Progress:
     """A bar with counts and a time. Each task on it has a field `note`, a few words."""
     return Progress(

@@ -10,11 +10,13 @@ from rich.logging import RichHandler
 from typer.core import TyperGroup
 
 from spacer_tasks import __version__
-from spacer_tasks.cli import operate, status, submit
+from spacer_tasks.cli import jobs, operate, status, submit, verify
 from spacer_tasks.cli.classify import classify
 from spacer_tasks.cli.console import INTERRUPTED, NOT_DONE, complain, err, out, say
+from spacer_tasks.cli.convert import convert
 from spacer_tasks.cli.demo import demo
 from spacer_tasks.cli.extract import extract
+from spacer_tasks.cli.mailman import env_job, mailman
 from spacer_tasks.cli.train import train
 from spacer_tasks.exceptions import SpacerError
 
@@ -92,11 +94,17 @@ def spacer_tasks(
 
 
 HERE, QUEUE, SETUP = "On this machine", "Through the queue", "Setup"
+STORED = "What is stored already"
 program.command(rich_help_panel=HERE)(extract)
 program.command(rich_help_panel=HERE)(train)
 program.command(rich_help_panel=HERE)(classify)
+program.command(rich_help_panel=HERE)(env_job)
+program.add_typer(verify.commands, name="verify", rich_help_panel=STORED)
+program.command(rich_help_panel=STORED)(convert)
 program.add_typer(submit.commands, name="submit", rich_help_panel=QUEUE)
 program.command(rich_help_panel=QUEUE)(status.status)
+program.add_typer(jobs.commands, name="jobs", rich_help_panel=QUEUE)
 program.command(rich_help_panel=QUEUE, context_settings=operate.PASS_ON)(operate.worker)
+program.command(rich_help_panel=QUEUE)(mailman)
 program.command(rich_help_panel=SETUP)(operate.config)
 program.command(rich_help_panel=SETUP)(demo)

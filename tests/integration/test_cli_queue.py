@@ -90,10 +90,12 @@ def test_what_is_sent_waits_until_there_is_a_worker(
     ids = {name: task_id for task_id, name in table(sent)}
     assert sorted(ids) == names
     status = in_process("status")
-    assert table(status)[:4] == [
+    assert table(status)[:6] == [
         ["queue", "waiting", "taken", "workers"],
         ["features", "3", "0", "0"],
+        ["features.high", "0", "0"],
         ["training", "0", "0", "0"],
+        ["training.high", "0", "0"],
         ["classify", "0", "0", "0"],
     ]
     assert "no worker answers" in status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from spacer_tasks import storage
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import BucketNotFoundError, StorageError
+from spacer_tasks.features import ImageFeatures
 from spacer_tasks.storage.listing import list_below
 from tests.survey import DUMMY, POINTS, run, write_photos, write_points
 
@@ -31,6 +33,20 @@ def test_photos_csv_features_and_predictions_can_all_be_on_s3(bucket: str, tmp_p
     assert ran.code == 0, ran.err
     assert "9 images extracted, 0 skipped" in ran.err
     assert "0 images extracted, 9 skipped" in run("extract", f"{base}/photos/", *where, *DUMMY).err
+
+    ran = run("verify", "features", f"{base}/features", "--sample", "3")
+    assert ran.code == 0, ran.err
+    assert f"3 of 9 files in {base}/features" in ran.out
+    assert run("verify", "features", f"{base}/features/3.png.npz").code == 0
+    # as CoralNet has it: beside the image, without a word of where it comes from
+    stored = storage.load(DataLocation.parse(f"{base}/features/3.png.npz"))
+    plain = replace(ImageFeatures.from_bytes(stored, "3"), origin={}).to_bytes()
+    storage.store(DataLocation.parse(f"{base}/photos/3.png.featurevector"), plain)
+    for folder in (f"{base}/photos/", f"{base}/photos", f"{base}/photos/3.png.featurevector"):
+        ran = run("verify", "features", folder, *DUMMY)
+        assert ran.code == 0, ran.err
+    storage.delete(DataLocation.parse(f"{base}/photos/3.png.featurevector"))
+    assert "nothing to verify is there" in run("verify", "scores", f"{base}/none").err
 
     model = ("--classifier", f"{base}/c.safetensors")
     ran = run("train", *where, *model, "--epochs", "1", "--split-mode", "points")

@@ -61,6 +61,9 @@ def test_help_lists_the_commands_and_each_has_its_own() -> None:
     for command in ("extract", "train", "classify", "submit", "status", "worker", "config", "demo"):
         assert command in listed
         assert "Usage: spacer-tasks" in run(command, "--help").out
+    assert "--dry-run" in run("convert", "--help").out
+    for command in ("features", "scores"):
+        assert "--tolerance" in run("verify", command, "--help").out
     for command in ("extract", "train", "classify", "batch"):
         assert "--wait" in run("submit", command, "--help").out
 

@@ -150,6 +150,34 @@ def test_bad_images_are_listed_at_the_end_and_the_rest_is_done(survey: Path) -> 
     assert (survey / "out/reef.safetensors").is_file()
 
 
+def test_a_storage_that_is_away_ends_the_extraction_before_all_images_were_tried(
+    survey: Path, settings_changed: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_photos(survey / "photos", 40)
+    write_points(survey / "points.csv", [f"{i}.png" for i in range(40)])
+    monkeypatch.setenv("SPACER_S3_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("SPACER_AWS_ACCESS_KEY_ID", "none")
+    monkeypatch.setenv("SPACER_AWS_SECRET_ACCESS_KEY", "none")
+    settings_changed()
+    ran = run(
+        "extract", "photos", "--points", "points.csv", "--features", "s3://bucket/features", *DUMMY
+    )
+    assert ran.code == 2
+    assert "the features of 0 images are stored; the same command again goes on" in ran.err
+
+
+def test_threads_of_the_network_are_as_before_after_an_extraction(survey: Path) -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        assert extract().code == 0
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_one_image_or_a_folder_of_folders_can_be_given(survey: Path) -> None:
     ran = extract("photos/3.png")
     assert "1 image extracted" in ran.err
