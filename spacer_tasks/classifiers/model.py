@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -10,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from spacer_tasks.classifiers.one_thread import one_thread
 from spacer_tasks.data_classes import LabelId
 from spacer_tasks.exceptions import FeatureDimensionError
 from spacer_tasks.messages import ClassifierType
@@ -20,6 +22,8 @@ AnyVectors = NDArray[np.float32] | NDArray[np.float64]
 
 #: rows computed at once: 4096 float64 vectors of 4096 dimensions are 128 MiB, whatever is asked
 CHUNK_ROWS = 4096
+#: rows from which the products are shared between threads: those of one image mostly are not
+SHARED_ROWS = 1024
 
 
 class Layer(NamedTuple):
@@ -131,7 +135,9 @@ class Classifier:
     def _probability_chunks(self, vectors: AnyVectors) -> Iterator[tuple[int, FloatArray]]:
         start = 0
         for rows in _chunks(vectors):
-            yield start, self._calibrated(self._outputs(rows))
+            with one_thread() if len(vectors) < SHARED_ROWS else nullcontext():
+                probabilities = self._calibrated(self._outputs(rows))
+            yield start, probabilities
             start += len(rows)
 
     def _outputs(self, rows: FloatArray) -> FloatArray:

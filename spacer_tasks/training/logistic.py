@@ -20,9 +20,9 @@ from itertools import zip_longest
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
-from threadpoolctl import ThreadpoolController
 
 from spacer_tasks.classifiers.model import FloatArray, Layer, OutputActivation
+from spacer_tasks.classifiers.one_thread import one_thread
 
 #: L2 penalty, from scikit-learn
 PENALTY = 1e-4
@@ -32,8 +32,6 @@ FIRST = 1 / (PENALTY * math.sqrt(1 / math.sqrt(PENALTY)))
 BLOCK_ROWS = 64
 #: vectors that are copied, as float64, at a time
 CHUNK_ROWS = 512
-
-_BLAS = ThreadpoolController()
 
 
 class OneAgainstRest:
@@ -85,7 +83,7 @@ class OneAgainstRest:
         # One thread takes the steps, another makes the next chunk ready and averages: the products
         # are too small to be shared between threads, which would wait for each other at each.
         with (
-            _BLAS.limit(limits=1, user_api="blas"),
+            one_thread(),
             ThreadPoolExecutor(1, thread_name_prefix="chunks") as pool,
         ):
             averaged: list[Future[None]] = []
