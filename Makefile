@@ -48,6 +48,7 @@ docs: $(READY)  ## The documentation, in site/; a warning is an error
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs site
 
 bench: $(READY)  ## This project beside the reference, in one run
+	$(BIN)/python -m pip install --quiet -r benchmarks/requirements.txt
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 clean:  ## Everything that was made here

@@ -1,4 +1,7 @@
-"""Run both sides alternately and write the table to docs/benchmarks.md."""
+"""Run both sides alternately, then this project's other measurements; write docs/benchmarks.md.
+
+A part alone: `python -m benchmarks --parts limits` (or beside, bulk, queue, overhead, growth).
+"""
 
 from __future__ import annotations
 
@@ -6,79 +9,21 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from statistics import median
 from typing import Any
 
+from benchmarks.goals import goal_of
 from benchmarks.inputs import make_inputs
-from benchmarks.queue import section
+from benchmarks.sides import CACHE, REFERENCE, ROOT, Side, reference_python, start
 from benchmarks.training import BUCKET, make_training_cases
 from spacer_tasks.demo.services import S3Server, s3_server
 
-ROOT = Path(__file__).resolve().parent.parent
-CACHE = ROOT / ".cache" / "benchmarks"
-REFERENCE = "pyspacer==0.14.0"
 #: in the name of cases that take minutes: one run of each side
 LARGE = "50,000"
-
-
-@dataclass
-class Side:
-    """A running side, and what it measured: seconds by case."""
-
-    process: subprocess.Popen[str]
-    seconds: dict[str, list[float]] = field(default_factory=dict)
-    accuracy: dict[str, float] = field(default_factory=dict)
-    peak_mib: float = 0
-
-    def run(self, case: str, message: dict[str, Any], *, keep: bool) -> None:
-        """Run a case once."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        print(json.dumps(message), file=self.process.stdin, flush=True)
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{case}: the process ended with {self.process.wait()}")
-        answer = json.loads(line)
-        self.peak_mib = answer["peak_mib"]
-        if answer["acc"] is not None:
-            self.accuracy[case] = answer["acc"]
-        if keep:
-            self.seconds.setdefault(case, []).append(answer["seconds"])
-
-
-def reference_python() -> Path:
-    """The interpreter of the reference's own virtual environment, made at first use."""
-    folder = CACHE / "reference-venv"
-    python = folder / "bin" / "python"
-    if not (folder / ".ready").exists():
-        print(f"installing {REFERENCE} in a virtual environment of its own…", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", REFERENCE], check=True)
-        (folder / ".ready").touch()
-    return python
-
-
-def start(stack: ExitStack, name: str, python: Path, threads: int) -> Side:
-    """Start a side's process."""
-    # no more threads than asked for, in any library of either side
-    limits = {f"{library}_NUM_THREADS": str(threads) for library in ("OMP", "OPENBLAS", "MKL")}
-    process = stack.enter_context(
-        subprocess.Popen(
-            [python, ROOT / "benchmarks" / "side.py", name, str(threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **limits},
-        )
-    )
-    stack.callback(process.terminate)
-    return Side(process)
+PARTS = ("beside", "limits", "bulk", "queue", "overhead", "growth")
 
 
 def s3_environment(s3: S3Server) -> dict[str, str]:
@@ -95,12 +40,21 @@ def s3_environment(s3: S3Server) -> dict[str, str]:
 
 
 def table(sides: dict[str, Side]) -> str:
-    """The medians as a Markdown table."""
+    """The medians as a Markdown table, with the goals and the peak of each case's memory."""
     reference, project = sides["reference"], sides["project"]
-    lines = ["| work | reference | this project | ratio |", "|---|---|---|---|"]
-    for case, seconds in project.seconds.items():
-        ours, theirs = median(seconds), median(reference.seconds[case])
-        lines.append(f"| {case} | {_time(theirs)} | {_time(ours)} | **{theirs / ours:.1f}×** |")
+    lines = [
+        "| work | reference | this project | ratio | goal | memory, reference | memory, project |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for case in project.seconds:
+        theirs, ours = reference.median_seconds(case), project.median_seconds(case)
+        goal = goal_of(case)
+        wanted = f"{goal:g}×" if goal else ""
+        peaks = " | ".join(f"{max(side.peaks[case]):.0f} MiB" for side in (reference, project))
+        lines.append(
+            f"| {case} | {_time(theirs)} | {_time(ours)} | **{theirs / ours:.1f}×** | {wanted}"
+            f" | {peaks} |"
+        )
     return "\n".join(lines)
 
 
@@ -108,15 +62,8 @@ def _time(seconds: float) -> str:
     return f"{seconds * 1000:.1f} ms" if seconds < 0.1 else f"{seconds:.2f} s"
 
 
-def main() -> None:
-    """Parse, run, print and write."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--repeats", type=int, default=5, help="runs of each case and side")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--only", default="", help="cases whose name has this text")
-    parser.add_argument("--skip", help="leave out cases whose name has this text; the page says so")
-    parser.add_argument("--write", type=Path, default=ROOT / "docs" / "benchmarks.md")
-    options = parser.parse_args()
+def beside(options: argparse.Namespace) -> str:
+    """Both sides, alternately, on the same files."""
     with ExitStack() as stack:
         s3 = None
         # only trainings read from there
@@ -132,36 +79,81 @@ def main() -> None:
         for case, message in cases.items():
             if options.only not in case or (options.skip and options.skip in case):
                 continue
-            # the first run of each side loads what later runs share, and is not counted
-            first = LARGE in case
-            for repeat in range(first, 2 if first else options.repeats + 1):
-                for name, side in sides.items():
-                    text = json.dumps(message).replace("{side}", name)
-                    side.run(case, json.loads(text), keep=repeat > 0)
+            _both(sides, case, message, options.repeats)
             print(f"{case}: done", flush=True)
-    text = table(sides)
-    print(text)
     accuracies = "; ".join(
         f"{case}: {sides['reference'].accuracy[case]:.3f} and {accuracy:.3f}"
         for case, accuracy in sides["project"].accuracy.items()
     )
-    peaks = ", ".join(f"{name} {side.peak_mib:.0f} MiB" for name, side in sides.items())
-    print(f"validation accuracy (reference and project): {accuracies}\npeak memory: {peaks}")
-    if not options.only:
-        queue = section()
-        print(queue)
+    return (
+        f"Medians of {options.repeats} (of {LARGE} labels one run). The photo has 12 megapixels;"
+        " features have 1280 numbers, classes have a long tail, 10 epochs. Memory is the most that"
+        f" the process held during a run.\n\n{table(sides)}\n\n"
+        f"Validation accuracy (reference and this project): {accuracies}.\n"
+        + (f"Left out in this run: {options.skip}.\n" if options.skip else "")
+    )
+
+
+def _both(sides: dict[str, Side], case: str, message: dict[str, Any], repeats: int) -> None:
+    # the first run of each side loads what later runs share, and is not counted
+    first = LARGE in case
+    for repeat in range(first, 2 if first else repeats + 1):
+        for name, side in sides.items():
+            text = json.dumps(message).replace("{side}", name)
+            side.run(case, json.loads(text), keep=repeat > 0)
+
+
+def part(name: str, options: argparse.Namespace) -> str:
+    """One part of the page. Each is imported when it is asked for: settings are read once."""
+    if name == "beside":
+        return beside(options)
+    if name == "growth":
+        from benchmarks import growth, plots
+
+        return growth.section(options.threads, options.write.with_suffix(".svg"), plots.draw)
+    if name == "limits":
+        from benchmarks import limits
+
+        return limits.section(options.threads)
+    if name == "bulk":
+        from benchmarks import bulk
+
+        return bulk.section()
+    if name == "queue":
+        from benchmarks import queue
+
+        return queue.section()
+    from benchmarks import overhead
+
+    return overhead.section()
+
+
+def main() -> None:
+    """Parse, run, print and write."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--repeats", type=int, default=5, help="runs of each case and side")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--only", default="", help="cases whose name has this text; not written")
+    parser.add_argument("--skip", help="leave out cases whose name has this text; the page says so")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="not written")
+    parser.add_argument("--write", type=Path, default=ROOT / "docs" / "benchmarks.md")
+    options = parser.parse_args()
+    # builds of OpenBLAS are told here and there to use older kernels; both sides use their own
+    for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+        os.environ.pop(name, None)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    sections = []
+    for name in options.parts:
+        sections.append(part(name, options))
+        print(sections[-1], flush=True)
+    if not options.only and tuple(options.parts) == PARTS:
         options.write.write_text(
             "# Benchmarks\n\n"
             "`make bench` runs this project and the reference"
             f" ({REFERENCE}) alternately, in one run, on the same files, and writes this page.\n"
             "Each side is one process that stays; the first run of each case is not counted.\n\n"
-            f"{date.today():%d %B %Y}, {options.threads} threads, {platform.machine()},"
-            f" medians of {options.repeats} (of {LARGE} labels one run). The photo has 12"
-            " megapixels; features have 1280 numbers, classes have a long tail, 10 epochs."
-            f"\n\n{text}\n\n"
-            f"Validation accuracy (reference and this project): {accuracies}.\n"
-            + (f"Left out in this run: {options.skip}.\n" if options.skip else "")
-            + f"Peak memory of the process over all cases: {peaks}.\n\n{queue}"
+            f"{date.today():%d %B %Y}, {options.threads} threads, {platform.machine()}."
+            " " + "\n".join(sections)
         )
 
 

@@ -36,14 +36,14 @@ def make_training_cases(folder: Path, s3: S3Server | None) -> dict[str, dict[str
     cases: dict[str, dict[str, Any]] = {}
     for classes, images in COLLECTIONS.items():
         features = folder / f"features-{classes}"
-        labels = _features(features, classes, images)
+        labels = make_features(features, classes, images)
         # 200 images first: the larger collection serves both numbers of labels
         for some in sorted({200, images}):
             for clf_type in CLASSIFIERS:
                 name = f"{clf_type}, {classes} classes"
                 model = file(folder / f"{{side}}-{clf_type}-{classes}-{some}.model")
                 case = f"train {some * POINTS_PER_IMAGE:,} labels, {name}"
-                cases[case] = _training(labels[:some], clf_type, model, file)
+                cases[case] = training(labels[:some], clf_type, model, file)
                 if some == 200:
                     for whose, vectors in ("the reference's", "hundred"), ("its own", "{side}-own"):
                         cases[f"classify 100 points, {name}, {whose} file"] = {
@@ -54,7 +54,7 @@ def make_training_cases(folder: Path, s3: S3Server | None) -> dict[str, dict[str
                         }
                 if some == 200 and classes == 20 and s3:
                     at_s3 = _uploaded(features, s3)
-                    cases[f"{case}, features on S3"] = _training(labels, clf_type, model, at_s3)
+                    cases[f"{case}, features on S3"] = training(labels, clf_type, model, at_s3)
     return cases
 
 
@@ -63,12 +63,14 @@ def file(path: Path) -> Location:
     return {"storage_type": "filesystem", "key": str(path), "bucket_name": None}
 
 
-def _training(
+def training(
     labels: list[tuple[Path, list[list[int]]]],
     clf_type: str,
     model: Location,
     located: Callable[[Path], Location],
+    epochs: int = EPOCHS,
 ) -> dict[str, Any]:
+    """The message of a training on these files, a tenth of them for each of ref and val."""
     sets: dict[str, dict[str, Any]] = {"train": {}, "ref": {}, "val": {}}
     for i, (path, points) in enumerate(labels):
         name = "ref" if i % 10 == 0 else "val" if i % 10 == 1 else "train"
@@ -77,7 +79,7 @@ def _training(
         "task_name": "train_classifier",
         "job_token": "bench",
         "trainer": {"class_path": "spacer.train_classifier.MiniBatchTrainer"},
-        "nbr_epochs": EPOCHS,
+        "nbr_epochs": epochs,
         "clf_type": clf_type,
         "labels": sets,
         "previous_model_locs": [],
@@ -87,7 +89,7 @@ def _training(
     }
 
 
-def _features(folder: Path, classes: int, images: int) -> list[tuple[Path, list[list[int]]]]:
+def make_features(folder: Path, classes: int, images: int) -> list[tuple[Path, list[list[int]]]]:
     """Feature files as the reference writes them, and their labels.
 
     Classes are Gaussian clouds, with a long tail: class k is half as frequent as class k/2.

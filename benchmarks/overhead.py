@@ -1,0 +1,200 @@
+"""What the queue itself costs: a task over plain Celery, a chord over its tasks, a message.
+
+A private Redis and S3 server and one worker with one process: `python -m benchmarks.overhead`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.sides import ROOT
+
+if TYPE_CHECKING:
+    from spacer_tasks.demo.services import S3Server
+
+TASKS = 1000
+REPEATS = 5
+#: milliseconds that each task of a chord's header works; an extraction takes ten times as long
+WORK_MS = 20
+#: seconds for all tasks of a measurement
+LIMIT_S = 300
+BUCKET = "overhead"
+
+#: where the tasks of `benchmarks.noop_tasks` go
+_QUEUES = {"bench.noop": "classify", "plain.noop": "plain"}
+
+MESSAGE = {
+    "job_token": "1",
+    "feature_loc": {"storage_type": "s3", "key": "a.featurevector", "bucket_name": BUCKET},
+    "classifier_loc": {"storage_type": "s3", "key": "a.model", "bucket_name": BUCKET},
+}
+
+
+def section() -> str:
+    """The costs as a section of docs/benchmarks.md."""
+    from benchmarks.__main__ import s3_environment
+    from spacer_tasks.demo.services import redis_server, s3_server
+
+    with ExitStack() as stack:
+        redis, s3 = stack.enter_context(redis_server()), stack.enter_context(s3_server())
+        s3.create_bucket(BUCKET)
+        memory = stack.enter_context(tempfile.TemporaryDirectory(dir=_memory_folder()))
+        env = {**os.environ, **s3_environment(s3), "SPACER_BROKER_URL": redis.url}
+        on_files = _measured({**env, "SPACER_RESULTS_PREFIX": f"{memory}/results"})
+        on_s3 = _measured({**env, "SPACER_RESULTS_PREFIX": f"s3://{BUCKET}/results"})
+        request = _request_ms(s3)
+        chord = _measured(
+            {
+                **env,
+                "SPACER_RESULTS_PREFIX": f"{memory}/chord",
+                "BENCH_WORK_MS": str(WORK_MS),
+            },
+            "--chord",
+        )
+    plain, wrapped, stored = on_files["plain_ms"], on_files["ours_ms"], on_s3["ours_ms"]
+    alone, whole = chord["tasks_ms"], chord["chord_ms"]
+    return (
+        "## The queue's own cost\n\n"
+        f"{TASKS:,} tasks of next to no work, one worker with one process, medians of {REPEATS},"
+        " alternately.\n\n"
+        "| what | measured | goal |\n|---|---|---|\n"
+        f"| a task of plain Celery | {plain:.2f} ms | |\n"
+        f"| over it: checks, the answer kept as a file in memory | **{wrapped - plain:.2f} ms**"
+        " | 1 ms |\n"
+        f"| over it: the answer kept on a local S3 server | {stored - plain:.2f} ms"
+        f" | (one write takes {request:.2f} ms) |\n"
+        f"| a chord of {TASKS:,} tasks of {WORK_MS} ms, over the same tasks alone"
+        f" | **{(whole - alone) / alone:+.1%}** | 10 % |\n"
+        f"| the message of a classification in Redis | {chord['message_bytes']:,.0f} bytes,"
+        f" {chord['message_bytes'] - chord['plain_bytes']:+,.0f} over plain Celery's | |\n"
+    )
+
+
+def _memory_folder() -> str | None:
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
+def _measured(env: dict[str, str], *options: str) -> dict[str, float]:
+    """The figures of a process of its own: settings are read once."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.overhead", "--measure", *options],
+        env=env,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _request_ms(s3: S3Server) -> float:
+    """One write of an answer, by the client alone."""
+    client, seconds = s3.client(), []
+    for number in range(200):
+        started = time.perf_counter()
+        client.put_object(Bucket=BUCKET, Key=f"x/{number}", Body=b"x" * 2000)
+        seconds.append(time.perf_counter() - started)
+    return median(seconds) * 1000
+
+
+def measure() -> dict[str, float]:
+    """Milliseconds a task of each kind."""
+    from benchmarks.noop_tasks import noop, plain_noop
+
+    found: dict[str, list[float]] = {"plain_ms": [], "ours_ms": []}
+    with _workers():
+        for repeat in range(REPEATS + 1):
+            for name, task in (("plain_ms", plain_noop), ("ours_ms", noop)):
+                found[name] += [_tasks_ms(task)] * (repeat > 0)
+    return {name: median(values) for name, values in found.items()}
+
+
+def measure_chord() -> dict[str, float]:
+    """Milliseconds a task of a chord and alone; bytes of a message."""
+    from celery import chord
+
+    from benchmarks.noop_tasks import PLAIN_QUEUE, body, noop, plain_noop
+    from spacer_tasks.app import CLASSIFY
+
+    found: dict[str, list[float]] = {"tasks_ms": [], "chord_ms": []}
+    with _workers():
+        for _ in range(REPEATS):
+            found["tasks_ms"].append(_tasks_ms(noop))
+            started = time.perf_counter()
+            headers = [noop.s(MESSAGE) for _ in range(TASKS)]
+            assert chord(headers)(body.s().set(queue=CLASSIFY)).get(timeout=LIMIT_S) == TASKS
+            found["chord_ms"].append((time.perf_counter() - started) * 1000 / TASKS)
+    sizes = {}
+    for name, task, queue in (
+        ("message_bytes", noop, CLASSIFY),
+        ("plain_bytes", plain_noop, PLAIN_QUEUE),
+    ):
+        task.apply_async([MESSAGE], queue=queue)
+        sizes[name] = _length(queue)
+    return {name: median(values) for name, values in found.items()} | sizes
+
+
+def _length(queue: str) -> int:
+    from spacer_tasks.redis_client import broker_client
+
+    (message,) = broker_client().lrange(queue, 0, -1)  # type: ignore[misc]  # not awaited
+    return len(message)
+
+
+def _tasks_ms(task: Any) -> float:
+    """Milliseconds a task, from the first send to the last answer."""
+    started = time.perf_counter()
+    results = [task.apply_async([MESSAGE], queue=_QUEUES[task.name]) for _ in range(TASKS)]
+    for each in results:
+        each.get(timeout=LIMIT_S)
+    return (time.perf_counter() - started) * 1000 / TASKS
+
+
+@contextmanager
+def _workers() -> Iterator[None]:
+    """One worker of each kind, with one process each."""
+    from benchmarks.noop_tasks import PLAIN_QUEUE, plain
+    from spacer_tasks.app import app
+    from spacer_tasks.demo.processes import process
+
+    start = [sys.executable, "-m"]
+    ours = ["workers.classify_worker", "--include=benchmarks.noop_tasks", "--hostname=ours@bench"]
+    theirs = ["celery", "-A", "benchmarks.noop_tasks:plain", "worker", f"--queues={PLAIN_QUEUE}"]
+    with ExitStack() as stack:
+        logs = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        for name, command, of in (
+            ("ours", [*start, *ours], app),
+            ("plain", [*start, *theirs, "--hostname=plain@bench", "--loglevel=INFO"], plain),
+        ):
+            stack.enter_context(
+                process(
+                    [*command, "--concurrency=1"],
+                    log_path=logs / f"{name}.log",
+                    cwd=ROOT,
+                    ready=lambda of=of, name=name: bool(
+                        of.control.ping([f"{name}@bench"], timeout=0.5)
+                    ),
+                    ready_timeout_s=90,
+                )
+            )
+        yield
+
+
+if __name__ == "__main__":
+    if "--measure" in sys.argv:
+        print(json.dumps(measure_chord() if "--chord" in sys.argv else measure()))
+    else:
+        print(section())
