@@ -142,12 +142,17 @@ class RedisRecords:
         """See `JobRecords`."""
         if not task_ids:
             return {}
-        found = cast("list[bytes | None]", self._redis.hmget(JOBS, list(task_ids)))
-        return {
-            task_id: zlib.decompress(data)
-            for task_id, data in zip(task_ids, found, strict=True)
-            if data is not None
-        }
+        values = cast("list[bytes | None]", self._redis.hmget(JOBS, list(task_ids)))
+        found = {}
+        for task_id, data in zip(task_ids, values, strict=True):
+            if data is None:
+                continue
+            try:
+                found[task_id] = zlib.decompress(data)
+            except zlib.error as error:
+                # one damaged job is not the others' trouble
+                logger.error("%s in Redis's %s is no job: %s", task_id, JOBS, error)  # noqa: TRY400 -- the text says it all
+        return found
 
     @property
     def _redis(self) -> Redis:

@@ -33,7 +33,9 @@ class SentJob(models.Model):
     queue = models.CharField(max_length=100)
     submitted_at = models.DateTimeField()
     job = models.BinaryField(
-        null=True, help_text="What was sent, as compressed JSON; not if it went through storage."
+        null=True,
+        help_text="What was sent, as compressed JSON;"
+        " without its labels and most points if it went through storage.",
     )
     missing_since = models.DateTimeField(
         null=True, help_text="When it was first looked for and found nowhere."

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 import zlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
+from typing import Any
 
 from django.conf import settings
 from django.db import router, transaction
 
 from spacer_tasks.django.models import SentJob, SentJobQuerySet
 from spacer_tasks.job_records import KEEP_COLLECTED_S, JobRecord
+
+logger = logging.getLogger(__name__)
 
 #: records deleted at one claim, so that none takes long; more than a slice's, so that they keep up
 FORGOTTEN_AT_ONCE = 500
@@ -27,9 +31,14 @@ class DjangoRecords:
     """
 
     def save(self, record: JobRecord, job: bytes | None) -> None:
-        """See `JobRecords`."""
-        fields = record.model_dump() | {"submitted_at": _moment(record.submitted_at)}
-        _jobs().create(**fields, job=None if job is None else zlib.compress(job, 1))
+        """See `JobRecords`; two queries."""
+        fields: dict[str, Any] = record.model_dump(exclude={"task_id"})
+        fields["submitted_at"] = _moment(record.submitted_at)
+        if job is not None:
+            fields["job"] = zlib.compress(job, 1)
+        # a large job's is saved before it is stored, and again after
+        if not _jobs().filter(task_id=record.task_id).update(**fields):
+            _jobs().create(task_id=record.task_id, **fields)
 
     def remove(self, task_id: str) -> None:
         """See `JobRecords`."""
@@ -70,9 +79,14 @@ class DjangoRecords:
     def jobs(self, task_ids: Sequence[str]) -> dict[str, bytes]:
         """See `JobRecords`; one query."""
         sent = _jobs().filter(task_id__in=task_ids).exclude(job=None)
-        return {
-            task_id: zlib.decompress(job) for task_id, job in sent.values_list("task_id", "job")
-        }
+        found = {}
+        for task_id, data in sent.values_list("task_id", "job"):
+            try:
+                found[task_id] = zlib.decompress(data)
+            except zlib.error as error:
+                # one damaged job is not the others' trouble
+                logger.error("the job of task %s in the database is none: %s", task_id, error)  # noqa: TRY400 -- the text says it all
+        return found
 
 
 def _jobs() -> SentJobQuerySet:

@@ -41,7 +41,7 @@ class Migration(migrations.Migration):
                     "job",
                     models.BinaryField(
                         help_text="What was sent, as compressed JSON;"
-                        " not if it went through storage.",
+                        " without its labels and most points if it went through storage.",
                         null=True,
                     ),
                 ),

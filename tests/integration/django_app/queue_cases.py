@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
 from django.test import TestCase
 
+from spacer_tasks import storage
 from spacer_tasks.coralnet import CeleryQueue
 from spacer_tasks.redis_client import broker_client
+from spacer_tasks.results import message_location
 
 
 def classification(token: str) -> dict[str, Any]:
@@ -48,6 +51,22 @@ class WipedRedisTests(TestCase):
             self.assertEqual(answer["original_job"], classification(str(job_id)))
             self.assertIn(f"JobLostError: job {job_id} (task ", answer["error_message"])
         self.assertEqual(queue.get_collectable_jobs(), [])
+
+    def test_a_large_job_is_sent_by_location_and_known_when_it_is_lost(self) -> None:
+        queue = CeleryQueue()
+        job = classification("x" * 100_000)
+        queue.submit_job(job, 1, "medium")
+        (record,) = queue.get_collectable_jobs()
+        (message,) = broker_client().lrange(record.queue, 0, -1)
+        self.assertLess(len(message), 10_000)
+        self.assertEqual(json.loads(storage.load(message_location(record.task_id))), job)
+        broker_client().flushdb()
+        time.sleep(0.4)
+        self.assertEqual(queue.collect_jobs([record]), ([], ["MISSING"]))
+        time.sleep(0.1)
+        ((answer,), statuses) = queue.collect_jobs([record])
+        self.assertEqual(statuses, ["LOST"])
+        self.assertEqual(wire(answer)["original_job"], job)
 
     def test_a_job_that_cannot_be_sent_leaves_no_record(self) -> None:
         with self.assertRaisesMessage(Exception, "'extract'"):

@@ -16,7 +16,7 @@ from spacer_tasks.django.models import SentJob
 from spacer_tasks.django.records import DjangoRecords
 from spacer_tasks.job_records import KEEP_COLLECTED_S, JobRecord, JobRecords
 from spacer_tasks.redis_client import broker_client
-from spacer_tasks.redis_records import RedisRecords
+from spacer_tasks.redis_records import JOBS, RedisRecords
 
 
 def saved(records: JobRecords, *job_ids: int, job: bytes | None = b"{}") -> list[str]:
@@ -37,6 +37,9 @@ class RecordsCases:
     """One case each; `records` says which are meant."""
 
     records: JobRecords
+
+    def damage(self, task_id: str) -> None:
+        raise NotImplementedError
 
     def waiting(self) -> list[int]:
         return [record.job_id for record in self.records.waiting()]
@@ -110,6 +113,24 @@ class RecordsCases:
         )
         self.assertEqual(self.records.jobs([]), {})
 
+    def test_one_that_is_saved_again_is_still_one(self) -> None:
+        saved(self.records, 1, 2, job=b"{}")
+        # as a job that took minutes to store: its time is now a later one
+        saved(self.records, 3, 1, job=b'{"now": 1}')
+        saved(self.records, 3, 1, job=None)
+        self.assertEqual(sorted(self.waiting()), [1, 2, 3])
+        self.assertEqual(self.waiting()[-1], 1)
+        self.assertEqual(
+            self.records.jobs(["task-1", "task-2"]), {"task-1": b'{"now": 1}', "task-2": b"{}"}
+        )
+
+    def test_a_damaged_job_is_left_out_and_said(self) -> None:
+        saved(self.records, 1, 2)
+        self.damage("task-1")
+        with self.assertLogs("spacer_tasks", "ERROR") as said:
+            self.assertEqual(self.records.jobs(["task-1", "task-2"]), {"task-2": b"{}"})
+        self.assertIn("task-1", said.output[0])
+
     def test_those_collected_long_ago_are_forgotten_a_part_at_a_time(self) -> None:
         ids = saved(self.records, 1, 2, 3)
         self.records.claim(ids[:2])
@@ -128,10 +149,16 @@ class RedisRecordsTests(RecordsCases, SimpleTestCase):
         self.records = RedisRecords()
         broker_client().flushdb()
 
+    def damage(self, task_id: str) -> None:
+        broker_client().hset(JOBS, task_id, b"no zlib")
+
 
 class DjangoRecordsTests(RecordsCases, TransactionTestCase):
     def setUp(self) -> None:
         self.records = DjangoRecords()
+
+    def damage(self, task_id: str) -> None:
+        SentJob.objects.filter(task_id=task_id).update(job=b"no zlib")
 
     def test_they_are_what_the_queue_class_takes_where_the_app_is_installed(self) -> None:
         self.assertIsInstance(job_records(), DjangoRecords)
