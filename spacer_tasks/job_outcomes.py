@@ -120,10 +120,11 @@ def _with_lost(records: JobRecords, found: list[_Found]) -> list[_Found]:
     there = [each.record.task_id for each in found if each.status != "MISSING"]
     if not gone and _MISSED.isdisjoint(there):
         return found
+    # of before: however long this look takes, it is one
+    long_ago = time.time() - CONFIRM_SHARE * get_settings().lost_after_s
     since = records.missing(gone, there)
     _MISSED.difference_update(there)
     _MISSED.update(gone)
-    long_ago = time.time() - CONFIRM_SHARE * get_settings().lost_after_s
     return [
         _lost(each.record) if since.get(each.record.task_id, float("inf")) < long_ago else each
         for each in found

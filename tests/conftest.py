@@ -6,8 +6,25 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from spacer_tasks import app as sending
+from spacer_tasks import redis_client
 from spacer_tasks.demo.services import RedisServer, S3Server, redis_server, s3_server
 from tests.servers import empty_queues, forget_settings, fresh_bucket, settings_in_environment
+
+#: seconds; on a busy machine a Redis that is well can take longer to answer than callers wait for.
+#: What they do when it does not is shown by processes of their own
+PATIENCE_S = 30
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patient_callers() -> Iterator[None]:
+    """Callers in this process wait longer for Redis than those of a site."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(redis_client, "TIMEOUT_S", PATIENCE_S)
+        # read when the application's settings are first looked at
+        monkeypatch.setattr(sending, "CALLER_TIMEOUT_S", PATIENCE_S)
+        monkeypatch.setattr(sending, "CALLER_CONNECT_S", PATIENCE_S)
+        yield
 
 
 @pytest.fixture(scope="session")

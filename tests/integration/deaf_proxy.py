@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,11 +14,17 @@ from dataclasses import dataclass
 class DeafProxy:
     """Passes everything on, but of the next `lost` answers to a script nothing.
 
-    `asked` counts what was asked: a pipeline is one.
+    Attributes
+    ----------
+    cuts
+        The connection ends where an answer gets lost; if not, it stays, and nothing comes.
+    asked
+        What was asked: one for all that came before an answer, a pipeline is one.
     """
 
     port: int
     lost: int = 0
+    cuts: bool = False
     asked: int = 0
 
 
@@ -29,16 +36,7 @@ def deaf_proxy(port: int) -> Iterator[DeafProxy]:
 
     def serve(client: socket.socket) -> None:
         with client, socket.create_connection(("127.0.0.1", port)) as server, suppress(OSError):
-            while asked := client.recv(65536):
-                proxy.asked += 1
-                server.sendall(asked)
-                answer = server.recv(65536)
-                if proxy.lost and b"EVAL" in asked:
-                    proxy.lost -= 1
-                    # as a connection that the network cut: the client sees no end of it
-                    threading.Event().wait(5)
-                    return
-                client.sendall(answer)
+            _pass_on(client, server, proxy)
 
     def accept() -> None:
         with suppress(OSError):
@@ -46,8 +44,41 @@ def deaf_proxy(port: int) -> Iterator[DeafProxy]:
                 client, _ = listener.accept()
                 threading.Thread(target=serve, args=(client,), daemon=True).start()
 
-    threading.Thread(target=accept, daemon=True).start()
+    thread = threading.Thread(target=accept, daemon=True)
+    thread.start()
     try:
         yield proxy
     finally:
+        # to close it alone would leave it listening while the thread waits
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
         listener.close()
+
+
+def _pass_on(client: socket.socket, server: socket.socket, proxy: DeafProxy) -> None:
+    """Both ways, as it comes: neither a question nor an answer need be in one piece."""
+    question, answering = b"", True
+    while True:
+        ready, _, _ = select.select([client, server], [], [])
+        if client in ready:
+            part = client.recv(65536)
+            if not part:
+                return
+            if answering:
+                proxy.asked += 1
+                question, answering = b"", False
+            question += part
+            server.sendall(part)
+        if server in ready:
+            part = server.recv(65536)
+            if not part:
+                return
+            if proxy.lost and b"EVAL" in question and not answering:
+                proxy.lost -= 1
+                if not proxy.cuts:
+                    # as one that the network cut: the client sees no end of it, and gives up
+                    while client.recv(65536):
+                        pass
+                return
+            answering = True
+            client.sendall(part)

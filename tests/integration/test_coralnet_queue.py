@@ -12,7 +12,7 @@ import pytest
 from celery.contrib.testing.worker import start_worker
 from typer.testing import CliRunner
 
-from spacer_tasks import results, storage
+from spacer_tasks import redis_client, results, storage
 from spacer_tasks.app import QUEUES, app
 from spacer_tasks.cli.program import program
 from spacer_tasks.coralnet import CeleryQueue
@@ -33,8 +33,10 @@ from spacer_tasks.redis_records import (
 from spacer_tasks.results import TaskError
 from tests.acceptance.photos import photo
 
-from .deaf_proxy import deaf_proxy
+from .deaf_proxy import DeafProxy, deaf_proxy
 
+#: more answers than a claim is asked for
+ALL = 100
 Extraction = Callable[[str], dict[str, Any]]
 
 
@@ -82,6 +84,23 @@ def lost_at_once(
 ) -> None:
     monkeypatch.setenv("SPACER_LOST_AFTER_S", "0.3")
     settings_changed()
+
+
+@pytest.fixture
+def proxied(
+    redis_process: RedisServer,
+    queue: None,
+    monkeypatch: pytest.MonkeyPatch,
+    settings_changed: Callable[[], None],
+) -> Iterator[DeafProxy]:
+    """This process asks Redis for jobs through it."""
+    with deaf_proxy(redis_process.port) as proxy:
+        url = redis_process.url.replace(f":{redis_process.port}/", f":{proxy.port}/")
+        monkeypatch.setenv("SPACER_BROKER_URL", url)
+        settings_changed()
+        yield proxy
+        # connections to it are of no more use
+        redis_client._client.cache_clear()
 
 
 def submitted(job: dict[str, Any], job_id: int, level: str = "medium") -> JobRecord:
@@ -396,53 +415,52 @@ def test_a_collected_job_can_be_handed_out_again_for_a_week(
 
 
 def test_a_slice_costs_one_round_trip_and_its_finished_jobs_one_more(
-    extraction: Extraction,
-    redis_process: RedisServer,
-    monkeypatch: pytest.MonkeyPatch,
-    settings_changed: Callable[[], None],
+    extraction: Extraction, proxied: DeafProxy
 ) -> None:
     job = extraction("1")
     for job_id in range(30):
         CeleryQueue().submit_job(job, job_id, "medium")
-    with deaf_proxy(redis_process.port) as proxy:
-        url = redis_process.url.replace(f":{redis_process.port}/", f":{proxy.port}/")
-        monkeypatch.setenv("SPACER_BROKER_URL", url)
-        settings_changed()
-        jobs = CeleryQueue().get_collectable_jobs()
-        before = proxy.asked
-        assert CeleryQueue().collect_jobs(jobs) == ([], ["QUEUED"] * 30)
-        assert proxy.asked == before + 1
-        for record in jobs[:20]:
-            answer = JobReturnMsg(original_job=job, ok=True, results=[], error_message=None)
-            results.store_answer(record.task_id, "x", None, answer=answer.to_wire())
-            app.backend.store_result(record.task_id, {"summary": {}}, "SUCCESS")
-        before = proxy.asked
-        assert len(CeleryQueue().collect_jobs(jobs)[0]) == 20
-        assert proxy.asked == before + 2
+    jobs = CeleryQueue().get_collectable_jobs()
+    before = proxied.asked
+    assert CeleryQueue().collect_jobs(jobs) == ([], ["QUEUED"] * 30)
+    assert proxied.asked == before + 1
+    for record in jobs[:20]:
+        answer = JobReturnMsg(original_job=job, ok=True, results=[], error_message=None)
+        results.store_answer(record.task_id, "x", None, answer=answer.to_wire())
+        app.backend.store_result(record.task_id, {"summary": {}}, "SUCCESS")
+    before = proxied.asked
+    assert len(CeleryQueue().collect_jobs(jobs)[0]) == 20
+    assert proxied.asked == before + 2
 
 
-@pytest.mark.parametrize("lost", [1, 2])
-def test_a_claim_whose_answer_is_lost_loses_no_job(
-    extraction: Extraction,
-    redis_process: RedisServer,
-    monkeypatch: pytest.MonkeyPatch,
-    settings_changed: Callable[[], None],
-    lost: int,
+def test_a_claim_whose_answer_does_not_come_is_asked_for_again_and_was_its_own(
+    extraction: Extraction, proxied: DeafProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = submitted(extraction("1"), 1)
+    app.backend.store_result(job.task_id, {"summary": {}}, "SUCCESS")
+    # the connection stays, and nothing comes: it is given up after so many seconds
+    monkeypatch.setattr(redis_client, "TIMEOUT_S", 2)
+    redis_client._client.cache_clear()
+    proxied.lost = 1
+    answers, _ = CeleryQueue().collect_jobs(CeleryQueue().get_collectable_jobs())
+    assert proxied.lost == 0
+    assert len(answers) == 1
+    assert collected() == ([], [])
+
+
+def test_a_claim_of_which_redis_never_tells_is_taken_back(
+    extraction: Extraction, proxied: DeafProxy
 ) -> None:
     record = submitted(extraction("1"), 1)
     app.backend.store_result(record.task_id, {"summary": {}}, "SUCCESS")
-    with deaf_proxy(redis_process.port) as proxy:
-        url = redis_process.url.replace(f":{redis_process.port}/", f":{proxy.port}/")
-        monkeypatch.setenv("SPACER_BROKER_URL", url)
-        settings_changed()
-        jobs = CeleryQueue().get_collectable_jobs()
-        proxy.lost = lost
-        answers, _ = CeleryQueue().collect_jobs(jobs)
-        # asked again it says that the claim was its own; if that is lost too, nobody got the job
-        assert len(answers) == (lost == 1)
-        answers, _ = collected()
-        assert len(answers) == (lost == 2)
-        assert collected() == ([], [])
+    jobs = CeleryQueue().get_collectable_jobs()
+    proxied.lost, proxied.cuts = ALL, True
+    assert CeleryQueue().collect_jobs(jobs) == ([], [])
+    assert proxied.lost < ALL
+    proxied.lost = 0
+    # it was claimed, and nobody was given its answer
+    assert len(collected()[0]) == 1
+    assert collected() == ([], [])
 
 
 def test_the_command_line_lists_what_waits_and_says_what_it_cannot_hand_out_again(
