@@ -89,13 +89,6 @@ class CeleryQueue(BaseQueue):
         try:
             self._forget_refused()
             self._records.save(record, outline(wire) if large else data)
-        except RedisError as error:
-            # a Redis that hung may have kept it
-            _REFUSED.add(record.task_id)
-            raise BrokerUnavailableError(
-                f"Redis cannot be reached, so job {job_id} was not sent: {error}"
-            ) from error
-        try:
             if large:
                 location = message_location(record.task_id)
                 storage.store(location, data)
@@ -104,8 +97,17 @@ class CeleryQueue(BaseQueue):
                 self._records.save(record, outline(wire))
                 wire = {"message_loc": location.model_dump()}
             process_job.apply_async((wire,), task_id=record.task_id, queue=queue)
+        # who is told that it failed does not wait for an answer. A Redis that hung may have kept
+        # the record all the same; to ask it again now would take another second
+        except RedisError as error:
+            _REFUSED.add(record.task_id)
+            raise BrokerUnavailableError(
+                f"Redis cannot be reached, so job {job_id} was not sent: {error}"
+            ) from error
+        except BrokerUnavailableError:
+            _REFUSED.add(record.task_id)
+            raise
         except Exception:
-            # who is told that it failed does not wait for an answer
             _REFUSED.add(record.task_id)
             with suppress(RedisError):
                 self._forget_refused()

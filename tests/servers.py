@@ -67,9 +67,8 @@ def settings_in_environment(redis_url: str, s3: S3Server, bucket: str) -> Iterat
     forget_settings()
 
 
-@contextmanager
-def empty_queues(redis_url: str) -> Iterator[None]:
-    """The Celery application of this process on this Redis, with nothing waiting."""
+def send_through(redis_url: str) -> None:
+    """The Celery application of this process sends there, and asks there for results."""
     # a test before may have made the application read other settings
     app.conf.update(broker_url=redis_url, result_backend=redis_url)
     app.__dict__.pop("backend", None)
@@ -78,6 +77,12 @@ def empty_queues(redis_url: str) -> Iterator[None]:
     pools.reset()
     app._pool = None
     app.amqp._producer_pool = None
+
+
+@contextmanager
+def empty_queues(redis_url: str) -> Iterator[None]:
+    """The Celery application of this process on this Redis, with nothing waiting."""
+    send_through(redis_url)
     app.control.purge()
     yield
     app.control.purge()

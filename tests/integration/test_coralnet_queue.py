@@ -32,6 +32,7 @@ from spacer_tasks.redis_records import (
 )
 from spacer_tasks.results import TaskError
 from tests.acceptance.photos import photo
+from tests.servers import send_through
 
 from .deaf_proxy import DeafProxy, deaf_proxy
 
@@ -493,6 +494,27 @@ def test_a_send_that_fails_leaves_no_record(
     with pytest.raises(Exception, match="no-such-bucket"):
         CeleryQueue().submit_job(job, 1, "medium")
     assert CeleryQueue().get_collectable_jobs() == []
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+def test_a_redis_that_went_away_before_the_send_is_not_asked_once_more(
+    extraction: Extraction, proxied: DeafProxy, settings_env: dict[str, str], size: int
+) -> None:
+    job = extraction("1")
+    job["tasks"][0]["job_token"] = "x" * size
+    queue = CeleryQueue()
+    assert queue.get_collectable_jobs() == []
+    before = proxied.asked
+    # the way of the task only, not that of the records
+    send_through("redis://127.0.0.1:9/0")
+    try:
+        with pytest.raises(BrokerUnavailableError, match="the task was not sent"):
+            queue.submit_job(job, 1, "medium")
+        # a large job's record is saved before it is stored and after
+        assert proxied.asked == before + (1 if size == 1 else 2)
+        assert queue.get_collectable_jobs() == []
+    finally:
+        send_through(settings_env["SPACER_BROKER_URL"])
 
 
 def test_with_redis_away_a_send_fails_and_a_collect_says_so(

@@ -24,9 +24,11 @@ from tests.acceptance.installed import clean_environment, coralnet_python
 
 #: seconds; a caller that hangs is ended by then. Each of its steps takes two at most
 HANGS_S = 60
+#: seconds; what is promised is two, and a machine may be busy. Celery's own would take nineteen
+TOLD_S = 5
 #: does what a line of its input says, and says what came of it
 CALLER = """
-import logging, sys
+import logging, sys, time
 from spacer_tasks.coralnet import CeleryQueue
 from spacer_tasks.exceptions import BrokerUnavailableError
 from spacer_tasks.tasks import extract_features
@@ -52,11 +54,18 @@ def collect():
     jobs = CeleryQueue().get_collectable_jobs()
     return " ".join([str(job.job_id) for job in jobs] + CeleryQueue().collect_jobs(jobs)[1])
 
+def seconds():
+    return str(took)
+
+took = passed = 0.0
 for line in sys.stdin:
+    # of the line before
+    began, took = time.monotonic(), passed
     try:
         print(globals()[line.strip()](), flush=True)
     except BrokerUnavailableError as error:
         print("BrokerUnavailableError:", " ".join(str(error).split()), flush=True)
+    passed = time.monotonic() - began
 """
 
 Caller = Callable[[str], str]
@@ -98,6 +107,15 @@ def caller(python: Path, url: str, folder: Path) -> Iterator[Caller]:
             yield do
         finally:
             process.kill()
+
+
+def fastest_refusal(do: Caller, what: str) -> float:
+    """Seconds until it is told that Redis is away, the fewer of two tries."""
+    took = []
+    for _ in range(2):
+        assert do(what).startswith("BrokerUnavailableError: Redis cannot be reached")
+        took.append(float(do("seconds")))
+    return min(took)
 
 
 @contextmanager
@@ -169,7 +187,8 @@ def test_a_caller_is_told_and_the_first_send_to_a_redis_that_is_back_succeeds(
             redis.pause()
             hangs = "BrokerUnavailableError: Redis cannot be reached, so it is not known whether"
             assert do("delay").startswith(hangs)
-            assert do("submit").startswith("BrokerUnavailableError: Redis cannot be reached")
+            assert fastest_refusal(do, "delay") < TOLD_S
+            assert fastest_refusal(do, "submit") < TOLD_S
             assert do("collect") == ""
             redis.go_on()
             assert [do("delay"), do("submit")] == ["sent", "sent"]
