@@ -9,6 +9,7 @@ differ: so before a job is called missing, its whole queue is looked through.
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from spacer_tasks.job_records import JobRecord
 from spacer_tasks.message_task import SENT_AT
 from spacer_tasks.redis_client import broker_client, results_client
 from spacer_tasks.results import answer_location
+
+logger = logging.getLogger(__name__)
 
 #: seconds by which the clocks of two callers may differ
 CLOCKS_DIFFER_S = 60
@@ -155,12 +158,17 @@ def _seen(record: JobRecord, meta: bytes | None) -> Seen:
     answer_loc = answer_location(record.task_id)
     if meta is None:
         return Seen(record, State.QUEUED, answer_loc)
-    found: dict[str, Any] = json.loads(meta)
-    status, result = found.get("status"), found.get("result")
-    result = result if isinstance(result, dict) else {}
+    try:
+        found: dict[str, Any] = json.loads(meta)
+        status, result = found["status"], found.get("result")
+        result = result if isinstance(result, dict) else {}
+        if status == "SUCCESS" and "answer_loc" in result:
+            answer_loc = DataLocation.model_validate(result["answer_loc"])
+    except (ValueError, TypeError, LookupError) as error:
+        # one damaged state is not the others' trouble; its answer is looked for when it is old
+        logger.warning("%s: its state in Redis is none: %s", record, error)
+        return Seen(record, State.QUEUED, answer_loc)
     if status == "SUCCESS":
-        if "answer_loc" in result:
-            answer_loc = DataLocation(**result["answer_loc"])
         return Seen(record, State.FINISHED, answer_loc)
     if status in ("FAILURE", "REVOKED"):
         return Seen(record, State.ENDED, answer_loc, *_reason(str(status), result))

@@ -305,6 +305,32 @@ def test_a_damaged_answer_or_record_is_not_the_others_trouble(
     assert "other in Redis's spacer-coralnet:records is no record" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "damage", [b"\xff", b"[]", b"{}", b'{"status": "SUCCESS", "result": {"answer_loc": {"a": 1}}}']
+)
+def test_a_damaged_state_is_not_the_others_trouble_nor_its_own_end(
+    extraction: Extraction,
+    lost_at_once: None,
+    caplog: pytest.LogCaptureFixture,
+    damage: bytes,
+) -> None:
+    jobs = [extraction(name) for name in ("0", "1")]
+    records = [submitted(job, number) for number, job in enumerate(jobs)]
+    answers = [
+        JobReturnMsg(original_job=job, ok=True, results=[], error_message=None) for job in jobs
+    ]
+    for record, answer in zip(records, answers, strict=True):
+        results.store_answer(record.task_id, "x", None, answer=answer.to_wire())
+    app.backend.store_result(records[0].task_id, {"summary": {}}, "SUCCESS")
+    broker_client().set(app.backend.get_key_for_task(records[1].task_id), damage)
+    assert collected() == ([answers[0]], ["QUEUED", "SUCCEEDED"])
+    assert f"{records[1]}: its state in Redis is none" in caplog.text
+    # in no queue, it is old in the end, and has its answer
+    broker_client().delete(records[1].queue)
+    time.sleep(0.4)
+    assert collected() == ([answers[1]], ["SUCCEEDED"])
+
+
 @pytest.mark.usefixtures("lost_at_once")
 def test_a_job_at_a_worker_is_not_lost(extraction: Extraction) -> None:
     record = submitted(extraction("1"), 1)
