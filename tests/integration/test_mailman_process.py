@@ -19,7 +19,7 @@ from spacer_tasks.results import find_answer
 from tests.mail import Gate, Post, Wire, job_of, mail_site, until
 
 #: seconds after which messages of a mailman that was killed come back
-VISIBILITY_S = 3
+VISIBILITY_S = 9
 
 StartMailman = Callable[..., Process]
 
