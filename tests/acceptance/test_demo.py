@@ -17,7 +17,7 @@ COMMAND = [sys.executable, "-m", "spacer_tasks.cli", "demo", "--images", "12", "
 #: seconds; far more than it takes on a busy machine
 LIMIT_S = 500
 #: seconds; a process that was killed is listed until the system has taken it down
-GONE_S = 5
+GONE_S = 30
 
 
 def own_environment(folder: Path) -> Mapping[str, str]:

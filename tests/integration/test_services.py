@@ -123,13 +123,12 @@ def test_a_program_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
 
 def test_a_program_that_never_gets_ready_is_stopped(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
-    script = (
-        f"import os, time; open({str(pid_file)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
-    )
+    # a shell says so at once; Python may take longer to start
+    script = f"echo $$ > '{pid_file}'; exec sleep 60"
     with (
         pytest.raises(ServiceError, match="was not ready after 2 seconds"),
         process(
-            [sys.executable, "-c", script],
+            ["sh", "-c", script],
             log_path=tmp_path / "log",
             ready=lambda: False,
             ready_timeout_s=2,
