@@ -109,7 +109,8 @@ class CeleryQueue(BaseQueue):
             raise
         except Exception:
             _REFUSED.add(record.task_id)
-            with suppress(RedisError):
+            # what is wrong with the records now says less than why it was not sent
+            with suppress(Exception):
                 self._forget_refused()
             raise
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import time
 from typing import Any
+from unittest import mock
 
-from django.test import TestCase
+from django.db import connections
+from django.test import TestCase, TransactionTestCase
 
 from spacer_tasks import storage
 from spacer_tasks.coralnet import CeleryQueue
+from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.exceptions import StorageError
 from spacer_tasks.redis_client import broker_client
 from spacer_tasks.results import message_location
 
@@ -71,4 +75,23 @@ class WipedRedisTests(TestCase):
     def test_a_job_that_cannot_be_sent_leaves_no_record(self) -> None:
         with self.assertRaisesMessage(Exception, "'extract'"):
             CeleryQueue().submit_job({"task_name": "extract", "tasks": []}, 1, "medium")
+        self.assertEqual(CeleryQueue().get_collectable_jobs(), [])
+
+
+class BrokenDatabaseTests(TransactionTestCase):
+    """Outside a transaction, which an error of the database would break."""
+
+    def test_why_a_job_was_not_sent_is_told_where_its_record_cannot_be_forgotten(self) -> None:
+        def breaks_off(execute: Any, sql: str, *rest: Any) -> Any:
+            if sql.startswith("DELETE"):
+                raise OSError("cut off")
+            return execute(sql, *rest)
+
+        job, nowhere = classification("x" * 100_000), DataLocation.parse(f"{__file__}/a")
+        with (
+            mock.patch("spacer_tasks.coralnet.message_location", return_value=nowhere),
+            connections["default"].execute_wrapper(breaks_off),
+            self.assertRaisesMessage(StorageError, str(nowhere)),
+        ):
+            CeleryQueue().submit_job(job, 1, "medium")
         self.assertEqual(CeleryQueue().get_collectable_jobs(), [])
