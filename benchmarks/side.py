@@ -48,11 +48,17 @@ def main(side: str, threads: int) -> None:
     for line in sys.stdin:
         message = json.loads(line)
         forget_peak()
+        held = peak_mib()
         started = time.perf_counter()
         answer = run(message.pop("task_name"), message)
         seconds = time.perf_counter() - started
         peak = peak_mib()
-        result = {"seconds": seconds, "peak_mib": peak, "acc": getattr(answer, "acc", None)}
+        result = {
+            "seconds": seconds,
+            "held_mib": held,
+            "peak_mib": peak,
+            "acc": getattr(answer, "acc", None),
+        }
         print(json.dumps(result), file=answers, flush=True)
 
 

@@ -19,10 +19,21 @@ REFERENCE = "pyspacer==0.14.0"
 
 @dataclass
 class Side:
-    """A running side, and what it measured: seconds and peak memory (MiB) of each run, by case."""
+    """A running side, and what it measured, by case.
+
+    Attributes
+    ----------
+    seconds
+        Of each run that was kept.
+    held, peaks
+        MiB that the process held before each of these, and at most while it ran.
+    accuracy
+        On the validation set, of trainings.
+    """
 
     process: subprocess.Popen[str]
     seconds: dict[str, list[float]] = field(default_factory=dict)
+    held: dict[str, list[float]] = field(default_factory=dict)
     peaks: dict[str, list[float]] = field(default_factory=dict)
     accuracy: dict[str, float] = field(default_factory=dict)
 
@@ -39,6 +50,7 @@ class Side:
             self.accuracy[case] = answer["acc"]
         if keep:
             self.seconds.setdefault(case, []).append(answer["seconds"])
+            self.held.setdefault(case, []).append(answer["held_mib"])
             self.peaks.setdefault(case, []).append(answer["peak_mib"])
 
     def median_seconds(self, case: str) -> float:
