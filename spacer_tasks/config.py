@@ -50,6 +50,7 @@ _DJANGO = "DJANGO_SETTINGS_MODULE"
 OLDER_NAMES = {"LOCAL_MODEL_PATH": "EXTRACTORS_CACHE_DIR"}
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+Precision = Literal["float32", "tf32", "bfloat16", "float16"]
 PositiveInt = Annotated[int, Field(gt=0)]
 JsonObject = Annotated[
     dict[str, Any],
@@ -109,6 +110,17 @@ class Settings(BaseSettings):
     )
     cpu_runtime: Literal["auto", "onnxruntime", "torch"] = Field(
         "auto", description="runs networks on a CPU; auto: onnxruntime if installed, else torch"
+    )
+    precision: Precision = Field(
+        "float32",
+        description="what networks compute in; less is faster, and its features are other features."
+        " A GPU uses 16 bits only where they deviate little; a CPU has bfloat16 beside float32",
+    )
+    gpu_batch_patches: PositiveInt = Field(
+        64, description="patches, of all tasks of a worker, in one pass on a GPU"
+    )
+    gpu_batch_wait_ms: Annotated[float, Field(ge=0)] = Field(
+        5, description="milliseconds that patches wait for those of other tasks, on a GPU"
     )
 
     max_image_pixels: PositiveInt = Field(10_000 * 10_000, description="pixels of one image")

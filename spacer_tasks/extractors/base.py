@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from spacer_tasks.config import Precision, get_settings
 from spacer_tasks.data_classes import Point
+from spacer_tasks.extractors.micro_batcher import MicroBatcher
 from spacer_tasks.extractors.patches import cut_patches
 from spacer_tasks.extractors.weights import ExtractorFile
 
@@ -51,6 +53,21 @@ class Extractor(ABC):
         }
         #: whether a file had to be downloaded to make it; see `take_loaded_remotely`
         self.loaded_remotely = any(file.downloaded for file in files.values())
+        self._batcher: MicroBatcher | None = None
+
+    def computes_in(self, precision: Precision) -> None:
+        """For a subclass's `__init__`: say what features are computed in."""
+        # float32 is not said: files of before this could be chosen are in it
+        if precision != "float32":
+            self.identity["precision"] = precision
+
+    def merge_images(self) -> None:
+        """For a subclass's `__init__`, last: passes take patches of several images, of all threads.
+
+        For a device that takes `batch_size` patches in little more time than a few, as a GPU does.
+        """
+        wait_s = get_settings().gpu_batch_wait_ms / 1000
+        self._batcher = MicroBatcher(self.forward, self.batch_size, wait_s)
 
     def take_loaded_remotely(self) -> bool:
         """Whether a file was downloaded since this was last asked: the answer to the first image
@@ -86,9 +103,16 @@ class Extractor(ABC):
         else:
             pixels = image
         vectors = np.empty((len(rowcols), self.feature_dim), dtype=np.float32)
+
+        def cut(some: slice) -> NDArray[np.uint8]:
+            return cut_patches(pixels, rowcols[some], self.crop_size)
+
+        if self._batcher is not None:
+            self._batcher.fill(vectors, cut)
+            return vectors
         for start in range(0, len(rowcols), self.batch_size):
             batch = slice(start, start + self.batch_size)
-            vectors[batch] = self.forward(cut_patches(pixels, rowcols[batch], self.crop_size))
+            vectors[batch] = self.forward(cut(batch))
         return vectors
 
     def warm(self) -> None:

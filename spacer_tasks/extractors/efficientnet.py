@@ -5,7 +5,8 @@ from __future__ import annotations
 import codecs
 import logging
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from copy import deepcopy
+from functools import lru_cache, partial
 from io import BytesIO
 from typing import Any, ClassVar
 
@@ -14,10 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spacer_tasks.config import get_settings
+from spacer_tasks.config import Precision, get_settings
 from spacer_tasks.exceptions import ConfigError, WeightsError
 from spacer_tasks.extractors.base import Extractor
+from spacer_tasks.extractors.cuda_network import CudaNetwork
 from spacer_tasks.extractors.efficientnet_b0 import FEATURE_DIM, EfficientNetB0
+from spacer_tasks.extractors.micro_batcher import IN_FLIGHT
+from spacer_tasks.extractors.precision import DTYPES, is_taken, sample_patches, usable
 from spacer_tasks.extractors.weights import ExtractorFile
 
 log = logging.getLogger(__name__)
@@ -26,8 +30,6 @@ log = logging.getLogger(__name__)
 CPU_BATCH = 10
 #: patches handed to ONNX Runtime, which takes few of them at a time: 15 MB of bytes
 ONNX_BATCH = 100
-#: the largest layers take 15 MB a patch: 1 GB, which several threads can have at once
-CUDA_BATCH = 64
 #: saved from a data-parallel wrapper
 WRAPPER_PREFIX = "module."
 #: not on the way to the features
@@ -56,17 +58,27 @@ class EfficientNetExtractor(Extractor):
 
     def __init__(self, name: str, files: Mapping[str, ExtractorFile]) -> None:
         super().__init__(name, files)
-        self._device = _device()
+        device = _device()
         net = _network(files["weights"].data, f"{name}: the file `weights`")
-        on_cuda = self._device.type == "cuda"
-        onnx_network = None if on_cuda else _in_onnx_runtime(net, self.crop_size)
+        precision = usable(get_settings().precision, device)
+        onnx_network = None
+        if device.type == "cpu" and precision == "float32":
+            onnx_network = _in_onnx_runtime(net, self.crop_size)
         if onnx_network is not None:
             self.batch_size = ONNX_BATCH
             self._features: Callable[[NDArray[np.uint8]], NDArray[np.float32]] = onnx_network
+            return
+        network, precision = _in_precision(net.to(device), precision, device)
+        self.computes_in(precision)
+        if device.type == "cuda":
+            self.batch_size = get_settings().gpu_batch_patches
+            self._features = CudaNetwork(
+                network, device, self.crop_size, self.batch_size, lanes=IN_FLIGHT
+            )
+            self.merge_images()
         else:
-            self.batch_size = CUDA_BATCH if on_cuda else CPU_BATCH
-            self._net = net.to(self._device)
-            self._features = self._in_torch
+            self.batch_size = CPU_BATCH
+            self._features = partial(_run_in_torch, network, device)
 
     @property
     def feature_dim(self) -> int:
@@ -75,14 +87,45 @@ class EfficientNetExtractor(Extractor):
     def forward(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
         return self._features(patches)
 
-    def _in_torch(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            # bytes cross to the device, four times fewer than floats
-            pixels = torch.from_numpy(patches).to(self._device)
-            # the patches' own layout, (n, row, column, channel), is what torch calls channels_last
-            features = self._net(pixels.permute(0, 3, 1, 2).to(torch.float32).div_(255))
-            vectors: NDArray[np.float32] = features.cpu().numpy()
-        return vectors
+
+def _in_precision(
+    net: EfficientNetB0, precision: Precision, device: torch.device
+) -> tuple[Callable[[Tensor], Tensor], Precision]:
+    """The network in this precision if its error allows it, else in float32; and which it is."""
+    exact = _from_bytes(net, torch.float32)
+    # torch has TF32 on for convolutions
+    _allow_tf32(False)
+    if precision == "float32":
+        return exact, precision
+    expected = _run_in_torch(exact, device, sample_patches())
+    dtype = DTYPES[precision]
+    reduced = exact if dtype == torch.float32 else _from_bytes(deepcopy(net).to(dtype), dtype)
+    _allow_tf32(precision == "tf32")
+    found = _run_in_torch(reduced, device, sample_patches())
+    if is_taken(precision, device, found, expected):
+        return reduced, precision
+    return exact, "float32"
+
+
+def _from_bytes(net: EfficientNetB0, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
+    """From patches, uint8, to features, float32, on the device of the network."""
+
+    def features(patches: Tensor) -> Tensor:
+        # the patches' own layout, (n, row, column, channel), is what torch calls channels_last
+        pixels = patches.permute(0, 3, 1, 2).to(torch.float32).div_(255)
+        vectors: Tensor = net(pixels.to(dtype))
+        return vectors.to(torch.float32)
+
+    return features
+
+
+def _run_in_torch(
+    network: Callable[[Tensor], Tensor], device: torch.device, patches: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    with torch.inference_mode():
+        # bytes cross to the device, four times fewer than floats
+        vectors: NDArray[np.float32] = network(torch.from_numpy(patches).to(device)).cpu().numpy()
+    return vectors
 
 
 def _device() -> torch.device:
@@ -92,10 +135,13 @@ def _device() -> torch.device:
         raise ConfigError("SPACER_DEVICE is cuda, but torch finds no CUDA device on this machine")
     if wanted == "cpu" or not available:
         return torch.device("cpu")
-    # TF32 keeps 10 bits of the mantissa: features would differ by 1e-3 from those on a CPU
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
     return torch.device("cuda")
+
+
+def _allow_tf32(allowed: bool) -> None:
+    """Let a GPU multiply with 10 bits of the mantissa, in this process."""
+    torch.backends.cudnn.allow_tf32 = allowed
+    torch.backends.cuda.matmul.allow_tf32 = allowed
 
 
 def _in_onnx_runtime(net: EfficientNetB0, size: int) -> Callable[..., NDArray[np.float32]] | None:
