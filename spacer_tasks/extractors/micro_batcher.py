@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from threading import Condition, Lock
 
 import numpy as np
@@ -96,9 +97,7 @@ class MicroBatcher:
         with self._changed:
             self._waiting.append(request)
             try:
-                if self._running < self._in_flight:
-                    self._threads.submit(self._serve)
-                    self._running += 1
+                self._start_one()
             except BaseException:
                 # the interpreter shuts down
                 self._waiting.remove(request)
@@ -114,6 +113,11 @@ class MicroBatcher:
         with self._changed:
             if request in self._waiting:
                 self._waiting.remove(request)
+
+    def _start_one(self) -> None:
+        if self._running < self._in_flight:
+            self._threads.submit(self._serve)
+            self._running += 1
 
     def _serve(self) -> None:
         """Run passes until nothing waits."""
@@ -150,6 +154,10 @@ class MicroBatcher:
                 room -= count
                 if request.left:
                     self._waiting.append(request)
+        if self._waiting:
+            # while the interpreter shuts down no thread starts: this one goes on alone
+            with suppress(RuntimeError):
+                self._start_one()
         return [request.part(count) for request, count in counts.items()]
 
     def _run(self, parts: list[_Part]) -> None:
