@@ -64,6 +64,11 @@ class EfficientNetExtractor(Extractor):
         onnx_network = None
         if device.type == "cpu" and precision == "float32":
             onnx_network = _in_onnx_runtime(net, self.crop_size)
+        elif device.type == "cpu" and get_settings().cpu_runtime == "onnxruntime":
+            raise ConfigError(
+                f"SPACER_CPU_RUNTIME is onnxruntime, which does not compute in {precision};"
+                " set SPACER_PRECISION to float32, or the runtime to torch"
+            )
         if onnx_network is not None:
             self.batch_size = ONNX_BATCH
             self._features: Callable[[NDArray[np.uint8]], NDArray[np.float32]] = onnx_network
