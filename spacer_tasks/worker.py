@@ -11,7 +11,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from spacer_tasks import taken_messages
@@ -29,6 +29,11 @@ from spacer_tasks.exceptions import ConfigError, InputError, TransientError
 
 PoolName = Literal["features", "training", "classify"]
 HOUR = 3600
+#: threads of a feature worker with a GPU, for each core: while some wait for S3 or the GPU, others
+#: decode; with three, cores or GPU are 95 % busy (benchmarks/busy_device.py)
+GPU_THREADS_A_CORE = 3
+#: each holds a decoded photo
+MAX_GPU_THREADS = 32
 #: seconds for Redis to accept a connection
 CONNECT_S = 4
 #: seconds without a byte from the result backend
@@ -74,6 +79,18 @@ POOLS: dict[PoolName, Pool] = {
     "training": Pool((TRAINING, TRAINING_HIGH), "prefork", 1, 24 * HOUR),
     "classify": Pool((CLASSIFY,), "prefork", 2, 600),
 }
+
+
+def for_gpu(pool: Pool, cores: int, connections: int) -> Pool:
+    """The pool of feature workers with a GPU: as many tasks at once as keep cores or GPU busy.
+
+    Parameters
+    ----------
+    connections
+        To S3, of one process: no more tasks than these.
+    """
+    threads = max(pool.concurrency, min(GPU_THREADS_A_CORE * cores, MAX_GPU_THREADS))
+    return replace(pool, concurrency=min(threads, connections))
 
 
 def transport_options(pool: Pool) -> dict[str, Any]:
@@ -137,6 +154,8 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
     _ = settings.required_results_prefix  # missing, it would fail every task: say so now
     configure(config_module)
     pool = POOLS[name]
+    if name == "features" and settings.device != "cpu" and _has_gpu():
+        pool = for_gpu(pool, os.cpu_count() or 1, settings.s3_max_connections)
     concurrency = _concurrency(arguments, pool)
     if pool.implementation == "threads" and concurrency > settings.s3_max_connections:
         raise ConfigError(
@@ -179,6 +198,12 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
             *arguments,
         ]
     )
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _concurrency(arguments: Sequence[str], pool: Pool) -> int:

@@ -59,7 +59,7 @@ class EfficientNetExtractor(Extractor):
     def __init__(self, name: str, files: Mapping[str, ExtractorFile]) -> None:
         super().__init__(name, files)
         device = _device()
-        net = _network(files["weights"].data, f"{name}: the file `weights`")
+        net = load_network(files["weights"].data, f"{name}: the file `weights`")
         precision = usable(get_settings().precision, device)
         onnx_network = None
         if device.type == "cpu" and precision == "float32":
@@ -67,7 +67,7 @@ class EfficientNetExtractor(Extractor):
         elif device.type == "cpu" and get_settings().cpu_runtime == "onnxruntime":
             raise ConfigError(
                 f"SPACER_CPU_RUNTIME is onnxruntime, which does not compute in {precision};"
-                " set SPACER_PRECISION to float32, or the runtime to torch"
+                " set SPACER_PRECISION to float32, or the runtime to auto"
             )
         if onnx_network is not None:
             self.batch_size = ONNX_BATCH
@@ -169,7 +169,8 @@ def _in_onnx_runtime(net: EfficientNetB0, size: int) -> Callable[..., NDArray[np
     return OnnxNetwork(onnx_model(net, size), threads=torch.get_num_threads)
 
 
-def _network(data: bytes, name: str) -> EfficientNetB0:
+def load_network(data: bytes, name: str) -> EfficientNetB0:
+    """The network of a weights file, its batch norms folded, on the CPU in float32."""
     # on the device "meta" nothing is allocated and filled only to be replaced
     with torch.device("meta"):
         net = EfficientNetB0()

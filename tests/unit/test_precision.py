@@ -111,6 +111,17 @@ def test_bfloat16_on_a_cpu_deviates_by_what_the_documentation_says(
     assert 0.995 < off.cosine < 0.9999
 
 
+@pytest.mark.parametrize("patches", [0, 1, 5])
+def test_any_number_of_patches_gives_as_many_vectors(
+    patches: int, weights: Path, choose: Choose, on_cpu: None
+) -> None:
+    choose("bfloat16")
+    extractor = load_extractor(spec_of(weights))
+    vectors = extractor.forward(sample_patches()[:patches])
+    assert vectors.shape == (patches, 1280)
+    assert vectors.dtype == np.float32
+
+
 def test_the_deviation_over_a_sample_is_logged(
     weights: Path, choose: Choose, on_cpu: None, caplog: pytest.LogCaptureFixture
 ) -> None:
