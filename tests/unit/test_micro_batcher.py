@@ -14,12 +14,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
+from spacer_tasks import operations
+from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.exceptions import ImageError
 from spacer_tasks.extractors import micro_batcher
+from spacer_tasks.extractors.dummy import DummyExtractor
 from spacer_tasks.extractors.micro_batcher import MicroBatcher
 
 #: seconds that a busy machine may take; only reached by a test that fails
@@ -448,3 +454,74 @@ def test_requests_of_all_sizes_with_errors_among_them_each_get_their_own(
     )
     for request in range(0, 300, 25):
         assert answers[request] == f"bad patches [{1000 * request + points[request] // 2}]"
+
+
+class Counting(DummyExtractor):
+    """Remembers how many patches each pass had."""
+
+    passes: list[int]
+
+    def forward(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+        self.passes.append(len(patches))
+        return super().forward(patches)
+
+
+def test_an_extractor_that_merges_images_gives_the_same_vectors_in_fewer_passes(
+    callers: ThreadPoolExecutor,
+    monkeypatch: pytest.MonkeyPatch,
+    settings_changed: Callable[[], None],
+) -> None:
+    monkeypatch.setenv("SPACER_GPU_BATCH_WAIT_MS", str(1000 * NEVER_S))
+    settings_changed()
+    photos = [np.random.default_rng(i).integers(0, 256, (250, 300, 3), np.uint8) for i in range(4)]
+    points = [[(i * row, 7 * i) for i in range(25)] for row in range(4)]
+    plain, merging = (Counting("dummy", {}, feature_dim=5) for _ in range(2))
+    plain.passes, merging.passes = [], []
+    merging.batch_size = 50
+    merging.merge_images()
+    alone = [plain.extract(photo, some) for photo, some in zip(photos, points, strict=True)]
+    merged = list(callers.map(merging.extract, photos, points, timeout=PATIENCE_S))
+    np.testing.assert_array_equal(merged, alone)
+    assert plain.passes == [10, 10, 5] * 4
+    # a pass goes only when it is full: each has patches of two images or more
+    assert merging.passes == [50, 50]
+
+
+def test_tasks_of_a_worker_s_threads_are_merged_and_a_bad_image_fails_alone(
+    callers: ThreadPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extractor = Counting("dummy", {}, feature_dim=5)
+    extractor.passes = []
+    extractor.batch_size = 64
+    extractor.merge_images()
+    monkeypatch.setattr(operations, "load_extractor", lambda _: extractor)
+    for number in range(8):
+        photo = np.random.default_rng(number).integers(0, 256, (250, 300, 3), np.uint8)
+        Image.fromarray(photo).save(tmp_path / f"{number}.png")
+    (tmp_path / "3.png").write_bytes(b"no image")
+
+    def task(number: int) -> str:
+        message = {
+            "job_token": str(number),
+            "extractor": {"class_path": "dummy", "feature_dim": 5},
+            "rowcols": [(row, 2 * row) for row in range(10)],
+            "image_loc": DataLocation.parse(str(tmp_path / f"{number}.png")).model_dump(),
+            "feature_loc": DataLocation.parse(str(tmp_path / f"{number}.npz")).model_dump(),
+        }
+        try:
+            operations.extract_features(message)
+        except ImageError:
+            return "bad image"
+        return "stored" if (tmp_path / f"{number}.npz").exists() else "not stored"
+
+    answers = list(callers.map(task, range(8), timeout=PATIENCE_S))
+    assert answers == ["bad image" if number == 3 else "stored" for number in range(8)]
+    assert sum(extractor.passes) == 70
+
+
+def test_on_a_cpu_no_image_waits_for_another() -> None:
+    extractor = Counting("dummy", {}, feature_dim=5)
+    extractor.passes = []
+    extractor.extract(np.zeros((250, 300, 3), np.uint8), [(5, 5)])
+    assert extractor._batcher is None
+    assert extractor.passes == [1]
