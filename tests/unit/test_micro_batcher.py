@@ -29,7 +29,7 @@ from spacer_tasks.extractors.dummy import DummyExtractor
 from spacer_tasks.extractors.micro_batcher import MicroBatcher
 
 #: seconds that a busy machine may take; only reached by a test that fails
-PATIENCE_S = 60
+PATIENCE_S = 120
 #: longer than any test
 NEVER_S = 1e6
 
@@ -517,6 +517,50 @@ def test_tasks_of_a_worker_s_threads_are_merged_and_a_bad_image_fails_alone(
     answers = list(callers.map(task, range(8), timeout=PATIENCE_S))
     assert answers == ["bad image" if number == 3 else "stored" for number in range(8)]
     assert sum(extractor.passes) == 70
+
+
+def test_features_are_stored_while_the_network_computes_those_of_another_task(
+    callers: ThreadPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second_computed = threading.Event()
+
+    class Watched(DummyExtractor):
+        def forward(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+            if patches[0, 0, 0, 0] == 2:
+                second_computed.set()
+            return super().forward(patches)
+
+    extractor = Watched("dummy", {}, feature_dim=5)
+    extractor.merge_images()
+    monkeypatch.setattr(operations, "load_extractor", lambda _: extractor)
+    stored: list[str] = []
+    store = operations.storage.store
+
+    def slow_store(loc: DataLocation, data: bytes) -> None:
+        # the first is not stored before the network has the second
+        if loc.key.endswith("1.npz"):
+            assert second_computed.wait(PATIENCE_S)
+        store(loc, data)
+        stored.append(loc.key)
+
+    monkeypatch.setattr(operations.storage, "store", slow_store)
+
+    def task(number: int) -> None:
+        photo = np.full((250, 300, 3), number, np.uint8)
+        Image.fromarray(photo).save(tmp_path / f"{number}.png")
+        operations.extract_features(
+            {
+                "job_token": str(number),
+                "extractor": {"class_path": "dummy", "feature_dim": 5},
+                "rowcols": [(100, 100)],
+                "image_loc": DataLocation.parse(str(tmp_path / f"{number}.png")).model_dump(),
+                "feature_loc": DataLocation.parse(str(tmp_path / f"{number}.npz")).model_dump(),
+            }
+        )
+
+    for future in [callers.submit(task, number) for number in (1, 2)]:
+        future.result(PATIENCE_S)
+    assert len(stored) == 2
 
 
 def test_on_a_cpu_no_image_waits_for_another() -> None:
