@@ -25,7 +25,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.inputs import MAKE_WEIGHTS, photo
+from benchmarks.inputs import MAKE_WEIGHTS
+from benchmarks.inputs import photo as make_photo
 from spacer_tasks.components import ExtractorSpec
 from spacer_tasks.config import get_settings
 from spacer_tasks.data_classes import DataLocation
@@ -177,7 +178,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _photo(megapixels: float) -> bytes:
     scale = (megapixels / 12) ** 0.5
-    photo = photo()
+    photo = make_photo()
     stream = BytesIO()
     photo.resize((round(photo.width * scale), round(photo.height * scale))).save(
         stream, "JPEG", quality=92
