@@ -18,7 +18,7 @@ from threading import Event, Thread
 
 import numpy as np
 
-from benchmarks.inputs import photo
+from benchmarks.inputs import photo as make_photo
 from spacer_tasks.extractors import cut_patches, load_image, load_pixels
 
 REPEATS = 15
@@ -52,7 +52,7 @@ def share(work: Callable[[], object]) -> float:
 def main() -> None:
     """Print a table."""
     stream = BytesIO()
-    photo().save(stream, "JPEG", quality=92)
+    make_photo().save(stream, "JPEG", quality=92)
     photo = stream.getvalue()
     pixels = load_pixels(photo, "photo")
     points = [(29 * i, 37 * i) for i in range(100)]
