@@ -17,7 +17,7 @@ from spacer_tasks.exceptions import MessageError, TaskAbandonedError
 from spacer_tasks.held_messages import me
 from spacer_tasks.results import load_answer
 from spacer_tasks.tasks import extract_features
-from spacer_tasks.workflows import train_from_images
+from spacer_tasks.workflows import extract_one
 from tests.acceptance.photos import photo
 from tests.survey import run
 
@@ -122,38 +122,12 @@ def test_coralnet_is_handed_a_failed_job(redis: Redis, message: dict[str, Any]) 
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_part_that_was_given_up_is_a_failure_of_its_batch_and_no_more(
-    redis: Redis, bucket: str, message: dict[str, Any]
+def test_a_part_of_a_batch_that_was_given_up_does_not_fail_the_batch(
+    redis: Redis, message: dict[str, Any]
 ) -> None:
-    parts = 5
-    images = []
-    for index in range(parts):
-        images.append(
-            {
-                "image_loc": message["image_loc"],
-                "feature_loc": DataLocation.parse(f"s3://{bucket}/{index}.npz").model_dump(),
-                "annotations": [(row, row, "ab"[row % 2]) for row in range(40)],
-            }
-        )
-    begun(redis, "batch.extract.2", 3)
-    sent = train_from_images.apply_async(
-        (
-            {
-                "job_token": "b",
-                "extractor": message["extractor"],
-                "images": images,
-                "nbr_epochs": 1,
-                "clf_type": "LR",
-                "max_failed_share": 0.5,
-                "split_mode": "points",
-                "model_loc": DataLocation.parse(f"s3://{bucket}/m").model_dump(),
-                "valresult_loc": DataLocation.parse(f"s3://{bucket}/v").model_dump(),
-            },
-        ),
-        task_id="batch",
-    )
-    sent.get(timeout=60)
-    answer = load_answer("batch")
-    assert answer["extracted"] == parts - 1
-    assert ["TaskAbandonedError" in each["type"] for each in answer["failures"]] == [True]
-    dead_letters.drop(redis, "batch.extract.2")
+    begun(redis, "a-part", 3)
+    sent = extract_one.apply_async((message, "batch", 0, 1), task_id="a-part")
+    part = sent.get(timeout=60)
+    assert part["index"] == 0
+    assert part["error"]["type"].endswith("TaskAbandonedError")
+    dead_letters.drop(redis, "a-part")
