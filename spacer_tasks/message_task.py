@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from celery.result import AsyncResult
 
     from spacer_tasks.running_lock import Running
+    from spacer_tasks.training.checkpoints import Checkpoints
 
     CeleryTask = Task[..., Any]
 else:
@@ -227,6 +228,16 @@ class MessageTask(CeleryTask):
     ) -> StoredAnswer:
         return results.store_answer(
             self.task_id, self.name, self.request.hostname, answer=answer, error=error
+        )
+
+    def checkpoints(self) -> Checkpoints:
+        """Where the task's trainings are kept between epochs."""
+        from spacer_tasks import running_lock
+        from spacer_tasks.training.checkpoints import Checkpoints
+
+        lock = running_lock.current()
+        return Checkpoints(
+            results.checkpoints_location(self.task_id), lock.check if lock else lambda: None
         )
 
     def report_progress(self, **fields: Any) -> None:
