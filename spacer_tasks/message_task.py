@@ -235,10 +235,9 @@ class MessageTask(CeleryTask):
         from spacer_tasks import running_lock
         from spacer_tasks.training.checkpoints import Checkpoints
 
+        loc = results.checkpoints_location(self.task_id)
         lock = running_lock.current()
-        return Checkpoints(
-            results.checkpoints_location(self.task_id), lock.check if lock else lambda: None
-        )
+        return Checkpoints(loc, lock.check, lock.progressed) if lock else Checkpoints(loc)
 
     def report_progress(self, **fields: Any) -> None:
         """Tell callers (as the state PROGRESS with `fields`) and Flower how far the task is."""
