@@ -201,19 +201,21 @@ def test_what_is_no_message_is_put_aside(redis: DurableRedis) -> None:
 def test_a_redis_that_is_full_keeps_its_messages_until_it_has_room(redis: DurableRedis) -> None:
     client = Redis.from_url(redis.url)
     taken: list[Any] = []
-    with Connection(redis.url) as connection:
+    with (
+        Connection(redis.url) as connection,
+        connection.Consumer(Queue("q"), on_message=taken.append),
+    ):
         connection.SimpleQueue("q").put({"number": 1})
-        client.config_set("maxmemory", "1")
         client.config_set("maxmemory-policy", "noeviction")
-        with connection.Consumer(Queue("q"), on_message=taken.append):
-            for _ in range(2):
-                with pytest.raises(TimeoutError):
-                    connection.drain_events(timeout=1.5)
-            assert client.llen("q") == 1
-            client.config_set("maxmemory", "0")
-            while not taken:
-                with suppress(TimeoutError):
-                    connection.drain_events(timeout=5)
+        client.config_set("maxmemory", "1")
+        for _ in range(2):
+            with pytest.raises(TimeoutError):
+                connection.drain_events(timeout=1.5)
+        assert client.llen("q") == 1
+        client.config_set("maxmemory", "0")
+        while not taken:
+            with suppress(TimeoutError):
+                connection.drain_events(timeout=5)
 
 
 @pytest.mark.usefixtures("ours")
