@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from celery import Task
 from celery.exceptions import Ignore, Reject, TaskPredicate
+from celery.states import SUCCESS
 from celery.utils import uuid
 from celery.utils.time import get_exponential_backoff_interval
 
@@ -149,6 +150,7 @@ class MessageTask(CeleryTask):
             if stored is not None:
                 logger.info("%s was finished before: answered from what is stored", task_id)
                 self._forget_starts()
+                self._end_if_told()
                 return stored
             with running_lock.running(task_id) as lock:
                 return self._run_once(lock, packed, *extra)
@@ -205,6 +207,22 @@ class MessageTask(CeleryTask):
             if not redis_is_away(error):
                 raise
             raise Reject(requeue=True) from error
+
+    def _end_if_told(self) -> None:
+        """Raise `Ignore` if the caller has the result by now: callbacks are sent before it is kept.
+
+        A part of a chord is counted after that, so it answers again; the count takes no part twice.
+        """
+        if self.request.chord:
+            return
+        try:
+            told = self.backend.get_state(self.task_id) == SUCCESS
+        except Exception as error:
+            if not redis_is_away(error):
+                raise
+            return
+        if told:
+            raise Ignore
 
     def _forget_starts(self) -> None:
         from spacer_tasks import running_lock

@@ -247,7 +247,9 @@ def _read(channel: Any, **options: Any) -> bool:
         return True
     finally:
         channel._in_poll = None
-        channel._flush_brpop_reauth()
+        # since Kombu 5.7
+        if flush := getattr(channel, "_flush_brpop_reauth", None):
+            flush()
 
 
 def _stopping() -> bool:
