@@ -243,3 +243,17 @@ def test_a_late_acknowledgement_leaves_alone_what_another_worker_holds(
 def test_kombu_alone_puts_a_running_task_back(redis: DurableRedis) -> None:
     lose_redis(redis, count=2, stop=False)
     assert left(redis) == (2, 0)
+
+
+def test_kombu_alone_gives_out_a_message_again_while_its_task_runs(redis: DurableRedis) -> None:
+    # which is why a second delivery finds a lock: see test_running_lock.py
+    taken: list[Any] = []
+    with Connection(redis.url, transport_options={"visibility_timeout": 0.1}) as connection:
+        connection.SimpleQueue("q").put({"number": 1})
+        with connection.Consumer(Queue("q"), on_message=taken.append):
+            while not taken:
+                connection.drain_events(timeout=5)
+            assert left(redis) == (0, 1)
+            time.sleep(0.2)
+            connection.default_channel.qos.restore_visible(interval=1)
+            assert left(redis) == (1, 0)
