@@ -15,21 +15,31 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from celery import Task
-from celery.exceptions import TaskPredicate
+from celery.exceptions import Ignore, Reject, TaskPredicate
+from celery.states import SUCCESS
 from celery.utils import uuid
 from celery.utils.time import get_exponential_backoff_interval
 
 from spacer_tasks import results, storage
 from spacer_tasks.broker_errors import redis_is_away, unavailable_broker
 from spacer_tasks.callbacks import with_queues
+from spacer_tasks.config import get_settings
 from spacer_tasks.data_classes import DataLocation
-from spacer_tasks.exceptions import InputError, TransientError
+from spacer_tasks.exceptions import (
+    InputError,
+    RunningElsewhere,
+    TaskAbandonedError,
+    TransientError,
+)
 from spacer_tasks.messages import Message
 from spacer_tasks.parsing import parse
 from spacer_tasks.results import StoredAnswer, TaskError
 
 if TYPE_CHECKING:
     from celery.result import AsyncResult
+
+    from spacer_tasks.running_lock import Running
+    from spacer_tasks.training.checkpoints import Checkpoints
 
     CeleryTask = Task[..., Any]
 else:
@@ -57,6 +67,8 @@ class MessageTask(CeleryTask):
     typing = False
     #: tries after the first; with the backoff below they span about a minute
     max_retries = 6
+    #: Celery's request, but one past its time limit is answered as all others are
+    Request = "spacer_tasks.lost_requests:Request"
 
     def apply_async(  # type: ignore[override]  # Celery's options go on to it unread
         self,
@@ -129,22 +141,97 @@ class MessageTask(CeleryTask):
             Retry after a transient error: the task will run again. Ignore after `replace`:
             another task goes on under this one's id.
         """
+        # imported here: who only sends has no use for it
+        from spacer_tasks import running_lock
+
         task_id = self.task_id
         try:
             stored = results.find_answer(task_id)
             if stored is not None:
                 logger.info("%s was finished before: answered from what is stored", task_id)
+                self._forget_starts()
+                self._end_if_told()
                 return stored
-            answer = self.run(self.received(packed), *extra).to_wire()
-            return self._kept(answer=answer)
+            with running_lock.running(task_id) as lock:
+                return self._run_once(lock, packed, *extra)
         except TaskPredicate:
             raise
+        except RunningElsewhere as found:
+            self._stand_aside(found)
         except TransientError as error:
             self._retry_or_give_up(error)
             return self._kept(error=TaskError.of(error))
         except Exception as error:  # noqa: BLE001 -- the boundary: a task ends in an answer
             logger.warning("%s failed: %s: %s", task_id, type(error).__name__, error)
             return self._kept(error=TaskError.of(error))
+        raise Ignore
+
+    def _run_once(self, lock: Running, packed: dict[str, Any], *extra: Any) -> StoredAnswer:
+        if len(lock.starts) > get_settings().max_deliveries:
+            return self._given_up(lock)
+        try:
+            answer = self.run(self.received(packed), *extra).to_wire()
+            lock.check()
+            return self._kept(answer=answer)
+        except (TaskPredicate, RunningElsewhere, TransientError):
+            raise
+        except Exception as error:  # noqa: BLE001 -- the boundary, while the lock is held
+            lock.check()
+            logger.warning("%s failed: %s: %s", lock.task_id, type(error).__name__, error)
+            return self._kept(error=TaskError.of(error))
+
+    def _given_up(self, lock: Running) -> StoredAnswer:
+        from spacer_tasks import dead_letters
+        from spacer_tasks.worker_redis import worker_redis
+
+        *before, _ = lock.starts
+        workers = ", ".join(str(start["worker"]) for start in before)
+        error = TaskAbandonedError(
+            f"{self.name} was begun {len(before)} time{'s' if len(before) > 1 else ''} and each"
+            f" time its worker ended before it was done ({workers}); out of memory, perhaps."
+            f" `spacer-tasks dead show {lock.task_id}` tells more"
+        )
+        logger.error("%s is given up: %s", lock.task_id, error)
+        dead_letters.keep(worker_redis(), self.request, before, str(error))
+        return self._kept(error=TaskError.of(error))
+
+    def _stand_aside(self, found: RunningElsewhere) -> None:
+        """Come back later: by then the other worker has answered, or its lock has lapsed."""
+        wait = max(1.0, get_settings().worker_silent_s / 4)
+        logger.info("%s: looked at again in %.0f s", found, wait)
+        # not a try: it is counted as before
+        again = self.signature_from_request(countdown=wait, retries=self.request.retries)
+        try:
+            again.apply_async()
+        except Exception as error:
+            if not redis_is_away(error):
+                raise
+            raise Reject(requeue=True) from error
+
+    def _end_if_told(self) -> None:
+        """Raise `Ignore` if the caller has the result by now: callbacks are sent before it is kept.
+
+        A part of a chord is counted after that, so it answers again; the count takes no part twice.
+        """
+        if self.request.chord:
+            return
+        try:
+            told = self.backend.get_state(self.task_id) == SUCCESS
+        except Exception as error:
+            if not redis_is_away(error):
+                raise
+            return
+        if told:
+            raise Ignore
+
+    def _forget_starts(self) -> None:
+        from spacer_tasks import running_lock
+
+        try:
+            running_lock.forget_starts(self.task_id)
+        except Exception as error:
+            if not redis_is_away(error):
+                raise
 
     def _retry_or_give_up(self, error: TransientError) -> None:
         retries = self.request.retries
@@ -160,6 +247,15 @@ class MessageTask(CeleryTask):
         return results.store_answer(
             self.task_id, self.name, self.request.hostname, answer=answer, error=error
         )
+
+    def checkpoints(self) -> Checkpoints:
+        """Where the task's trainings are kept between epochs."""
+        from spacer_tasks import running_lock
+        from spacer_tasks.training.checkpoints import Checkpoints
+
+        loc = results.checkpoints_location(self.task_id)
+        lock = running_lock.current()
+        return Checkpoints(loc, lock.check, lock.progressed) if lock else Checkpoints(loc)
 
     def report_progress(self, **fields: Any) -> None:
         """Tell callers (as the state PROGRESS with `fields`) and Flower how far the task is."""
