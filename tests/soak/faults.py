@@ -1,0 +1,186 @@
+"""The faults: what happens, and how often, while tasks are sent and answered."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from redis.exceptions import RedisError
+
+from tests.soak.s3_faults import ALL, S3Faults
+from tests.soak.servers import Servers
+from tests.soak.workers import Workers
+
+#: hashes of what workers have taken
+TAKEN = ("unacked.features", "unacked.training", "unacked.classify")
+#: a port on which no Redis listens: a replica of it takes no writes
+NOWHERE = 1
+
+
+@dataclass
+class Event:
+    """One fault that happened.
+
+    Attributes
+    ----------
+    over_at
+        Seconds since 1970 at which the fault ended: a kill at once, a stop with the next start.
+    held
+        The tasks that workers had taken when it began.
+    """
+
+    over_at: float
+    held: list[str]
+
+
+@dataclass
+class Scene:
+    """What faults work on, and what they did."""
+
+    servers: Servers
+    workers: Workers
+    events: list[Event] = field(default_factory=list)
+
+    def held(self) -> list[str]:
+        """The ids of the tasks that workers have taken."""
+        client = self.servers.redis.client()
+        with suppress(RedisError):
+            values = [value for key in TAKEN for value in client.hvals(key)]
+            return [json.loads(value)[0]["headers"]["id"] for value in values]
+        return []
+
+    @contextmanager
+    def event(self) -> Iterator[None]:
+        """A fault that lasts as long as the block."""
+        held = self.held()
+        yield
+        self.events.append(Event(time.time(), held))
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One kind of fault.
+
+    Attributes
+    ----------
+    name, often
+        As in the table.
+    share
+        Of the run's time.
+    every_s
+        Seconds between two.
+    once
+        Does it once.
+    """
+
+    name: str
+    often: str
+    share: float
+    every_s: float
+    once: Callable[[Scene], None]
+
+    def go_on(self, scene: Scene, seconds: float) -> None:
+        """Again and again, for so long."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(min(self.every_s / 2, max(0, end - time.monotonic())))
+            if time.monotonic() >= end:
+                break
+            self.once(scene)
+            time.sleep(max(0, min(self.every_s / 2, end - time.monotonic())))
+
+
+def nothing(scene: Scene) -> None:
+    """No fault."""
+
+
+#: which worker is killed next: feature workers have most tasks
+_TURNS = itertools.cycle(("feature", "classify", "feature", "trainer"))
+
+
+def kill_a_worker(scene: Scene) -> None:
+    """SIGKILL, with its children; it is started again as compose does."""
+    with scene.event():
+        scene.workers.kill(next(_TURNS))
+
+
+def change_the_pool(scene: Scene) -> None:
+    """SIGTERM to one, a new one in its place."""
+    kind = random.choice(("feature", "classify"))
+    with scene.event():
+        scene.workers.add(kind)
+        scene.workers.remove(kind)
+
+
+def stop_redis(scene: Scene) -> None:
+    """Away for half a minute."""
+    with scene.event():
+        scene.servers.redis.stop()
+        time.sleep(30)
+        scene.servers.redis.start()
+
+
+_SIGNALS = itertools.cycle((signal.SIGTERM, signal.SIGKILL))
+
+
+def restart_redis(scene: Scene) -> None:
+    """Stopped, or killed, and started at once."""
+    with scene.event():
+        scene.servers.redis.stop(by=next(_SIGNALS))
+        scene.servers.redis.start()
+
+
+def cut_connections(scene: Scene) -> None:
+    """`CLIENT KILL` of every connection, publishing ones too."""
+    client = scene.servers.redis.client()
+    with scene.event():
+        for kind in ("normal", "pubsub"):
+            client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+
+
+def make_read_only(scene: Scene) -> None:
+    """A replica of nothing, for some seconds."""
+    client = scene.servers.redis.client()
+    with scene.event():
+        client.execute_command("REPLICAOF", "127.0.0.1", str(NOWHERE))
+        time.sleep(8)
+        client.execute_command("REPLICAOF", "NO", "ONE")
+
+
+def fill_its_memory(scene: Scene) -> None:
+    """Out of memory for some seconds: it takes no write that needs any."""
+    client = scene.servers.redis.client()
+    with scene.event():
+        client.config_set("maxmemory", "1")
+        time.sleep(8)
+        client.config_set("maxmemory", "0")
+
+
+@contextmanager
+def misbehaving_s3(scene: Scene) -> Iterator[None]:
+    """Every S3 fault at once, as long as the block."""
+    scene.servers.front.set(ALL)
+    try:
+        yield
+    finally:
+        scene.servers.front.set(S3Faults())
+
+
+S3 = "S3 misbehaves"
+FAULTS = (
+    Fault("none", "", 0.06, 5, nothing),
+    Fault("a worker is killed (SIGKILL)", "every 6 s", 0.24, 6, kill_a_worker),
+    Fault("workers come and go (SIGTERM)", "every 8 s", 0.12, 8, change_the_pool),
+    Fault("Redis is stopped for 30 s", "every 75 s", 0.14, 75, stop_redis),
+    Fault("Redis is stopped or killed, and restarted", "every 12 s", 0.09, 12, restart_redis),
+    Fault("all connections to Redis are cut", "every 5 s", 0.09, 5, cut_connections),
+    Fault("Redis is read-only for 8 s", "every 20 s", 0.09, 20, make_read_only),
+    Fault("Redis is out of memory for 8 s", "every 20 s", 0.09, 20, fill_its_memory),
+    Fault(S3, "one request in six", 0.14, 5, nothing),
+)

@@ -1,0 +1,99 @@
+"""A run of the suite: one part a fault, counted part by part."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.soak.caller import Caller, Tally
+from tests.soak.faults import S3, Fault, Scene, misbehaving_s3
+from tests.soak.servers import servers
+from tests.soak.work import Work
+from tests.soak.workers import workers
+
+#: workers of each kind; two tasks at once each, trainers one
+POOL = {"feature": 2, "classify": 2, "trainer": 1}
+#: seconds for the last answers of a part, after its last fault: what a dead worker had is with
+#: another within a minute, and is retried for about a minute if S3 fails
+PATIENCE_S = 240
+
+
+@dataclass(frozen=True)
+class Part:
+    """What became of the tasks that were sent while one fault happened.
+
+    Attributes
+    ----------
+    times
+        How often it happened.
+    recovery_s
+        The longest time from a fault's end until the last of the tasks that workers held when it
+        began was answered.
+    """
+
+    fault: Fault
+    times: int
+    tally: Tally
+    recovery_s: float
+    seconds: float
+
+
+@contextmanager
+def scene(folder: Path) -> Iterator[tuple[Scene, Caller]]:
+    """Servers, workers that are ready, and a caller that does not send yet."""
+    with servers(folder) as there, workers(there.environment, folder) as some:
+        for kind, count in POOL.items():
+            some.add(kind, count)
+        caller = Caller(Work(there.bucket), there.redis)
+        try:
+            yield Scene(there, some), caller
+        finally:
+            caller.end()
+
+
+def run_part(
+    fault: Fault, stage: Scene, caller: Caller, seconds: float, say: Callable[[str], None]
+) -> Part:
+    """Send for so many seconds while the fault happens, then wait for the answers."""
+    before = set(caller.sent)
+    stage.events.clear()
+    met = stage.servers.front.met()
+    started = time.monotonic()
+    caller.refused, caller.longest_send_s = 0, 0.0
+    caller.start()
+    with misbehaving_s3(stage) if fault.name == S3 else nullcontext():
+        fault.go_on(stage, seconds)
+        caller.stop()
+        caller.wait(PATIENCE_S)
+    ids = caller.sent.keys() - before
+    tally = caller.tally(ids, stage.servers.front.writes())
+    times = len(stage.events)
+    if fault.name == S3:
+        times = sum(stage.servers.front.met().values()) - sum(met.values())
+    part = Part(fault, times, tally, _recovery(stage, caller), time.monotonic() - started)
+    say(f"{fault.name}: {part}")
+    return part
+
+
+def run(
+    faults: Sequence[Fault], seconds: float, folder: Path, say: Callable[[str], None]
+) -> list[Part]:
+    """All parts, one after the other, in about so many seconds and the last answers of each."""
+    with scene(folder) as (stage, caller):
+        return [run_part(fault, stage, caller, seconds * fault.share, say) for fault in faults]
+
+
+def _recovery(stage: Scene, caller: Caller) -> float:
+    longest = 0.0
+    for event in stage.events:
+        for task_id in event.held:
+            # a batch ends long after the task that began it
+            if "." not in task_id and (task_id not in caller.sent or caller.sent[task_id].bodies):
+                continue
+            answer = caller.answer_of(task_id)
+            if answer is not None:
+                longest = max(longest, answer.finished_at.timestamp() - event.over_at)
+    return longest
