@@ -92,8 +92,13 @@ class S3Storage(Storage):
             return self._body(key, client().get_object(Bucket=self.bucket, Key=key))
 
     def _body(self, key: str, answer: GetObjectOutputTypeDef) -> bytes:
-        with s3_errors(self.bucket, key), answer["Body"] as body:
-            data: bytes = body.read()
+        with s3_errors(self.bucket, key):
+            # not `with body`: that gives the stream below, whose bytes nothing checks
+            body = answer["Body"]
+            try:
+                data: bytes = body.read()
+            finally:
+                body.close()
         if len(data) != answer["ContentLength"]:
             raise StorageUnavailableError(
                 f"s3://{self.bucket}/{key}: {len(data)} bytes came,"
