@@ -14,6 +14,3 @@ broker_heartbeat = 30
 
 #: Redis connections of one process to the broker; one per thread and a few for Celery itself
 broker_pool_limit = 16
-
-#: kB; a prefork child that grew past this is replaced after its task
-worker_max_memory_per_child = 8 * 1024 * 1024

@@ -98,6 +98,36 @@ class Settings(BaseSettings):
         " answer is reported as lost to CoralNet's queue class",
     )
 
+    worker_silent_s: Seconds = Field(
+        20,
+        description="seconds without a sign of life after which a worker's tasks are given to"
+        " others; the same at all workers",
+    )
+    max_deliveries: PositiveInt = Field(
+        3, description="how often a task is begun before it is given up, if no worker lives to tell"
+    )
+    stop_grace_s: Seconds = Field(
+        50,
+        description="seconds that a worker which is told to stop has for its tasks; what is not"
+        " done then is given back. Less than the time after which it is killed",
+    )
+    stuck_after_s: Seconds = Field(
+        120,
+        description="seconds without taking tasks, while there is room for them and Redis answers,"
+        " after which a worker ends itself",
+    )
+    feature_time_limit_s: Seconds = Field(
+        3600, description="seconds after which a task of a feature worker is ended as hung"
+    )
+    max_memory_bytes: PositiveInt = Field(
+        8 * 2**30,
+        description="memory of a worker (a child of it, in trainer and classify workers) over"
+        " which it ends its tasks and is replaced",
+    )
+    checkpoint_every_s: Seconds = Field(
+        10, description="seconds at least between two checkpoints of a training"
+    )
+
     extractors_cache_dir: Path | None = Field(
         None, description="folder for downloaded extractor files"
     )

@@ -119,6 +119,24 @@ class TaskCancelledError(InputError):
     """A caller cancelled the task, or the batch that it is a part of."""
 
 
+# --- tasks that a worker did not get to answer ------------------------------------------------
+
+
+class TaskAbandonedError(SpacerError):
+    """The task was begun several times and each time its worker ended: it was given up.
+
+    It is kept; `spacer-tasks dead` shows it and sends it again.
+    """
+
+
+class RunningElsewhere(SpacerError):  # noqa: N818 -- a finding; no caller meets it
+    """Another worker runs the task, or took it over. The text says which."""
+
+
+class TaskTimeoutError(SpacerError):
+    """The task took longer than its worker's time limit and was ended."""
+
+
 # --- images and points -----------------------------------------------------------------------
 
 

@@ -15,19 +15,22 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from celery import Task
-from celery.exceptions import Reject, TaskPredicate
+from celery.exceptions import Ignore, Reject, TaskPredicate
 from celery.utils import uuid
 from celery.utils.time import get_exponential_backoff_interval
 
 from spacer_tasks import cancellation, results, storage
 from spacer_tasks.broker_errors import redis_is_away, unavailable_broker
 from spacer_tasks.callbacks import with_queues
+from spacer_tasks.config import get_settings
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import (
     InputError,
     ObjectNotFoundError,
+    RunningElsewhere,
     SpacerError,
     StorageUnavailableError,
+    TaskAbandonedError,
     TaskCancelledError,
     TransientError,
 )
@@ -38,6 +41,8 @@ from spacer_tasks.stopping import stopped_by
 
 if TYPE_CHECKING:
     from celery.result import AsyncResult
+
+    from spacer_tasks.running_lock import Running
 
     CeleryTask = Task[..., Any]
 else:
@@ -68,6 +73,8 @@ class MessageTask(CeleryTask):
     reads_what_the_batch_wrote: ClassVar[bool] = False
     #: tries after the first; with the backoff below they span about a minute
     max_retries = 6
+    #: Celery's request, but one past its time limit is answered as all others are
+    Request = "spacer_tasks.lost_requests:Request"
 
     def apply_async(  # type: ignore[override]  # Celery's options go on to it unread
         self,
@@ -147,18 +154,23 @@ class MessageTask(CeleryTask):
             Retry after a transient error: the task will run again. Ignore after `replace`:
             another task goes on under this one's id.
         """
+        # imported here: who only sends has no use for it
+        from spacer_tasks import running_lock
+
         task_id = self.task_id
         try:
             cancellation.check(self.app, *self.cancelled_with())
             stored = results.find_answer(task_id)
             if stored is not None:
                 logger.info("%s was finished before: answered from what is stored", task_id)
+                self._forget_starts()
                 return stored
-            with stopped_by(self.stop_if_cancelled):
-                answer = self.run(self.received(packed), *extra).to_wire()
-            return self._kept(answer=answer)
+            with running_lock.running(task_id) as lock:
+                return self._run_once(lock, packed, *extra)
         except TaskPredicate:
             raise
+        except RunningElsewhere as found:
+            self._stand_aside(found)
         except TransientError as error:
             self._retry_or_give_up(error)
             return self._kept(error=TaskError.of(error))
@@ -171,6 +183,61 @@ class MessageTask(CeleryTask):
         except Exception as error:  # noqa: BLE001 -- the boundary: a task ends in an answer
             logger.warning("%s failed: %s: %s", task_id, type(error).__name__, error)
             return self._kept_or_again(error)
+        raise Ignore
+
+    def _run_once(self, lock: Running, packed: dict[str, Any], *extra: Any) -> StoredAnswer:
+        if len(lock.starts) > get_settings().max_deliveries:
+            return self._given_up(lock)
+        try:
+            with stopped_by(self.stop_if_cancelled):
+                answer = self.run(self.received(packed), *extra).to_wire()
+            lock.check()
+            return self._kept(answer=answer)
+        except (TaskPredicate, RunningElsewhere, TransientError, TaskCancelledError):
+            raise
+        except Exception as error:
+            if isinstance(error, ObjectNotFoundError) and self.reads_what_the_batch_wrote:
+                raise
+            lock.check()
+            logger.warning("%s failed: %s: %s", lock.task_id, type(error).__name__, error)
+            return self._kept(error=TaskError.of(error))
+
+    def _given_up(self, lock: Running) -> StoredAnswer:
+        from spacer_tasks import dead_letters
+        from spacer_tasks.worker_redis import worker_redis
+
+        *before, _ = lock.starts
+        workers = ", ".join(str(start["worker"]) for start in before)
+        error = TaskAbandonedError(
+            f"{self.name} was begun {len(before)} times and each time its worker ended before it"
+            f" was done ({workers}); out of memory, perhaps. `spacer-tasks dead show"
+            f" {lock.task_id}` tells more"
+        )
+        logger.error("%s is given up: %s", lock.task_id, error)
+        dead_letters.keep(worker_redis(), self.request, before, str(error))
+        return self._kept(error=TaskError.of(error))
+
+    def _stand_aside(self, found: RunningElsewhere) -> None:
+        """Come back later: by then the other worker has answered, or its lock has lapsed."""
+        wait = max(1.0, get_settings().worker_silent_s / 4)
+        logger.info("%s: looked at again in %.0f s", found, wait)
+        # not a try: it is counted as before
+        again = self.signature_from_request(countdown=wait, retries=self.request.retries)
+        try:
+            again.apply_async()
+        except Exception as error:
+            if not redis_is_away(error):
+                raise
+            raise Reject(requeue=True) from error
+
+    def _forget_starts(self) -> None:
+        from spacer_tasks import running_lock
+
+        try:
+            running_lock.forget_starts(self.task_id)
+        except Exception as error:
+            if not redis_is_away(error):
+                raise
 
     def _retry_or_give_up(self, error: SpacerError) -> None:
         retries = self.request.retries

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from spacer_tasks import taken_messages
+from spacer_tasks import taken_messages, worker_life
 from spacer_tasks.app import (
     CLASSIFY,
     CONTRACT,
@@ -26,6 +26,7 @@ from spacer_tasks.app import (
 )
 from spacer_tasks.config import get_settings, without_django
 from spacer_tasks.exceptions import ConfigError, InputError, TransientError
+from spacer_tasks.held_messages import Keys
 
 PoolName = Literal["features", "training", "classify"]
 HOUR = 3600
@@ -160,8 +161,17 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
         # a state that cannot be kept would end a task outside its body: acknowledged, unanswered
         result_backend_always_retry=True,
         result_backend_max_sleep_between_retries_ms=1000,
+        # a Redis that refuses (read-only, after another became the master) is asked again
+        broker_channel_error_retry=True,
     )
+    if app.conf.worker_max_memory_per_child is None:
+        app.conf.worker_max_memory_per_child = settings.max_memory_bytes // 1024
     taken_messages.survive_lost_connections()
+    options = app.conf.broker_transport_options
+    worker_life.attend(
+        Keys(options["unacked_key"], options["unacked_index_key"]),
+        threads=pool.implementation == "threads",
+    )
     if name == "features":
         _warm_network(concurrency)
     else:

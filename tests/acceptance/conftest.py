@@ -49,31 +49,35 @@ def start_worker(
     queue: None, settings_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[StartWorker]:
     """Starts `python -m workers.<kind>_worker` and waits until it takes tasks."""
-    logs = tmp_path_factory.mktemp("workers")
     with ExitStack() as stack:
+        yield worker_starter(stack, tmp_path_factory.mktemp("workers"))
 
-        def start(kind: str, *arguments: str, name: str | None = None, **env: str) -> Process:
-            name = name or kind
-            command = [sys.executable, "-m", f"workers.{kind}_worker", *arguments]
-            if "--hostname" not in " ".join(arguments):
-                command.append(f"--hostname={name}@test")
 
-            def ready() -> bool:
-                return bool(app.control.ping(destination=[f"{name}@test"], timeout=0.5))
+def worker_starter(stack: ExitStack, logs: Path) -> StartWorker:
+    """What starts workers that end with `stack`."""
 
-            return stack.enter_context(
-                process(
-                    command,
-                    env={**os.environ, **env},
-                    cwd=CHECKOUT,
-                    log_path=logs / f"{name}.log",
-                    ready=ready,
-                    ready_timeout_s=START_S,
-                    name=name,
-                )
+    def start(kind: str, *arguments: str, name: str | None = None, **env: str) -> Process:
+        name = name or kind
+        command = [sys.executable, "-m", f"workers.{kind}_worker", *arguments]
+        if "--hostname" not in " ".join(arguments):
+            command.append(f"--hostname={name}@test")
+
+        def ready() -> bool:
+            return bool(app.control.ping(destination=[f"{name}@test"], timeout=0.5))
+
+        return stack.enter_context(
+            process(
+                command,
+                env={**os.environ, **env},
+                cwd=CHECKOUT,
+                log_path=logs / f"{name}.log",
+                ready=ready,
+                ready_timeout_s=START_S,
+                name=name,
             )
+        )
 
-        yield start
+    return start
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from pathlib import Path
 
 from tests.soak.faults import FAULTS
 from tests.soak.run import run

@@ -129,7 +129,9 @@ class Caller:
             if time.monotonic() - looked > 10:
                 with ThreadPoolExecutor(READERS) as pool:
                     found = pool.map(find_answer, left)
-                    silent = [task_id for task_id, answer in zip(left, found, strict=True) if answer]
+                    silent = [
+                        task_id for task_id, answer in zip(left, found, strict=True) if answer
+                    ]
                 if len(silent) == len(left):
                     # a moment for callbacks that are on their way
                     time.sleep(5)

@@ -1,0 +1,271 @@
+"""A task runs once at a time, and its deliveries are counted.
+
+Redis can deliver a task while it runs: its worker was cut off for a while, or took longer than the
+visibility timeout. Whoever runs it holds a lock, renewed by a thread while the task runs; a second
+delivery finds it and stands aside. When the worker dies, the lock lapses after
+SPACER_WORKER_SILENT_S.
+
+Each start is noted until the task is answered, so that a task which ends its worker each time can
+be told from one that was delivered again by chance.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from spacer_tasks.config import get_settings
+from spacer_tasks.exceptions import RunningElsewhere
+from spacer_tasks.held_messages import me
+from spacer_tasks.worker_redis import worker_redis
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "spacer-task:"
+#: seconds that the starts of a task without an answer are remembered
+STARTS_KEPT_S = 7 * 24 * 3600
+#: renewals before a lock lapses: some may come late
+RENEWALS = 4
+
+#: answers the holder if it is another's, or else takes the lock and answers all starts so far
+BEGIN = """
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then
+    return {holder}
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('RPUSH', KEYS[2], ARGV[3])
+redis.call('EXPIRE', KEYS[2], ARGV[4])
+return {'', unpack(redis.call('LRANGE', KEYS[2], 0, -1))}
+"""
+#: a lock that lapsed while Redis was away is taken again, unless somebody else has it
+RENEW = """
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then
+    return 0
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+RELEASE = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+    redis.call('DEL', KEYS[1])
+    if ARGV[2] == '1' then
+        redis.call('DEL', KEYS[2], KEYS[3])
+    end
+end
+"""
+#: the process that ran the task at this worker is no more: nobody need wait for its lock to lapse
+LET_GO = """
+local holder = redis.call('GET', KEYS[1])
+if holder and string.sub(holder, 1, #ARGV[1]) == ARGV[1] then
+    redis.call('DEL', KEYS[1])
+end
+"""
+#: a start that ended because its worker was told to stop is not held against the task
+TAKE_BACK = """
+local holder = redis.call('GET', KEYS[1])
+if holder and string.sub(holder, 1, #ARGV[1]) == ARGV[1] then
+    redis.call('DEL', KEYS[1])
+    redis.call('RPOP', KEYS[2])
+end
+"""
+
+
+@dataclass
+class Running:
+    """A task that runs here.
+
+    Attributes
+    ----------
+    starts
+        When and where it was begun and not answered, this start included.
+    """
+
+    task_id: str
+    token: str
+    starts: list[dict[str, Any]] = field(default_factory=list)
+    lost: bool = False
+
+    def check(self) -> None:
+        """Raise `RunningElsewhere` if another worker took the task over: nothing may be stored."""
+        if not self.lost:
+            try:
+                self.renew(worker_redis())
+            except (RedisError, OSError) as error:
+                # while Redis is away, nobody else is given the task
+                logger.warning("%s: its lock cannot be renewed now: %s", self.task_id, error)
+        if self.lost:
+            raise RunningElsewhere(f"{self.task_id} was taken over by another worker")
+
+    def renew(self, redis: Redis) -> None:
+        """Say that the task still runs; notice if it is another's by now."""
+        keys = _keys(self.task_id)
+        if not redis.eval(RENEW, 1, keys[0], self.token, _lapse_ms()):
+            self.lost = True
+
+
+_current: ContextVar[Running | None] = ContextVar("running", default=None)
+
+
+def current() -> Running | None:
+    """The task that this thread runs, if it has a lock."""
+    return _current.get()
+
+
+@contextmanager
+def running(task_id: str) -> Iterator[Running]:
+    """Hold the lock of a task. Its starts are forgotten at the end, unless the block raises what
+    ends a worker.
+
+    Where Redis is away, the task runs all the same: nobody else is given it then.
+
+    Raises
+    ------
+    RunningElsewhere
+        Another worker holds it.
+    """
+    lock = Running(task_id, f"{me()}/{os.getpid()}/{secrets.token_hex(4)}")
+    try:
+        _begin(lock)
+    except (RedisError, OSError) as error:
+        logger.warning("%s runs without a lock, Redis is away: %s", task_id, error)
+    _keeper().add(lock)
+    before = _current.set(lock)
+    ended = True
+    try:
+        yield lock
+    except Exception:
+        raise
+    except BaseException:
+        ended = False
+        raise
+    finally:
+        _current.reset(before)
+        _keeper().remove(lock)
+        try:
+            worker_redis().eval(RELEASE, 3, *_keys(task_id), lock.token, int(ended))
+        except (RedisError, OSError) as error:
+            logger.warning("%s: its lock lapses by itself, Redis is away: %s", task_id, error)
+
+
+def _begin(lock: Running) -> None:
+    start = {"at": round(time.time(), 3), "worker": me()}
+    found = worker_redis().eval(
+        BEGIN,
+        2,
+        *_keys(lock.task_id)[:2],
+        lock.token,
+        _lapse_ms(),
+        json.dumps(start),
+        STARTS_KEPT_S,
+    )
+    holder, *starts = cast("list[bytes]", found)
+    if holder:
+        raise RunningElsewhere(f"{lock.task_id} runs at {holder.decode()}")
+    lock.starts = [json.loads(each) for each in starts]
+
+
+def forget_starts(task_id: str) -> None:
+    """The task was answered, or is sent anew."""
+    worker_redis().delete(*_keys(task_id)[1:])
+
+
+def take_back(redis: Redis, task_ids: Iterable[str]) -> None:
+    """These run at this worker, which is about to end: others may begin them at once, and it is
+    not held against them.
+    """
+    for task_id in task_ids:
+        redis.eval(TAKE_BACK, 2, *_keys(task_id)[:2], me())
+
+
+def let_go(redis: Redis, task_id: str) -> None:
+    """The process that ran the task at this worker is no more."""
+    redis.eval(LET_GO, 1, _keys(task_id)[0], me())
+
+
+def note_loss(redis: Redis, task_id: str, text: str) -> None:
+    """Keep what ended the process that ran the task."""
+    redis.set(_keys(task_id)[2], text, ex=STARTS_KEPT_S)
+
+
+def noted_loss(task_id: str) -> str | None:
+    """What ended the process that ran the task last, where it is known."""
+    found = cast("bytes | None", worker_redis().get(_keys(task_id)[2]))
+    return found.decode() if found else None
+
+
+def _keys(task_id: str) -> list[str]:
+    return [f"{PREFIX}{task_id}:{name}" for name in ("lock", "starts", "loss")]
+
+
+def _lapse_ms() -> int:
+    return round(get_settings().worker_silent_s * 1000)
+
+
+class _Keeper:
+    """The thread that renews all locks of a process."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, Running] = {}
+        self._guard = threading.Lock()
+        self._some = threading.Event()
+        threading.Thread(target=self._run, name="running-locks", daemon=True).start()
+
+    def add(self, lock: Running) -> None:
+        with self._guard:
+            self._locks[lock.token] = lock
+            self._some.set()
+
+    def remove(self, lock: Running) -> None:
+        with self._guard:
+            self._locks.pop(lock.token, None)
+            if not self._locks:
+                self._some.clear()
+
+    def _run(self) -> None:
+        while True:
+            self._some.wait()
+            time.sleep(get_settings().worker_silent_s / RENEWALS)
+            with self._guard:
+                locks = [lock for lock in self._locks.values() if not lock.lost]
+            try:
+                for lock in locks:
+                    lock.renew(worker_redis())
+                    if lock.lost:
+                        logger.warning("%s was taken over by another worker", lock.task_id)
+            except (RedisError, OSError) as error:
+                logger.warning("%d lock(s) cannot be renewed now: %s", len(locks), error)
+
+
+_keepers: dict[int, _Keeper] = {}
+_MAKING = threading.Lock()
+
+
+def _keeper() -> _Keeper:
+    with _MAKING:
+        # threads do not survive a fork
+        process = os.getpid()
+        if process not in _keepers:
+            _keepers[process] = _Keeper()
+        return _keepers[process]
+
+
+def _after_fork() -> None:
+    global _MAKING
+    _MAKING = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
