@@ -20,8 +20,9 @@ from celery.canvas import Signature
 from celery.exceptions import TaskPredicate
 
 from spacer_tasks import cancellation, storage
+from spacer_tasks.broker_errors import redis_is_away
 from spacer_tasks.data_classes import DataLocation
-from spacer_tasks.exceptions import TaskCancelledError
+from spacer_tasks.exceptions import BrokerUnavailableError, TaskCancelledError
 from spacer_tasks.message_task import MessageTask, progress_only, report_progress
 from spacer_tasks.messages import Message
 from spacer_tasks.results import StoredAnswer, TaskError, results_location
@@ -138,7 +139,16 @@ def replace_by_chord(
         for index, message in enumerate(parts)
     ]
     report_progress(task, batch_id, {"stage": header.stage, "done": 0, "total": len(parts)})
-    task.replace(chord(signatures, body.s({"message_loc": location.model_dump()})))
+    parts_then_body = chord(signatures, body.s({"message_loc": location.model_dump()}))
+    try:
+        task.replace(parts_then_body)
+    except TaskPredicate:
+        raise
+    except Exception as error:
+        if not redis_is_away(error):
+            raise
+        # what was sent stays, and is sent again with the same ids
+        raise BrokerUnavailableError(f"not all parts of the batch were sent: {error}") from error
 
 
 def failures_of(parts: list[dict[str, Any]], names: list[str]) -> list[BatchFailure]:

@@ -18,7 +18,7 @@ from tests.soak.workers import workers
 POOL = {"feature": 2, "classify": 2, "trainer": 1}
 #: seconds for the last answers of a part, after its last fault: what a dead worker had is with
 #: another within a minute, and is retried for about a minute if S3 fails
-PATIENCE_S = 240
+PATIENCE_S = 150
 
 
 @dataclass(frozen=True)
