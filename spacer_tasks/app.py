@@ -6,6 +6,7 @@ in `celeryconfig.py`; what is here must be the same on both sides.
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Any
 
 from celery import Celery
@@ -17,6 +18,22 @@ FEATURES, TRAINING, CLASSIFY = "features", "training", "classify"
 #: jobs that need more memory; the ordinary workers take these too, unless an operator splits them
 FEATURES_HIGH, TRAINING_HIGH = "features.high", "training.high"
 QUEUES = (FEATURES, FEATURES_HIGH, TRAINING, TRAINING_HIGH, CLASSIFY)
+
+
+class Priority(IntEnum):
+    """Which of the tasks that wait in one queue goes first: `apply_async(…, priority=…)`."""
+
+    #: of what is sent without a word, also by older clients: somebody waits for it
+    NORMAL = 0
+    #: after these
+    LOW = 3
+    #: thousands that nobody waits for, such as extracting all images again
+    BULK = 6
+
+
+#: the priorities that have a list of their own in Redis; Kombu's own choice, so that workers and
+#: clients of every version look into the same lists
+PRIORITY_STEPS = (0, 3, 6, 9)
 
 #: which queue a task goes to
 ROUTES = {
@@ -87,6 +104,7 @@ def _from_settings() -> dict[str, Any]:
         "broker_transport_options": {
             "socket_timeout": CALLER_TIMEOUT_S,
             "socket_connect_timeout": CALLER_CONNECT_S,
+            "priority_steps": list(PRIORITY_STEPS),
             **CALLER_RETRIES,
         },
         "redis_socket_timeout": CALLER_TIMEOUT_S,

@@ -139,7 +139,12 @@ def replace_by_chord(
         for index, message in enumerate(parts)
     ]
     report_progress(task, batch_id, {"stage": header.stage, "done": 0, "total": len(parts)})
-    parts_then_body = chord(signatures, body.s({"message_loc": location.model_dump()}))
+    then = body.s({"message_loc": location.model_dump()})
+    if priority := (task.request.delivery_info or {}).get("priority"):
+        # a batch that can wait has parts that can
+        for signature in (*signatures, then):
+            signature.set(priority=priority)
+    parts_then_body = chord(signatures, then)
     try:
         task.replace(parts_then_body)
     except TaskPredicate:

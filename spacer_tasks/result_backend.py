@@ -37,10 +37,11 @@ class _Patient:
         """Count a finished part of a chord, and send the body after the last. A part that is
         counted again counts once.
         """
+        errors: tuple[type[BaseException], ...] = (*self.connection_errors, ResponseError)
         for left in reversed(range(COUNT_TRIES)):
             try:
                 return super().on_chord_part_return(*args, **kwargs)  # type: ignore[misc]
-            except (*self.connection_errors, ResponseError) as error:
+            except errors as error:
                 # a script's error is of no class of its own
                 refused = any(word in str(error) for word in ("READONLY", "OOM"))
                 if not left or not (refused or isinstance(error, self.connection_errors)):

@@ -20,6 +20,7 @@ from spacer_tasks.app import (
     CONTRACT,
     FEATURES,
     FEATURES_HIGH,
+    PRIORITY_STEPS,
     TRAINING,
     TRAINING_HIGH,
     app,
@@ -86,6 +87,7 @@ def transport_options(pool: Pool) -> dict[str, Any]:
         "socket_connect_timeout": CONNECT_S,
         # Kombu's own: a worker tries again, a caller does not
         "max_retries": None,
+        "priority_steps": list(PRIORITY_STEPS),
         "visibility_timeout": pool.visibility_timeout,
         "unacked_key": f"unacked.{pool.queue}",
         "unacked_index_key": f"unacked_index.{pool.queue}",

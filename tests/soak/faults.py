@@ -52,7 +52,9 @@ class Scene:
         client = self.servers.redis.client()
         with suppress(RedisError):
             values = [value for key in TAKEN for value in client.hvals(key)]
-            return [json.loads(value)[0]["headers"]["id"] for value in values]
+            # answers to `inspect` and the like have none
+            ids = [json.loads(value)[0]["headers"].get("id") for value in values]
+            return [task_id for task_id in ids if task_id]
         return []
 
     @contextmanager
