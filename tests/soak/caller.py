@@ -91,6 +91,7 @@ class Caller:
         self.refused = 0
         self.longest_send_s = 0.0
         self._sending = threading.Event()
+        self._between = threading.Lock()
         self._ended = threading.Event()
         self._threads = [
             threading.Thread(target=self._send_all, daemon=True),
@@ -107,6 +108,9 @@ class Caller:
     def stop(self) -> None:
         """Send no more."""
         self._sending.clear()
+        # what is being sent now belongs to what was sent before
+        with self._between:
+            pass
 
     def end(self) -> None:
         """End the threads."""
@@ -201,7 +205,9 @@ class Caller:
                 time.sleep(0.05)
                 continue
             for _ in range(10):
-                self._send_one()
+                with self._between:
+                    if self._sending.is_set():
+                        self._send_one()
 
     def _send_one(self) -> None:
         task_id = str(uuid.uuid4())

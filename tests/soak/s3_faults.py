@@ -25,6 +25,8 @@ class S3Faults:
     long, short
         The answer announces more bytes than there are, or the first half of its bytes as if they
         were all.
+    first
+        Only so many requests meet a fault; all, where 0.
     late
         Share of uploads whose object is not found for `late_s` seconds.
     """
@@ -39,13 +41,14 @@ class S3Faults:
     reset: float = 0
     long: float = 0
     short: float = 0
+    first: int = 0
     late: float = 0
     late_s: float = 2
 
     def chosen(self, number: float) -> str | None:
         """The fault of a request that drew this number from 0 to 1, or None."""
         for field in fields(self):
-            if field.name.endswith("_s") or field.name == "late":
+            if field.name.endswith("_s") or field.name in ("late", "first"):
                 continue
             number -= getattr(self, field.name)
             if number < 0:

@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from tests.soak.s3_faults import S3Faults
 
@@ -55,6 +55,8 @@ class Proxy:
 
     server_port: int
     faults: S3Faults = field(default_factory=S3Faults)
+    #: requests that met a fault since the faults were set
+    chosen: int = 0
     met: Counter[str] = field(default_factory=Counter)
     #: of each answer's key, the hashes of what was stored there
     writes: dict[str, set[str]] = field(default_factory=dict)
@@ -95,10 +97,14 @@ class Proxy:
     ) -> bool:
         """Answer one request; whether the connection can be used again."""
         method, path, _ = head.first.split(" ", 2)
-        key = unquote(path.partition("?")[0])
+        # a client that knows of a proxy sends the whole address
+        key = unquote(urlsplit(path).path)
         body = await _body(reader, head)
         faults = self.faults
         fault = faults.chosen(random.random())
+        if fault is not None and faults.first:
+            self.chosen += 1
+            fault = fault if self.chosen <= faults.first else None
         if method in ("GET", "HEAD") and self.late.get(key, 0) > time.monotonic():
             self.met["late"] += 1
             writer.write(_error(404, "NoSuchKey", method))
@@ -177,6 +183,7 @@ class Proxy:
         if path == "/-/faults" and method == "POST":
             self.faults = S3Faults(**json.loads(body))
             self.late.clear()
+            self.chosen = 0
             told: object = {}
         elif path == "/-/writes":
             told = {key: len(contents) for key, contents in self.writes.items()}

@@ -91,8 +91,7 @@ class Work:
     def send(self, task_id: str) -> Sent:
         """Send a task of a kind drawn by chance. Raises as `.apply_async`."""
         kind = random.choices(list(MIX), list(MIX.values()))[0]
-        make: Callable[[str], tuple[Any, Any, Sent]] = getattr(self, f"_{kind}")
-        task, message, sent = make(task_id)
+        task, message, sent = self.made(kind, task_id)
         task.apply_async(
             (message,),
             task_id=task_id,
@@ -100,6 +99,11 @@ class Work:
             link_error=signature("soak.failed", queue=FAILED, app=app),
         )
         return sent
+
+    def made(self, kind: str, task_id: str) -> tuple[Any, Any, Sent]:
+        """A task, its message, and what must come of it."""
+        make: Callable[[str], tuple[Any, Any, Sent]] = getattr(self, f"_{kind}")
+        return make(task_id)
 
     # --- one method a kind -------------------------------------------------------------------
 
