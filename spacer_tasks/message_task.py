@@ -164,6 +164,7 @@ class MessageTask(CeleryTask):
             if stored is not None:
                 logger.info("%s was finished before: answered from what is stored", task_id)
                 self._forget_starts()
+                self._call_back_once()
                 return stored
             with running_lock.running(task_id) as lock:
                 return self._run_once(lock, packed, *extra)
@@ -238,6 +239,19 @@ class MessageTask(CeleryTask):
         except Exception as error:
             if not redis_is_away(error):
                 raise
+
+    def _call_back_once(self) -> None:
+        """A task that is delivered again after its end calls nobody back a second time: Celery
+        keeps the result after it has sent the callbacks.
+        """
+        try:
+            meta = self.backend.get_task_meta(self.task_id, cache=False)
+        except Exception as error:
+            if not redis_is_away(error):
+                raise
+            return
+        if meta["status"] == "SUCCESS":
+            self.request.callbacks = self.request.chain = None
 
     def _retry_or_give_up(self, error: SpacerError) -> None:
         retries = self.request.retries

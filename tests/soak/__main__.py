@@ -6,11 +6,14 @@ import argparse
 import sys
 import time
 
+from tests.soak.back_pressure import measure_back_pressure
 from tests.soak.faults import FAULTS
-from tests.soak.run import run
+from tests.soak.page import tables, write
+from tests.soak.run import run_part, scene
 from tests.soak.servers import CHECKOUT
 
 OUTPUT = CHECKOUT / "soak-output"
+PAGE = CHECKOUT / "docs" / "reliability.md"
 
 
 def main() -> None:
@@ -18,6 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=25, help="of sending, in all")
     parser.add_argument("--only", default="", help="faults whose name holds this")
+    parser.add_argument("--waiting", type=int, default=100_000, help="tasks of the pile")
     arguments = parser.parse_args()
     faults = [fault for fault in FAULTS if arguments.only in fault.name]
     started = time.monotonic()
@@ -29,8 +33,22 @@ def main() -> None:
         print(line, flush=True)
         print(line, file=log, flush=True)
 
-    parts = run(faults, arguments.minutes * 60, OUTPUT, say)
-    sys.exit(0 if all(part.tally.clean for part in parts) else 1)
+    with scene(OUTPUT) as (stage, caller):
+        parts = [
+            run_part(fault, stage, caller, arguments.minutes * 60 * fault.share, say)
+            for fault in faults
+        ]
+        clean = all(part.tally.clean for part in parts)
+        say("clean" if clean else "NOT clean")
+        if not arguments.only:
+            caller.end()
+            stage.workers.end()
+            redis = stage.servers.redis.client()
+            redis.flushall()
+            pressure = measure_back_pressure(redis, arguments.waiting)
+            say(str(pressure))
+            write(PAGE, tables(parts, pressure, (time.monotonic() - started) / 60))
+    sys.exit(0 if clean else 1)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ from spacer_tasks.results import StoredAnswer, find_answer
 from tests.soak.servers import SoakRedis
 from tests.soak.work import ANSWERED, FAILED, Sent, Work, check_whole
 
-#: tasks that wait or run at a time: enough to keep all workers busy, and to see a task that hangs
+#: tasks that wait or run at a time: enough to keep all workers busy, and to see a task that hangs.
+#: With as many, one a second is sent all the same: a caller meets faults too
 BACKLOG = 150
 #: threads that look at what tasks left
 READERS = 6
@@ -61,6 +62,7 @@ class Tally:
     damaged: list[str] = field(default_factory=list)
     waiting_callers: int = 0
     refused: int = 0
+    finished_at: list[float] = field(default_factory=list, repr=False)
     longest_send_s: float = 0
 
     @property
@@ -116,7 +118,8 @@ class Caller:
         """End the threads."""
         self._ended.set()
         for thread in self._threads:
-            thread.join()
+            if thread.is_alive():
+                thread.join()
 
     def outstanding(self) -> list[str]:
         """Tasks of which nothing was heard yet."""
@@ -161,6 +164,8 @@ class Caller:
             answers = list(pool.map(lambda each: find_answer(each.task_id), some))
         done = []
         for each, answer in zip(some, answers, strict=True):
+            if answer is not None:
+                tally.finished_at.append(answer.finished_at.timestamp())
             if answer is None:
                 tally.lost[each.kind] += 1
             elif answer.error is not None:
@@ -198,13 +203,16 @@ class Caller:
         return sum(state not in ("SUCCESS", "FAILURE") for state in states)
 
     def _send_all(self) -> None:
+        trickled = 0.0
         while not self._ended.is_set():
             if not self._sending.wait(0.2):
                 continue
-            if len(self.outstanding()) >= BACKLOG:
+            full = len(self.outstanding()) >= BACKLOG
+            if full and time.monotonic() - trickled < 1:
                 time.sleep(0.05)
                 continue
-            for _ in range(10):
+            trickled = time.monotonic()
+            for _ in range(1 if full else 10):
                 with self._between:
                     if self._sending.is_set():
                         self._send_one()

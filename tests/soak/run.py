@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ class Part:
         How often it happened.
     recovery_s
         The longest time from a fault's end until the last of the tasks that workers held when it
-        began was answered.
+        began was answered, and any task at all.
     """
 
     fault: Fault
@@ -39,6 +39,8 @@ class Part:
     tally: Tally
     recovery_s: float
     seconds: float
+    #: whether there was a moment from which to measure: S3's faults have none
+    measured: bool = True
 
 
 @contextmanager
@@ -73,27 +75,29 @@ def run_part(
     times = len(stage.events)
     if fault.name == S3:
         times = sum(stage.servers.front.met().values()) - sum(met.values())
-    part = Part(fault, times, tally, _recovery(stage, caller), time.monotonic() - started)
-    say(f"{fault.name}: {part}")
+    part = Part(
+        fault,
+        times,
+        tally,
+        _recovery(stage, caller, tally),
+        time.monotonic() - started,
+        fault.name != S3,
+    )
+    say(f"{fault.name}: {part.times} times, recovery {part.recovery_s:.1f} s, {part.tally}")
     return part
 
 
-def run(
-    faults: Sequence[Fault], seconds: float, folder: Path, say: Callable[[str], None]
-) -> list[Part]:
-    """All parts, one after the other, in about so many seconds and the last answers of each."""
-    with scene(folder) as (stage, caller):
-        return [run_part(fault, stage, caller, seconds * fault.share, say) for fault in faults]
-
-
-def _recovery(stage: Scene, caller: Caller) -> float:
+def _recovery(stage: Scene, caller: Caller, tally: Tally) -> float:
     longest = 0.0
     for event in stage.events:
+        after = [at for at in tally.finished_at if at > event.over_at]
+        ends = [min(after)] if after else []
         for task_id in event.held:
             # a batch ends long after the task that began it
             if "." not in task_id and (task_id not in caller.sent or caller.sent[task_id].bodies):
                 continue
             answer = caller.answer_of(task_id)
             if answer is not None:
-                longest = max(longest, answer.finished_at.timestamp() - event.over_at)
+                ends.append(answer.finished_at.timestamp())
+        longest = max(longest, max(ends, default=0) - event.over_at)
     return longest
