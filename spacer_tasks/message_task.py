@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from celery.result import AsyncResult
 
     from spacer_tasks.running_lock import Running
+    from spacer_tasks.training.checkpoints import Checkpoints
 
     CeleryTask = Task[..., Any]
 else:
@@ -292,6 +293,16 @@ class MessageTask(CeleryTask):
     def stop_if_cancelled(self) -> None:
         """Raise `TaskCancelledError` if a caller cancelled this task. Asks Redis once a second."""
         cancellation.check_now_and_then(self.app, *self.cancelled_with())
+
+    def checkpoints(self) -> Checkpoints:
+        """Where the task's trainings are kept between epochs."""
+        from spacer_tasks import running_lock
+        from spacer_tasks.training.checkpoints import Checkpoints
+
+        lock = running_lock.current()
+        return Checkpoints(
+            results.checkpoints_location(self.task_id), lock.check if lock else lambda: None
+        )
 
     def report_progress(self, **fields: Any) -> None:
         """Tell callers (as the state PROGRESS with `fields`) and Flower how far the task is.

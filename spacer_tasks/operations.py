@@ -44,6 +44,7 @@ from spacer_tasks.parsing import as_data, parse
 from spacer_tasks.reference_errors import error_line_of
 from spacer_tasks.stopping import stop_if_asked
 from spacer_tasks.training import TrainingProgress, train
+from spacer_tasks.training.checkpoints import Checkpoints
 
 #: feature files that are read, or wait to be scored, beside the one that is
 READ_AHEAD = 4
@@ -99,7 +100,9 @@ def features_are_current(msg: ExtractFeaturesMsg | Mapping[str, Any]) -> bool:
 
 
 def train_classifier(
-    msg: TrainClassifierMsg | Mapping[str, Any], on_progress: OnProgress | None = None
+    msg: TrainClassifierMsg | Mapping[str, Any],
+    on_progress: OnProgress | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> TrainClassifierReturnMsg:
     """Train, calibrate and evaluate a classifier; store it, its validation results and metrics.
 
@@ -109,6 +112,8 @@ def train_classifier(
     ----------
     on_progress
         Called as feature files are read and after each epoch.
+    checkpoints
+        Where the training is kept between epochs, to go on from there when this is called again.
 
     Raises
     ------
@@ -119,17 +124,28 @@ def train_classifier(
     """
     msg = parse(TrainClassifierMsg, msg)
     started = time.monotonic()
-    result = train(
-        msg.labels,
-        msg.trainer,
-        msg.nbr_epochs,
-        msg.clf_type,
-        previous=[load_classifier(loc) for loc in msg.previous_model_locs],
-        on_progress=on_progress,
-    )
+    try:
+        result = train(
+            msg.labels,
+            msg.trainer,
+            msg.nbr_epochs,
+            msg.clf_type,
+            previous=[load_classifier(loc) for loc in msg.previous_model_locs],
+            on_progress=on_progress,
+            checkpoints=checkpoints,
+        )
+    except InputError:
+        if checkpoints:
+            # it would come to the same again
+            checkpoints.remove()
+        raise
+    if checkpoints:
+        checkpoints.check()
     storage.store(msg.valresult_loc, result.val_results.model_dump_json().encode())
     storage.store(msg.metrics_loc, result.metrics.model_dump_json(indent=1).encode())
     store_classifier(msg.model_loc, result.classifier, msg.classifier_format)
+    if checkpoints:
+        checkpoints.remove()
     return result.return_msg.model_copy(update={"runtime": time.monotonic() - started})
 
 
@@ -202,7 +218,9 @@ def classify_image(msg: ClassifyImageMsg | Mapping[str, Any]) -> ClassifyReturnM
 
 
 def process_job(
-    job: JobMsg | Mapping[str, Any], on_progress: OnProgress | None = None
+    job: JobMsg | Mapping[str, Any],
+    on_progress: OnProgress | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> JobReturnMsg:
     """Run a reference `JobMsg`; its dict is what the answer echoes, unchanged.
 
@@ -221,7 +239,10 @@ def process_job(
     try:
         parsed = parse(JobMsg, original)
         scorings = [task for task in parsed.tasks if isinstance(task, ClassifyFeaturesMsg)]
-        answers: Iterable[Message] = (_run(message, on_progress) for message in parsed.tasks)
+        answers: Iterable[Message] = (
+            _run(message, on_progress, checkpoints and checkpoints.part(number))
+            for number, message in enumerate(parsed.tasks)
+        )
         if len(scorings) == len(parsed.tasks):
             answers = classify_many(scorings)
         results = [answer.to_wire() for answer in answers]
@@ -241,7 +262,9 @@ def process_job(
     return JobReturnMsg(original_job=original, ok=True, results=results, error_message=None)
 
 
-def _run(message: TaskMsg, on_progress: OnProgress | None) -> Message:
+def _run(
+    message: TaskMsg, on_progress: OnProgress | None, checkpoints: Checkpoints | None
+) -> Message:
     stop_if_asked()
     if isinstance(message, ExtractFeaturesMsg):
         return extract_features(message)
@@ -251,7 +274,7 @@ def _run(message: TaskMsg, on_progress: OnProgress | None) -> Message:
         return classify_image(message)
     if "classifier_format" not in message.model_fields_set:
         message = message.model_copy(update={"classifier_format": "pyspacer"})
-    return train_classifier(message, on_progress)
+    return train_classifier(message, on_progress, checkpoints)
 
 
 def _origin(msg: ExtractFeaturesMsg, extractor: Extractor) -> dict[str, Any]:

@@ -110,6 +110,11 @@ def message_location(task_id: str) -> DataLocation:
     return results_location().joined("messages", f"{task_id}.json")
 
 
+def checkpoints_location(task_id: str) -> DataLocation:
+    """Below what a task keeps the checkpoints of its trainings while it runs."""
+    return results_location().joined("checkpoints", task_id)
+
+
 def store_answer(
     task_id: str,
     task_name: str,

@@ -55,7 +55,9 @@ def train_classifier(self: OperationTask, msg: TrainClassifierMsg) -> TrainClass
     """Train, calibrate, evaluate and store a classifier. Its state tells epoch and accuracy."""
     from spacer_tasks import operations
 
-    return operations.train_classifier(msg, lambda p: self.report_progress(**p.shown()))
+    return operations.train_classifier(
+        msg, lambda p: self.report_progress(**p.shown()), self.checkpoints().part(0)
+    )
 
 
 @app.task(
@@ -138,4 +140,6 @@ def process_job(self: JobTask, job: dict[str, Any]) -> JobReturnMsg:
     """Run a reference job and answer with a reference `JobReturnMsg`."""
     from spacer_tasks import operations
 
-    return operations.process_job(job, lambda p: self.report_progress(**p.shown()))
+    return operations.process_job(
+        job, lambda p: self.report_progress(**p.shown()), self.checkpoints()
+    )

@@ -34,7 +34,9 @@ logger = logging.getLogger(__name__)
 LOOK_S = 1.0
 #: exit codes: something hangs; memory is to be freed. A supervisor starts the worker again
 HANGS, MEMORY = os.EX_SOFTWARE, os.EX_TEMPFAIL
-#: looks for memory in Linux's words: pages of the program, and of it in memory
+#: the process's own; Celery replaces `sys.stderr`
+STDERR = 2
+#: where Linux tells the memory: pages of the program, and of it in memory
 _STATM = Path("/proc/self/statm")
 
 
@@ -99,7 +101,7 @@ class Watchdog:
                 " worker ends, to be started again",
                 now - self._content_at,
             )
-            faulthandler.dump_traceback()
+            faulthandler.dump_traceback(STDERR)
             exit_at_once(self._worker, self._keys, HANGS)
 
     # --- threads -----------------------------------------------------------------------------
@@ -119,7 +121,7 @@ class Watchdog:
             except SpacerError as error:
                 logger.warning("%s is past its limit, and not answered: %s", request.id, error)
         logger.critical("a thread cannot be ended by itself: this worker ends, to be started again")
-        faulthandler.dump_traceback()
+        faulthandler.dump_traceback(STDERR)
         exit_at_once(self._worker, self._keys, HANGS)
 
     def _watch_memory(self) -> None:
@@ -137,8 +139,8 @@ class Watchdog:
 
 
 def _time_limit(request: Any) -> float:
-    own = request.time_limits[0] or request.task.time_limit
-    return float(own or get_settings().feature_time_limit_s)
+    # of the message; the task's own is the operator's for the other pools
+    return float(request.time_limits[0] or get_settings().feature_time_limit_s)
 
 
 def memory_bytes() -> int:

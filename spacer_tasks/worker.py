@@ -181,7 +181,9 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
     else:
         # imported before the fork, so that the children share the memory
         importlib.import_module("spacer_tasks.operations")
-    app.worker_main(
+    # its stubs say that it never returns
+    run_worker: Any = app.worker_main
+    run_worker(
         [
             "worker",
             f"--queues={','.join(pool.queues)}",
@@ -193,6 +195,8 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
             *arguments,
         ]
     )
+    if code := worker_life.exit_code():
+        sys.exit(code)
 
 
 def _concurrency(arguments: Sequence[str], pool: Pool) -> int:

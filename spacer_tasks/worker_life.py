@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 #: of the worker in this process, once it is ready
 _watchdog: Watchdog | None = None
+#: what the worker ended with; Celery keeps it to itself
+_exit_code = 0
 
 
 def attend(keys: Keys, threads: bool) -> None:
@@ -47,11 +49,18 @@ def attend(keys: Keys, threads: bool) -> None:
 
         return begin
 
-    def ended(**_: Any) -> None:
+    def ended(sender: Any, **_: Any) -> None:
+        global _exit_code
+        _exit_code = int(sender.exitcode or 0)
         pulse.end()
 
     signals.worker_ready.connect(ready, weak=False)
     signals.worker_shutdown.connect(ended, weak=False)
+
+
+def exit_code() -> int:
+    """What the worker that ended in this process ended with: 0 if it was told to stop."""
+    return _exit_code
 
 
 def _end_in_time(worker: Any, keys: Keys) -> None:

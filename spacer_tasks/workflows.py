@@ -272,5 +272,7 @@ def _train(task: MessageTask, msg: TrainClassifierMsg) -> TrainClassifierReturnM
     from spacer_tasks import operations
 
     return operations.train_classifier(
-        msg, lambda progress: task.report_progress(**progress.shown())
+        msg,
+        lambda progress: task.report_progress(**progress.shown()),
+        task.checkpoints().part(0),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,4 +81,6 @@ def empty_queues(redis_url: str) -> Iterator[None]:
     app.amqp._producer_pool = None
     app.control.purge()
     yield
+    # results that nobody holds any more tell Redis so when they go: while it is there
+    gc.collect()
     app.control.purge()

@@ -14,6 +14,7 @@ from spacer_tasks.data_classes import LabelId
 from spacer_tasks.exceptions import MessageError
 from spacer_tasks.messages import ClassifierType
 from spacer_tasks.registry import registered_class
+from spacer_tasks.training.checkpoints import Checkpoints
 from spacer_tasks.training.feature_matrix import LabelledVectors
 
 #: called with (epochs done, epochs in all, accuracy on the reference set)
@@ -52,6 +53,23 @@ class Trainer(BaseModel, ABC):
             The labels, sorted; targets are indices into it, and so are the columns of the
             classifier's probabilities.
         """
+
+
+class ResumableTrainer(Trainer):
+    """A trainer that can go on from a checkpoint: with the numbers that it would have come to."""
+
+    @abstractmethod
+    def fit(
+        self,
+        train: LabelledVectors,
+        ref: LabelledVectors,
+        classes: Sequence[LabelId],
+        nbr_epochs: int,
+        clf_type: ClassifierType,
+        on_epoch: OnEpoch | None = None,
+        checkpoints: Checkpoints | None = None,
+    ) -> Fitted:
+        """As `Trainer.fit`, from the epoch after the checkpoint's where there is one."""
 
 
 def load_trainer(spec: TrainerSpec) -> Trainer:

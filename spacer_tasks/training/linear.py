@@ -7,6 +7,17 @@ from numpy.typing import NDArray
 from sklearn.linear_model import SGDClassifier
 
 from spacer_tasks.classifiers.model import Layer, OutputActivation
+from spacer_tasks.training.checkpoints import Arrays
+
+#: what scikit-learn's model holds as numbers
+_NUMBERS = ("t_", "n_iter_", "n_features_in_")
+#: arrays that it shows, and those that it works on: one may be the other, and changes with it
+_SAME = [
+    (f"{name}_", f"_{kind}_{name}")
+    for name in ("coef", "intercept")
+    for kind in ("average", "standard")
+]
+_IS = " is "
 
 
 class LinearModel:
@@ -55,3 +66,27 @@ class LinearModel:
         """The weights as they are now."""
         weight = np.ascontiguousarray(self._model.coef_.T, dtype=np.float64)
         return (Layer(weight, self._model.intercept_.astype(np.float64)),)
+
+    def state(self) -> Arrays:
+        """All that the next step depends on: the arrays and numbers of scikit-learn's model."""
+        parameters = self._model.get_params()
+        found = {
+            name: np.atleast_1d(value)
+            for name, value in vars(self._model).items()
+            if name not in parameters and isinstance(value, np.ndarray | float | int)
+        }
+        for shown, kept in _SAME:
+            if kept in found and np.shares_memory(found[shown], found[kept]):
+                found[shown + _IS + kept] = np.array(found[shown].shape, np.int64)
+        return found
+
+    def restore(self, state: Arrays) -> None:
+        """Stand where another one of the same shape stood. Raises KeyError or ValueError."""
+        for name, value in state.items():
+            if _IS not in name:
+                number = name in _NUMBERS
+                setattr(self._model, name, value[0].item() if number else value.copy())
+        for name, shape in state.items():
+            shown, same, kept = name.partition(_IS)
+            if same:
+                setattr(self._model, shown, getattr(self._model, kept).reshape(tuple(shape)))

@@ -23,6 +23,7 @@ from scipy.special import expit
 from threadpoolctl import ThreadpoolController
 
 from spacer_tasks.classifiers.model import FloatArray, Layer, OutputActivation
+from spacer_tasks.training.checkpoints import Arrays
 
 #: L2 penalty, from scikit-learn
 PENALTY = 1e-4
@@ -121,6 +122,26 @@ class OneAgainstRest:
         weights = self._mean_weights if averaged else self._weights
         biases = self._mean_biases if averaged else self._biases
         return (Layer(np.ascontiguousarray(weights.T), biases.copy()),)
+
+    def state(self) -> Arrays:
+        """All that the next step depends on."""
+        return {
+            "step": np.array([self._step], np.int64),
+            "weights": self._weights,
+            "biases": self._biases,
+            "mean_weights": self._mean_weights,
+            "mean_biases": self._mean_biases,
+        }
+
+    def restore(self, state: Arrays) -> None:
+        """Stand where another one of the same shape stood. Raises KeyError or ValueError."""
+        if state["weights"].shape != self._weights.shape:
+            raise ValueError(f"weights of shape {state['weights'].shape}")
+        self._step = int(state["step"][0])
+        # copies: what a file was read into may not be written
+        self._weights, self._biases = state["weights"].copy(), state["biases"].copy()
+        self._mean_weights = state["mean_weights"].copy()
+        self._mean_biases = state["mean_biases"].copy()
 
     def _one_hot(self, targets: NDArray[np.intp]) -> FloatArray:
         if len(self._biases) == 1:

@@ -6,6 +6,7 @@ large that rounding decides where it ends.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Annotated, Literal, Protocol
@@ -21,12 +22,15 @@ from spacer_tasks.data_classes import LabelId
 from spacer_tasks.exceptions import TrainingLabelsError
 from spacer_tasks.messages import ClassifierType
 from spacer_tasks.stopping import stop_if_asked
-from spacer_tasks.training.base import Fitted, OnEpoch, Trainer
+from spacer_tasks.training.base import Fitted, OnEpoch, ResumableTrainer
 from spacer_tasks.training.calibration import sigmoids
+from spacer_tasks.training.checkpoints import Arrays, Checkpoints, Interval, Standing
 from spacer_tasks.training.feature_matrix import LabelledVectors
 from spacer_tasks.training.linear import LinearModel
 from spacer_tasks.training.logistic import OneAgainstRest
 from spacer_tasks.training.perceptron import Perceptron
+
+logger = logging.getLogger(__name__)
 
 Units = Annotated[StrictInt, Field(ge=1)]
 Seed = Annotated[StrictInt, Field(ge=0, lt=2**32)]
@@ -71,13 +75,19 @@ class Learner(Protocol):
     def layers(self) -> tuple[Layer, ...]:
         """The weights as they are now, in float64."""
 
+    def state(self) -> Arrays:
+        """All that the next step depends on."""
+
+    def restore(self, state: Arrays) -> None:
+        """Stand where another one of the same shape stood. Raises KeyError or ValueError."""
+
 
 #: labels from which logistic regression trains all classes at once, in one order of the points.
 #: Below, scikit-learn takes a second or two, and gives the reference's own weights.
 BLOCKS_FROM_LABELS = 2_000
 
 
-class MiniBatchTrainer(Trainer):
+class MiniBatchTrainer(ResumableTrainer):
     """The default trainer. Its options and their defaults are the reference's.
 
     Attributes
@@ -115,6 +125,7 @@ class MiniBatchTrainer(Trainer):
         nbr_epochs: int,
         clf_type: ClassifierType,
         on_epoch: OnEpoch | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> Fitted:
         """Train batch by batch, then fit one sigmoid per class on `ref`.
 
@@ -126,7 +137,16 @@ class MiniBatchTrainer(Trainer):
         own = None if self.random_state is None else np.random.RandomState(self.random_state)
         made: Learner | None = None
         ref_accs: list[float] = []
-        for epoch in range(nbr_epochs):
+        if checkpoints and (standing := checkpoints.load()):
+            resumed = self._learner(clf_type, train, len(classes), np.random.RandomState(0))
+            try:
+                resumed.restore(standing.learner)
+            except (KeyError, ValueError) as error:
+                logger.warning("%s cannot be used, so it begins anew: %r", checkpoints.loc, error)
+            else:
+                made, ref_accs, own = resumed, standing.ref_accs, standing.random
+        interval = Interval()
+        for epoch in range(len(ref_accs), nbr_epochs):
             generator = np.random.RandomState(epoch)
             rows = self._rows(train, generator)
             # made after the first epoch's order is drawn, as the reference's network is
@@ -140,9 +160,12 @@ class MiniBatchTrainer(Trainer):
                         " grew beyond all bounds; are the features scaled as others are?"
                     )
             ref_accs.append(float(np.mean(learner.predict(ref.vectors) == ref.targets)))
+            if checkpoints and interval.due():
+                checkpoints.save(Standing(ref_accs, learner.state(), own))
             if on_epoch:
                 on_epoch(epoch + 1, nbr_epochs, ref_accs[-1])
-        return Fitted(_calibrated(learner, clf_type, ref, classes), ref_accs)
+        assert made is not None  # there is one epoch at least
+        return Fitted(_calibrated(made, clf_type, ref, classes), ref_accs)
 
     def _learner(
         self,

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from spacer_tasks.classifiers.model import Layer, OutputActivation
+from spacer_tasks.training.checkpoints import Arrays
 
 #: vectors of one step, from scikit-learn
 STEP_ROWS = 200
@@ -117,6 +118,30 @@ class Perceptron:
             Layer(weight.detach().numpy().astype(np.float64), bias.detach().numpy().astype(float))
             for weight, bias in zip(self._weights, self._biases, strict=True)
         )
+
+    def state(self) -> Arrays:
+        """All that the next step depends on: the weights, and what Adam knows of each."""
+        found: Arrays = {"steps": np.array([self._steps], np.int64)}
+        for number, parameter in enumerate((*self._weights, *self._biases)):
+            found[f"{number}.value"] = parameter.detach().numpy()
+            for name, value in self._adam.state[parameter].items():
+                found[f"{number}.{name}"] = np.atleast_1d(value.numpy())
+        return found
+
+    @torch.no_grad()
+    def restore(self, state: Arrays) -> None:
+        """Stand where another one of the same shape stood. Raises KeyError or ValueError."""
+        self._steps = int(state["steps"][0])
+        for number, parameter in enumerate((*self._weights, *self._biases)):
+            value = state[f"{number}.value"]
+            if value.shape != tuple(parameter.shape):
+                raise ValueError(f"layer of shape {value.shape}, expected {parameter.shape}")
+            parameter.copy_(torch.from_numpy(value.copy()))
+            self._adam.state[parameter] = {
+                "step": torch.tensor(state[f"{number}.step"][0], dtype=torch.float32),
+                "exp_avg": torch.from_numpy(state[f"{number}.exp_avg"].copy()),
+                "exp_avg_sq": torch.from_numpy(state[f"{number}.exp_avg_sq"].copy()),
+            }
 
     def _layers_of(self, vectors: torch.Tensor) -> Iterator[torch.Tensor]:
         """What goes into each layer, then what the last gives before its activation."""

@@ -19,7 +19,8 @@ from spacer_tasks.messages import (
     TrainingTaskLabels,
 )
 from spacer_tasks.stopping import stop_if_asked
-from spacer_tasks.training.base import load_trainer
+from spacer_tasks.training.base import ResumableTrainer, load_trainer
+from spacer_tasks.training.checkpoints import Checkpoints
 from spacer_tasks.training.evaluation import accuracy, evaluate
 from spacer_tasks.training.feature_matrix import load_sets
 from spacer_tasks.training.labels import preprocess_labels
@@ -67,6 +68,7 @@ def train(
     clf_type: ClassifierType,
     previous: Sequence[Classifier] = (),
     on_progress: Callable[[TrainingProgress], None] | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> TrainingResult:
     """Check the labels, read the features, train, calibrate and evaluate.
 
@@ -84,6 +86,9 @@ def train(
         Classifiers to evaluate on the same validation set.
     on_progress
         Called as feature files are read, at most a hundred times, and after each epoch.
+    checkpoints
+        Where the training is kept between epochs; it goes on from there if it was begun before.
+        Not used by a trainer that cannot.
 
     Raises
     ------
@@ -115,7 +120,13 @@ def train(
     for number, older in enumerate(previous, start=1):
         # said now, not after hours of training
         older.check_dimension(val.vectors, f"previous classifier {number}: the feature vectors")
-    fitted = chosen.fit(sets["train"], sets["ref"], classes, nbr_epochs, clf_type, on_epoch)
+    given = (sets["train"], sets["ref"], classes, nbr_epochs, clf_type, on_epoch)
+    if checkpoints and isinstance(chosen, ResumableTrainer):
+        shapes = [list(some.vectors.shape) for some in given[:2]]
+        about = (trainer.class_path, chosen.model_dump(mode="json"), classes, shapes)
+        fitted = chosen.fit(*given, checkpoints.of(about, nbr_epochs, clf_type))
+    else:
+        fitted = chosen.fit(*given)
     trained = {
         "package": f"spacer-tasks {__version__}",
         "scikit_learn": sklearn.__version__,

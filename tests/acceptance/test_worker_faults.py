@@ -97,7 +97,7 @@ def test_what_a_stopped_worker_cannot_finish_is_given_back_at_once_and_not_held_
     sent = send("sleep 600")
     wait_until(begun(starts, 1), 30, "the task did not begin")
     worker.popen.send_signal(signal.SIGTERM)
-    assert worker.popen.wait(60) == 0
+    assert worker.popen.wait(30) == 0
     # one start is allowed
     start_worker("feature", "--concurrency=1", name="next", **{**env, "SPACER_MAX_DELIVERIES": "1"})
     assert sent.get(timeout=60)["summary"]["runtime"] < 600
@@ -109,7 +109,7 @@ def test_a_task_that_kills_its_worker_is_given_up_and_can_be_sent_again(
     sent = send("kill", times=3)
     for number in range(3):
         worker = start_worker("feature", "--concurrency=1", name=f"victim{number}", **FAULTY)
-        assert worker.popen.wait(60) == -signal.SIGKILL
+        assert worker.popen.wait(30) == -signal.SIGKILL
     start_worker("feature", "--concurrency=1", name="survivor", **FAULTY)
     with pytest.raises(TaskAbandonedError, match="begun 3 times"):
         sent.get(timeout=60)
@@ -124,7 +124,7 @@ def test_a_hung_thread_is_answered_and_its_worker_ends(
     hung = send("sleep 600")
     wait_until(begun(starts, 1), 30, "the task did not begin")
     other = send("sleep 2", times=2)
-    assert worker.popen.wait(60) == 70
+    assert worker.popen.wait(30) == 70
     start_worker("feature", "--concurrency=2", name="after", **env)
     with pytest.raises(TaskTimeoutError, match="longer than the time limit of 3 seconds"):
         hung.get(timeout=60)
@@ -139,7 +139,7 @@ def test_a_worker_that_grew_too_large_ends_after_its_tasks(
     long = send("sleep 5")
     wait_until(begun(starts, 1), 30, "the task did not begin")
     large = send("grow", times=2)
-    assert worker.popen.wait(90) == 75
+    assert worker.popen.wait(40) == 75
     # both were finished first
     for each in (long, large):
         assert load_answer(each.id)["runtime"]

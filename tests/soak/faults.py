@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from redis.exceptions import RedisError
 
@@ -79,6 +80,8 @@ class Fault:
         Seconds between two.
     once
         Does it once.
+    s3
+        What S3 does all along.
     """
 
     name: str
@@ -86,6 +89,7 @@ class Fault:
     share: float
     every_s: float
     once: Callable[[Scene], None]
+    s3: S3Faults | None = None
 
     def go_on(self, scene: Scene, seconds: float) -> None:
         """Again and again, for so long."""
@@ -146,35 +150,34 @@ def cut_connections(scene: Scene) -> None:
             client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
 
 
-def make_read_only(scene: Scene) -> None:
+def make_read_only(scene: Scene, seconds: float = 8) -> None:
     """A replica of nothing, for some seconds."""
     client = scene.servers.redis.client()
     with scene.event():
         client.execute_command("REPLICAOF", "127.0.0.1", str(NOWHERE))
-        time.sleep(8)
+        time.sleep(seconds)
         client.execute_command("REPLICAOF", "NO", "ONE")
 
 
-def fill_its_memory(scene: Scene) -> None:
+def fill_its_memory(scene: Scene, seconds: float = 8) -> None:
     """Out of memory for some seconds: it takes no write that needs any."""
     client = scene.servers.redis.client()
     with scene.event():
         client.config_set("maxmemory", "1")
-        time.sleep(8)
+        time.sleep(seconds)
         client.config_set("maxmemory", "0")
 
 
 @contextmanager
-def misbehaving_s3(scene: Scene) -> Iterator[None]:
-    """Every S3 fault at once, as long as the block."""
-    scene.servers.front.set(ALL)
+def misbehaving_s3(scene: Scene, faults: S3Faults | None) -> Iterator[None]:
+    """S3 does these as long as the block."""
+    scene.servers.front.set(faults or S3Faults())
     try:
         yield
     finally:
         scene.servers.front.set(S3Faults())
 
 
-S3 = "S3 misbehaves"
 FAULTS = (
     Fault("none", "", 0.06, 5, nothing),
     Fault("a worker is killed (SIGKILL)", "every 6 s", 0.24, 6, kill_a_worker),
@@ -184,5 +187,22 @@ FAULTS = (
     Fault("all connections to Redis are cut", "every 5 s", 0.09, 5, cut_connections),
     Fault("Redis is read-only for 8 s", "every 20 s", 0.09, 20, make_read_only),
     Fault("Redis is out of memory for 8 s", "every 20 s", 0.09, 20, fill_its_memory),
-    Fault(S3, "one request in six", 0.14, 5, nothing),
+    Fault("S3 misbehaves", "one request in six", 0.14, 5, nothing, ALL),
 )
+
+#: all of them but the long one, within half a minute
+_ALL_IN_TURN = itertools.cycle(
+    (
+        kill_a_worker,
+        kill_a_worker,
+        cut_connections,
+        kill_a_worker,
+        partial(make_read_only, seconds=3),
+        change_the_pool,
+        partial(fill_its_memory, seconds=3),
+        restart_redis,
+        kill_a_worker,
+        restart_redis,
+    )
+)
+SHORT = Fault("all", "every 3 s", 1, 3, lambda scene: next(_ALL_IN_TURN)(scene), ALL)

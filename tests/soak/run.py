@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.soak.caller import Caller, Tally
-from tests.soak.faults import S3, Fault, Scene, misbehaving_s3
+from tests.soak.faults import Fault, Scene, misbehaving_s3
 from tests.soak.servers import servers
 from tests.soak.work import Work
 from tests.soak.workers import workers
@@ -66,14 +66,14 @@ def run_part(
     started = time.monotonic()
     caller.refused, caller.longest_send_s = 0, 0.0
     caller.start()
-    with misbehaving_s3(stage) if fault.name == S3 else nullcontext():
+    with misbehaving_s3(stage, fault.s3):
         fault.go_on(stage, seconds)
         caller.stop()
         caller.wait(PATIENCE_S)
     ids = caller.sent.keys() - before
     tally = caller.tally(ids, stage.servers.front.writes())
     times = len(stage.events)
-    if fault.name == S3:
+    if fault.s3 and not times:
         times = sum(stage.servers.front.met().values()) - sum(met.values())
     part = Part(
         fault,
@@ -81,7 +81,7 @@ def run_part(
         tally,
         _recovery(stage, caller, tally),
         time.monotonic() - started,
-        fault.name != S3,
+        bool(stage.events),
     )
     say(f"{fault.name}: {part.times} times, recovery {part.recovery_s:.1f} s, {part.tally}")
     return part
