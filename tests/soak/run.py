@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,10 +44,12 @@ class Part:
 
 
 @contextmanager
-def scene(folder: Path) -> Iterator[tuple[Scene, Caller]]:
-    """Servers, workers that are ready, and a caller that does not send yet."""
-    with servers(folder) as there, workers(there.environment, folder) as some:
-        for kind, count in POOL.items():
+def scene(
+    folder: Path, pool: Mapping[str, int] | None = None, **settings: str
+) -> Iterator[tuple[Scene, Caller]]:
+    """Servers, workers that start, and a caller that does not send yet."""
+    with servers(folder) as there, workers({**there.environment, **settings}, folder) as some:
+        for kind, count in (pool or POOL).items():
             some.add(kind, count)
         caller = Caller(Work(there.bucket), there.redis)
         try:
