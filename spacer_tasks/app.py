@@ -13,6 +13,7 @@ from celery import Celery
 from kombu import Exchange, Queue
 
 from spacer_tasks.config import get_settings
+from spacer_tasks.sentinel import sentinel_options
 
 FEATURES, TRAINING, CLASSIFY = "features", "training", "classify"
 #: jobs that need more memory; the ordinary workers take these too, unless an operator splits them
@@ -95,6 +96,7 @@ CALLER_RETRIES = {"max_retries": 0}
 
 def _from_settings() -> dict[str, Any]:
     settings = get_settings()
+    sentinel = sentinel_options(settings, CALLER_TIMEOUT_S)
     return {
         "broker_url": settings.broker_url.get_secret_value(),
         "result_backend": settings.result_backend,
@@ -106,10 +108,11 @@ def _from_settings() -> dict[str, Any]:
             "socket_connect_timeout": CALLER_CONNECT_S,
             "priority_steps": list(PRIORITY_STEPS),
             **CALLER_RETRIES,
+            **sentinel,
         },
         "redis_socket_timeout": CALLER_TIMEOUT_S,
         "redis_socket_connect_timeout": CALLER_CONNECT_S,
-        "result_backend_transport_options": {"retry_policy": CALLER_RETRIES},
+        "result_backend_transport_options": {"retry_policy": CALLER_RETRIES, **sentinel},
         "task_publish_retry": False,
         "broker_connection_retry_on_startup": True,
     }

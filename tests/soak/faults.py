@@ -33,7 +33,7 @@ class Event:
     over_at
         Seconds since 1970 at which the fault ended: a kill at once, a stop with the next start.
     held
-        The tasks that workers had taken when it began.
+        The tasks that it hit: what the worker that is killed had taken, or all workers.
     """
 
     over_at: float
@@ -48,20 +48,25 @@ class Scene:
     workers: Workers
     events: list[Event] = field(default_factory=list)
 
-    def held(self) -> list[str]:
-        """The ids of the tasks that workers have taken."""
+    def held(self, process: int | None = None) -> list[str]:
+        """The ids of the tasks that workers hold, or that one worker does."""
         client = self.servers.redis.client()
+        ids = []
         with suppress(RedisError):
-            values = [value for key in TAKEN for value in client.hvals(key)]
-            # answers to `inspect` and the like have none
-            ids = [json.loads(value)[0]["headers"].get("id") for value in values]
-            return [task_id for task_id in ids if task_id]
-        return []
+            for key in TAKEN:
+                holders = client.hgetall(f"{key}.holders")
+                for tag, value in client.hgetall(key).items():
+                    # a worker is called for its host and its process
+                    holder = holders.get(tag, b"//").split(b"/")[1]
+                    if process is None or holder == str(process).encode():
+                        # answers to `inspect` and the like have none
+                        ids.append(json.loads(value)[0]["headers"].get("id"))
+        return [task_id for task_id in ids if task_id]
 
     @contextmanager
-    def event(self) -> Iterator[None]:
-        """A fault that lasts as long as the block."""
-        held = self.held()
+    def event(self, process: int | None = None) -> Iterator[None]:
+        """A fault that lasts as long as the block; of one worker, or of all."""
+        held = self.held(process)
         yield
         self.events.append(Event(time.time(), held))
 
@@ -112,16 +117,20 @@ _TURNS = itertools.cycle(("feature", "classify", "feature", "trainer"))
 
 def kill_a_worker(scene: Scene) -> None:
     """SIGKILL, with its children; it is started again as compose does."""
-    with scene.event():
-        scene.workers.kill(next(_TURNS))
+    process = scene.workers.one_of(next(_TURNS))
+    if process is not None:
+        with scene.event(process.pid):
+            scene.workers.kill(process)
 
 
 def change_the_pool(scene: Scene) -> None:
     """SIGTERM to one, a new one in its place."""
     kind = random.choice(("feature", "classify"))
-    with scene.event():
-        scene.workers.add(kind)
-        scene.workers.remove(kind)
+    process = scene.workers.one_of(kind)
+    if process is not None:
+        with scene.event(process.pid):
+            scene.workers.add(kind)
+            scene.workers.remove(process)
 
 
 def stop_redis(scene: Scene) -> None:

@@ -30,8 +30,8 @@ class Part:
     times
         How often it happened.
     recovery_s
-        The longest time from a fault's end until the last of the tasks that workers held when it
-        began was answered, and any task at all.
+        The longest time from a fault's end until each task that it hit was answered, and until any
+        task at all was; a task that another fault hits meanwhile counts from there.
     """
 
     fault: Fault
@@ -91,15 +91,17 @@ def run_part(
 
 def _recovery(stage: Scene, caller: Caller, tally: Tally) -> float:
     longest = 0.0
+    #: of each task, when the last fault that hit it was over
+    hit: dict[str, float] = {}
     for event in stage.events:
         after = [at for at in tally.finished_at if at > event.over_at]
-        ends = [min(after)] if after else []
-        for task_id in event.held:
-            # a batch ends long after the task that began it
-            if "." not in task_id and (task_id not in caller.sent or caller.sent[task_id].bodies):
-                continue
-            answer = caller.answer_of(task_id)
-            if answer is not None:
-                ends.append(answer.finished_at.timestamp())
-        longest = max(longest, max(ends, default=0) - event.over_at)
+        longest = max(longest, min(after, default=0) - event.over_at)
+        hit.update(dict.fromkeys(event.held, event.over_at))
+    for task_id, over_at in hit.items():
+        # a batch ends long after the task that began it
+        if "." not in task_id and (task_id not in caller.sent or caller.sent[task_id].bodies):
+            continue
+        answer = caller.answer_of(task_id)
+        if answer is not None:
+            longest = max(longest, answer.finished_at.timestamp() - over_at)
     return longest

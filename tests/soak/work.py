@@ -88,9 +88,9 @@ class Work:
         self._features = self._at("features.npz")
         operations.extract_features(self._extraction(next(iter(self._images)), self._features))
 
-    def send(self, task_id: str) -> Sent:
-        """Send a task of a kind drawn by chance. Raises as `.apply_async`."""
-        kind = random.choices(list(MIX), list(MIX.values()))[0]
+    def send(self, task_id: str, kind: str | None = None) -> Sent:
+        """Send a task, of a kind drawn by chance where none is named. Raises as `.apply_async`."""
+        kind = kind or random.choices(list(MIX), list(MIX.values()))[0]
         task, message, sent = self.made(kind, task_id)
         task.apply_async(
             (message,),

@@ -53,24 +53,25 @@ class Workers:
                 self.slots.append(slot)
                 self._start(slot)
 
-    def kill(self, kind: str | None = None) -> Slot | None:
-        """SIGKILL one with all its children, as when its container is killed."""
-        return self._signal(signal.SIGKILL, kind)
+    def one_of(self, kind: str) -> subprocess.Popen[bytes] | None:
+        """One that runs, drawn by chance."""
+        with self._lock:
+            there = [slot.process for slot in self.slots if slot.kind == kind and not slot.gone]
+        running = [process for process in there if process is not None]
+        return random.choice(running) if running else None
 
-    def remove(self, kind: str) -> Slot | None:
-        """SIGTERM one, which is not started again."""
-        slot = self._signal(signal.SIGTERM, kind, gone=True)
-        if slot is not None:
-            threading.Thread(target=self._grace, args=(slot,), daemon=True).start()
-        return slot
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        """SIGKILL it with all its children, as when its container is killed."""
+        _kill_group(process, signal.SIGKILL)
 
-    def running(self, kind: str) -> int:
-        """How many of a kind are there."""
-        return sum(slot.kind == kind and not slot.gone for slot in self.slots)
-
-    def exits(self) -> list[tuple[str, int]]:
-        """Exit codes of workers that ended, by name."""
-        return [(slot.name, code) for slot in self.slots for code in slot.exits]
+    def remove(self, process: subprocess.Popen[bytes]) -> None:
+        """SIGTERM it; it is not started again, and killed if it takes too long."""
+        with self._lock:
+            for slot in self.slots:
+                if slot.process is process:
+                    slot.gone = True
+        process.send_signal(signal.SIGTERM)
+        threading.Thread(target=_grace, args=(process,), daemon=True).start()
 
     def watch(self) -> None:
         """Start again what ended, until `end`."""
@@ -115,32 +116,12 @@ class Workers:
                 start_new_session=True,
             )
 
-    def _signal(self, number: signal.Signals, kind: str | None, gone: bool = False) -> Slot | None:
-        with self._lock:
-            there = [
-                slot
-                for slot in self.slots
-                if slot.process is not None and not slot.gone and kind in (None, slot.kind)
-            ]
-            if not there:
-                return None
-            slot = random.choice(there)
-            slot.gone = gone
-            assert slot.process is not None
-            if number == signal.SIGKILL:
-                _kill_group(slot.process, number)
-            else:
-                slot.process.send_signal(number)
-            return slot
 
-    def _grace(self, slot: Slot) -> None:
-        process = slot.process
-        if process is None:
-            return
-        end = time.monotonic() + GRACE_S
-        while process.poll() is None and time.monotonic() < end:
-            time.sleep(0.1)
-        _kill_group(process, signal.SIGKILL)
+def _grace(process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + GRACE_S
+    while process.poll() is None and time.monotonic() < end:
+        time.sleep(0.1)
+    _kill_group(process, signal.SIGKILL)
 
 
 def _kill_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
