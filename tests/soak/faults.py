@@ -98,13 +98,13 @@ class Fault:
 
     def go_on(self, scene: Scene, seconds: float) -> None:
         """Again and again, for so long."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            time.sleep(min(self.every_s / 2, max(0, end - time.monotonic())))
-            if time.monotonic() >= end:
-                break
+        now = time.monotonic()
+        end, turn = now + seconds, now + self.every_s / 2
+        while turn < end:
+            time.sleep(max(0, turn - time.monotonic()))
             self.once(scene)
-            time.sleep(max(0, min(self.every_s / 2, end - time.monotonic())))
+            turn = max(turn + self.every_s, time.monotonic())
+        time.sleep(max(0, end - time.monotonic()))
 
 
 def nothing(scene: Scene) -> None:
