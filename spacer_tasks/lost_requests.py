@@ -11,7 +11,7 @@ import logging
 import threading
 from typing import Any
 
-from celery.exceptions import WorkerLostError
+from celery.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.worker import state
 from celery.worker.request import Request as CeleryRequest
 from redis.exceptions import RedisError
@@ -39,6 +39,9 @@ class Request(CeleryRequest):
     def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
         """It raised, or its process was killed."""
         error = getattr(exc_info.exception, "exc", exc_info.exception)
+        if isinstance(error, TimeLimitExceeded) and not state.should_terminate:
+            # said twice; answered in `on_timeout`
+            return None
         if isinstance(error, WorkerLostError):
             try:
                 running_lock.note_loss(worker_redis(), self.id, str(error))

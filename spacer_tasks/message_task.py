@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from celery import Task
 from celery.exceptions import Ignore, Reject, TaskPredicate
+from celery.states import SUCCESS
 from celery.utils import uuid
 from celery.utils.time import get_exponential_backoff_interval
 
@@ -165,7 +166,7 @@ class MessageTask(CeleryTask):
             if stored is not None:
                 logger.info("%s was finished before: answered from what is stored", task_id)
                 self._forget_starts()
-                self._call_back_once()
+                self._end_if_told()
                 return stored
             with running_lock.running(task_id) as lock:
                 return self._run_once(lock, packed, *extra)
@@ -232,6 +233,22 @@ class MessageTask(CeleryTask):
                 raise
             raise Reject(requeue=True) from error
 
+    def _end_if_told(self) -> None:
+        """Raise `Ignore` if the caller has the result by now: callbacks are sent before it is kept.
+
+        A part of a chord is counted after that, so it answers again; the count takes no part twice.
+        """
+        if self.request.chord:
+            return
+        try:
+            told = self.backend.get_state(self.task_id) == SUCCESS
+        except Exception as error:
+            if not redis_is_away(error):
+                raise
+            return
+        if told:
+            raise Ignore
+
     def _forget_starts(self) -> None:
         from spacer_tasks import running_lock
 
@@ -240,19 +257,6 @@ class MessageTask(CeleryTask):
         except Exception as error:
             if not redis_is_away(error):
                 raise
-
-    def _call_back_once(self) -> None:
-        """A task that is delivered again after its end calls nobody back a second time: Celery
-        keeps the result after it has sent the callbacks.
-        """
-        try:
-            meta = self.backend.get_task_meta(self.task_id, cache=False)
-        except Exception as error:
-            if not redis_is_away(error):
-                raise
-            return
-        if meta["status"] == "SUCCESS":
-            self.request.callbacks = self.request.chain = None
 
     def _retry_or_give_up(self, error: SpacerError) -> None:
         retries = self.request.retries
@@ -299,10 +303,9 @@ class MessageTask(CeleryTask):
         from spacer_tasks import running_lock
         from spacer_tasks.training.checkpoints import Checkpoints
 
+        loc = results.checkpoints_location(self.task_id)
         lock = running_lock.current()
-        return Checkpoints(
-            results.checkpoints_location(self.task_id), lock.check if lock else lambda: None
-        )
+        return Checkpoints(loc, lock.check, lock.progressed) if lock else Checkpoints(loc)
 
     def report_progress(self, **fields: Any) -> None:
         """Tell callers (as the state PROGRESS with `fields`) and Flower how far the task is.

@@ -110,6 +110,13 @@ class Running:
         if self.lost:
             raise RunningElsewhere(f"{self.task_id} was taken over by another worker")
 
+    def progressed(self) -> None:
+        """The task has come further than ever: what ended its workers before does not count."""
+        try:
+            worker_redis().ltrim(_keys(self.task_id)[1], -1, -1)
+        except (RedisError, OSError) as error:
+            logger.warning("%s: its progress is not noted: %s", self.task_id, error)
+
     def renew(self, redis: Redis) -> None:
         """Say that the task still runs; notice if it is another's by now."""
         keys = _keys(self.task_id)

@@ -12,6 +12,7 @@ there is then, and all others are put back as soon as there is one.
 from __future__ import annotations
 
 import logging
+import re
 import time
 from queue import Empty
 from typing import Any
@@ -34,6 +35,9 @@ logger = logging.getLogger(__name__)
 WAIT_S = 0.5
 #: seconds until the next try at a Redis that refuses, for example because its memory is full
 REFUSED_S = 1
+
+#: how Redis says that it refuses for now; a script's error quotes it somewhere
+_FULL_OR_BUSY = re.compile(r"\b(OOM|MISCONF|BUSY|NOREPLICAS)\b")
 
 #: tags of messages that wait for a connection: whether to put each back or to acknowledge it.
 #: Tags are unique, so one channel can do it for another.
@@ -222,7 +226,7 @@ def _read(channel: Any, **options: Any) -> bool:
             channel.client.connection.disconnect()
             raise
         except ResponseError as error:
-            if not str(error).startswith(("OOM", "MISCONF", "BUSY", "NOREPLICAS")):
+            if not _FULL_OR_BUSY.search(str(error)):
                 # such as READONLY: another Redis is the master by now, so connect again
                 channel.client.connection.disconnect()
                 raise ConnectionError(str(error)) from error
@@ -243,7 +247,9 @@ def _read(channel: Any, **options: Any) -> bool:
         return True
     finally:
         channel._in_poll = None
-        channel._flush_brpop_reauth()
+        # since Kombu 5.7
+        if flush := getattr(channel, "_flush_brpop_reauth", None):
+            flush()
 
 
 def _stopping() -> bool:

@@ -61,12 +61,15 @@ class Checkpoints:
         Where it is kept.
     check
         Raises if the training is another worker's by now: before something is stored.
+    saved
+        Called after each checkpoint.
     about
         What the training is, by which a checkpoint of another one is told.
     """
 
     loc: DataLocation
-    check: Callable[[], None]
+    check: Callable[[], None] = lambda: None
+    saved: Callable[[], None] = lambda: None
     about: str = ""
 
     def part(self, number: int) -> Checkpoints:
@@ -114,6 +117,8 @@ class Checkpoints:
             storage.store(self.loc, save(whole, metadata={ABOUT: self.about}))
         except SpacerError as error:
             logger.warning("no checkpoint after epoch %d: %s", len(standing.ref_accs), error)
+        else:
+            self.saved()
 
     def remove(self) -> None:
         """The training has ended."""

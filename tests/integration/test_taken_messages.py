@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,8 +17,25 @@ from kombu import Connection, Queue
 from kombu.transport.redis import Channel
 from redis import Redis
 
-from spacer_tasks import taken_messages
+from spacer_tasks import held_messages, taken_messages
+from spacer_tasks.held_messages import Keys
 from tests.acceptance.durable_redis import DurableRedis, durable_redis
+
+#: a worker that asks for a message and dies before it reads the answer
+ASKS_AND_DIES = """
+import os, sys
+from kombu import Connection, Queue
+from spacer_tasks import taken_messages
+if sys.argv[2] == "ours":
+    taken_messages.survive_lost_connections()
+connection = Connection(sys.argv[1], transport_options={"unacked_key": "unacked"})
+consumer = connection.Consumer(Queue("q"), on_message=print)
+consumer.consume()
+connection.transport.cycle.on_poll_start()
+print("asked", flush=True)
+sys.stdin.readline()
+os._exit(9)
+"""
 
 
 @dataclass(frozen=True)
@@ -39,8 +59,10 @@ def redis(tmp_path: Path) -> Iterator[DurableRedis]:
 @pytest.fixture
 def ours(monkeypatch: pytest.MonkeyPatch) -> None:
     # put back at the end
-    monkeypatch.setattr(Channel, "QoS", Channel.QoS)
+    for name in ("QoS", "_brpop_start", "_brpop_read"):
+        monkeypatch.setattr(Channel, name, getattr(Channel, name))
     monkeypatch.setattr(taken_messages, "_LATER", {})
+    monkeypatch.setattr(taken_messages, "_KNOWN", set())
     taken_messages.survive_lost_connections()
 
 
@@ -128,6 +150,94 @@ def test_a_worker_that_stops_puts_back_what_it_has_taken(
     monkeypatch.setattr(state, "should_stop", 0)
     lose_redis(redis, count=2, stop=False)
     assert left(redis) == (2, 0)
+
+
+@pytest.mark.parametrize("whose", ["kombu", "ours"])
+def test_a_worker_killed_between_taking_and_noting_a_message(
+    redis: DurableRedis, whose: str
+) -> None:
+    client = Redis.from_url(redis.url)
+    with Connection(redis.url) as connection:
+        connection.SimpleQueue("q").put({"number": 1})
+    with subprocess.Popen(
+        [sys.executable, "-c", ASKS_AND_DIES, redis.url, whose],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "asked\n"
+        end = time.monotonic() + 30
+        while client.llen("q") and time.monotonic() < end:
+            time.sleep(0.02)
+        worker.kill()
+    # Kombu's is nowhere any more
+    assert left(redis) == ((0, 0) if whose == "kombu" else (0, 1))
+    if whose == "ours":
+        keys = Keys("unacked", "unacked_index")
+        ((tag, holder),) = held_messages.holders(client, keys).items()
+        assert held_messages.give_back(client, keys, [tag], holder) == [tag]
+        # and no second time
+        assert held_messages.give_back(client, keys, [tag], holder) == []
+        assert left(redis) == (1, 0)
+
+
+@pytest.mark.usefixtures("ours")
+def test_what_is_no_message_is_put_aside(redis: DurableRedis) -> None:
+    client = Redis.from_url(redis.url)
+    nonsense = [b"no JSON", b"[]", b"{}", b'{"properties": []}', b'{"properties": {}}']
+    client.rpush("q", *nonsense)
+    taken: list[Any] = []
+    with Connection(redis.url) as connection:
+        connection.SimpleQueue("q").put({"number": 1})
+        with connection.Consumer(Queue("q"), on_message=taken.append):
+            while not taken:
+                connection.drain_events(timeout=5)
+    assert taken[0].payload == {"number": 1}
+    assert sorted(client.lrange(held_messages.UNREADABLE, 0, -1)) == sorted(nonsense)
+
+
+@pytest.mark.usefixtures("ours")
+def test_a_redis_that_is_full_keeps_its_messages_until_it_has_room(redis: DurableRedis) -> None:
+    client = Redis.from_url(redis.url)
+    taken: list[Any] = []
+    with (
+        Connection(redis.url) as connection,
+        connection.Consumer(Queue("q"), on_message=taken.append),
+    ):
+        connection.SimpleQueue("q").put({"number": 1})
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", "1")
+        for _ in range(2):
+            with pytest.raises(TimeoutError):
+                connection.drain_events(timeout=1.5)
+        assert client.llen("q") == 1
+        client.config_set("maxmemory", "0")
+        while not taken:
+            with suppress(TimeoutError):
+                connection.drain_events(timeout=5)
+
+
+@pytest.mark.usefixtures("ours")
+def test_a_late_acknowledgement_leaves_alone_what_another_worker_holds(
+    redis: DurableRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, keys = Redis.from_url(redis.url), Keys("unacked", "unacked_index")
+    taken: list[Any] = []
+    with Connection(redis.url) as connection:
+        connection.SimpleQueue("q").put({"number": 1})
+        with connection.Consumer(Queue("q"), on_message=taken.append):
+            while not taken:
+                connection.drain_events(timeout=5)
+            tag = taken[0].delivery_tag
+            # as when it was silent for a while, and another one took the message
+            held_messages.give_back(client, keys, [tag])
+            with monkeypatch.context() as other:
+                other.setattr(held_messages, "_me", "other")
+                client.execute_command(*held_messages.take_command(keys, ["q"]))
+            taken[0].ack()
+            assert left(redis) == (0, 1)
+            assert held_messages.holders(client, keys) == {tag: "other"}
 
 
 def test_kombu_alone_puts_a_running_task_back(redis: DurableRedis) -> None:

@@ -64,24 +64,38 @@ class FaultyExtractor(Extractor):
 
 
 class FaultyTrainer(MiniBatchTrainer):
-    """Waits after each epoch, which it notes; misbehaves after an epoch, the first time."""
+    """Waits after each epoch, which it notes; misbehaves after one of them in the first starts,
+    or after each so many of them."""
 
     folder: str
     epoch_s: float = 0
     fault: str = ""
     fault_epoch: int = 0
+    fault_every: int = 0
+    times: int = 1
 
-    def fit(self, *args: Any, **kwargs: Any) -> Any:
-        first = begun(self.folder) == 0
-        *others, on_epoch = args[:6]
+    def fit(
+        self,
+        train: Any,
+        ref: Any,
+        classes: Any,
+        nbr_epochs: int,
+        clf_type: Any,
+        on_epoch: Any = None,
+        checkpoints: Any = None,
+    ) -> Any:
+        before = begun(self.folder)
+        if not (self.fault_epoch or self.fault_every) and before < self.times:
+            misbehave(self.fault)
 
         def told(done: int, total: int, accuracy: float) -> None:
-            name = f"epoch-{done}-{time.time():.3f}-{os.getpid()}"
-            (Path(self.folder).parent / f"{Path(self.folder).name}-epochs" / name).touch()
+            (Path(self.folder + "-epochs") / f"{done}-{time.time():.3f}-{os.getpid()}").touch()
             if on_epoch:
                 on_epoch(done, total, accuracy)
             time.sleep(self.epoch_s)
-            if done == self.fault_epoch and first:
+            if done % (self.fault_every or total + 1) == 0:
+                misbehave(self.fault)
+            if done == self.fault_epoch and before < self.times:
                 misbehave(self.fault)
 
-        return super().fit(*others, told, **kwargs)
+        return super().fit(train, ref, classes, nbr_epochs, clf_type, told, checkpoints)

@@ -86,7 +86,7 @@ def test_a_resumed_training_comes_to_exactly_the_same(
     loc: DataLocation, clf_type: str, classes: int, per_image: int, options: dict[str, Any]
 ) -> None:
     trainer, train = MiniBatchTrainer(**options), vectors(classes, per_image)
-    checkpoints = Checkpoints(loc, lambda: None).of("this training")
+    checkpoints = Checkpoints(loc).of("this training")
     whole = fit(trainer, clf_type, train, None)
     with pytest.raises(BrokenOffError):
         fit(trainer, clf_type, train, checkpoints, break_off=True)
@@ -102,7 +102,7 @@ def test_a_damaged_checkpoint_is_not_used(
     loc: DataLocation, damage: Callable[[bytes], bytes]
 ) -> None:
     trainer, train = MiniBatchTrainer(), vectors(3, 10)
-    checkpoints = Checkpoints(loc, lambda: None).of("this training")
+    checkpoints = Checkpoints(loc).of("this training")
     with pytest.raises(BrokenOffError):
         fit(trainer, "MLP", train, checkpoints, break_off=True)
     path = Path(loc.key)
@@ -115,9 +115,9 @@ def test_a_damaged_checkpoint_is_not_used(
 def test_a_checkpoint_of_another_training_is_not_used(loc: DataLocation) -> None:
     trainer = MiniBatchTrainer()
     with pytest.raises(BrokenOffError):
-        fit(trainer, "MLP", vectors(3, 10), Checkpoints(loc, lambda: None).of("a"), break_off=True)
+        fit(trainer, "MLP", vectors(3, 10), Checkpoints(loc).of("a"), break_off=True)
     epochs: list[int] = []
-    fit(trainer, "LR", vectors(3, 10), Checkpoints(loc, lambda: None).of("b"), epochs=epochs)
+    fit(trainer, "LR", vectors(3, 10), Checkpoints(loc).of("b"), epochs=epochs)
     assert epochs == list(range(1, EPOCHS + 1))
 
 
@@ -136,5 +136,5 @@ def test_a_short_training_makes_no_checkpoint(
     monkeypatch.delenv("SPACER_CHECKPOINT_EVERY_S")
     settings_changed()
     assert get_settings().checkpoint_every_s == 10
-    fit(MiniBatchTrainer(), "MLP", vectors(3, 10), Checkpoints(loc, lambda: None).of("a"))
+    fit(MiniBatchTrainer(), "MLP", vectors(3, 10), Checkpoints(loc).of("a"))
     assert not Path(loc.key).exists()

@@ -1,0 +1,163 @@
+"""A task runs once at a time; who lost it to another worker stores nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from celery.contrib.testing.worker import start_worker
+from redis import Redis
+
+from spacer_tasks import operations, running_lock, storage
+from spacer_tasks.app import app
+from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.exceptions import RunningElsewhere
+from spacer_tasks.results import find_answer, load_answer
+from spacer_tasks.running_lock import Running, running
+from spacer_tasks.tasks import extract_features
+from tests.acceptance.photos import photo
+
+
+@pytest.fixture
+def redis(
+    queue: None,
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    settings_changed: Callable[[], None],
+) -> Redis:
+    monkeypatch.setenv("SPACER_WORKER_SILENT_S", "1")
+    settings_changed()
+    return Redis.from_url(redis_url)
+
+
+@pytest.fixture
+def worker(redis: Redis) -> Iterator[None]:
+    with start_worker(app, pool="threads", concurrency=2, perform_ping_check=False):
+        yield
+
+
+@pytest.fixture
+def message(bucket: str, settings_env: dict[str, str]) -> dict[str, Any]:
+    image = DataLocation.parse(f"s3://{bucket}/a.png")
+    storage.store(image, photo("sand", 1))
+    return {
+        "job_token": "1",
+        "extractor": {"class_path": "dummy", "feature_dim": 8},
+        "rowcols": [[3, 4]],
+        "image_loc": image.model_dump(),
+        "feature_loc": DataLocation.parse(f"s3://{bucket}/a.npz").model_dump(),
+    }
+
+
+def elsewhere(task_id: str) -> Running:
+    """The same task at another worker."""
+    lock = Running(task_id, f"other/{time.time()}")
+    running_lock._begin(lock)
+    return lock
+
+
+def test_a_lock_is_renewed_while_the_task_runs_and_free_afterwards(redis: Redis) -> None:
+    with running("renewed"):
+        for _ in range(5):
+            # longer than it lasts without renewal
+            time.sleep(0.5)
+            with pytest.raises(RunningElsewhere, match="renewed runs at"):
+                elsewhere("renewed")
+    elsewhere("renewed")
+
+
+@pytest.mark.usefixtures("redis")
+def test_the_lock_of_a_worker_that_died_lapses() -> None:
+    elsewhere("lapses")
+    with pytest.raises(RunningElsewhere), running("lapses"):
+        pass
+    time.sleep(1.1)
+    with running("lapses") as lock:
+        assert len(lock.starts) == 2
+
+
+def test_who_lost_a_task_is_told(redis: Redis) -> None:
+    with running("lost") as lock:
+        lock.check()
+        # as when it was cut off for so long that it lapsed, and another took it
+        redis.delete("spacer-task:lost:lock")
+        elsewhere("lost")
+        with pytest.raises(RunningElsewhere, match="taken over"):
+            lock.check()
+    # and leaves the other's lock and starts alone
+    with pytest.raises(RunningElsewhere), running("lost"):
+        pass
+
+
+def test_a_lock_that_redis_forgot_is_taken_again(redis: Redis) -> None:
+    with running("forgotten") as lock:
+        redis.delete("spacer-task:forgotten:lock")
+        lock.check()
+        with pytest.raises(RunningElsewhere):
+            elsewhere("forgotten")
+
+
+def test_a_start_that_is_taken_back_does_not_count(redis: Redis) -> None:
+    with running("stopped") as lock:
+        assert len(lock.starts) == 1
+        running_lock.take_back(redis, ["stopped"])
+    with running("stopped") as lock:
+        assert len(lock.starts) == 1
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_second_delivery_waits_for_the_first_and_takes_its_answer(
+    redis: Redis, message: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    real = operations.extract_features
+
+    def slow(msg: Any) -> Any:
+        calls.append(msg)
+        time.sleep(2)
+        return real(msg)
+
+    monkeypatch.setattr(operations, "extract_features", slow)
+    sent = [extract_features.apply_async((message,), task_id="pair") for _ in range(2)]
+    assert sent[0].get(timeout=60) == sent[1].get(timeout=60)
+    time.sleep(1.5)
+    assert len(calls) == 1
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_worker_that_lost_its_task_stores_no_answer(
+    redis: Redis, message: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = []
+    real = operations.extract_features
+
+    def loses(msg: Any) -> Any:
+        redis.delete("spacer-task:loser:lock")
+        elsewhere("loser")
+        ended.append(real(msg))
+        return ended[0]
+
+    monkeypatch.setattr(operations, "extract_features", loses)
+    sent = extract_features.apply_async((message,), task_id="loser")
+    end = time.monotonic() + 30
+    while not ended and time.monotonic() < end:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    assert find_answer("loser") is None
+    # it stood aside, and goes on when the other's lock has lapsed
+    monkeypatch.setattr(operations, "extract_features", real)
+    assert sent.get(timeout=30)
+    assert load_answer("loser")
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_repeat_of_what_the_caller_has_sends_no_second_callback(
+    redis: Redis, message: dict[str, Any]
+) -> None:
+    extract_features.apply_async((message,), task_id="once").get(timeout=60)
+    link = extract_features.signature((message,)).set(task_id="linked")
+    extract_features.apply_async((message,), task_id="once", link=link)
+    time.sleep(2)
+    assert find_answer("linked") is None
