@@ -29,7 +29,7 @@ demo: $(READY)  ## The whole job on real photographs; leaves demo-output/report.
 test: $(READY)  ## All tests, with private Redis and S3 servers
 	$(PYTEST) --numprocesses 3 --dist loadfile $(PYTEST_ARGS)
 
-# SOAK_ARGS="--minutes 12" makes it shorter; its figures go into docs/reliability.md
+# SOAK_ARGS="--minutes 5" makes it shorter; that is the time of sending, half of the whole
 soak: $(READY)  ## Every fault on real workers, for half an hour; writes docs/reliability.md
 	$(BIN)/python -m tests.soak $(SOAK_ARGS)
 

@@ -19,7 +19,7 @@ PAGE = CHECKOUT / "docs" / "reliability.md"
 def main() -> None:
     """Run it; exit 1 if anything was lost, double, damaged or failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=25, help="of sending, in all")
+    parser.add_argument("--minutes", type=float, default=15, help="of sending, in all")
     parser.add_argument("--only", default="", help="faults whose name holds this")
     parser.add_argument("--waiting", type=int, default=100_000, help="tasks of the pile")
     arguments = parser.parse_args()
