@@ -13,6 +13,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, cast
 
+from spacer_tasks.app import app as our_app
 from spacer_tasks.broker_errors import redis_is_away, unavailable_broker
 from spacer_tasks.exceptions import TaskCancelledError
 from spacer_tasks.results import TaskError, store_answer
@@ -48,18 +49,16 @@ def cancel(task_id: str) -> bool:
     StorageError, StorageUnavailableError
         The answer could not be stored. The task is cancelled all the same.
     """
-    from spacer_tasks.app import app
-
     error = TaskCancelledError(f"the task {task_id} was cancelled")
-    backend = cast("Any", app.backend)
-    with unavailable_broker(app):
+    backend = cast("Any", our_app.backend)
+    with unavailable_broker(our_app):
         # first, so that no part of it reports progress after what follows
         backend.client.set(mark_of(task_id), int(time.time()), ex=MARK_EXPIRES_S)
     kept = store_answer(task_id, "", None, error=TaskError.of(error))
     if kept.error is None or not kept.error.type.endswith(TaskCancelledError.__name__):
         backend.client.delete(mark_of(task_id))
         return False
-    with unavailable_broker(app):
+    with unavailable_broker(our_app):
         backend.store_result(task_id, error, "FAILURE")
     return True
 

@@ -6,14 +6,14 @@ database are Redis's; `SPACER_SENTINEL_MASTER` names the primary.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
-
-from redis import Redis
-from redis.sentinel import Sentinel
 
 from spacer_tasks.config import Settings, get_settings
 from spacer_tasks.exceptions import ConfigError
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 SCHEME = "sentinel"
 DEFAULT_PORT = 26379
@@ -44,6 +44,9 @@ def primary_at(setting: str, url: str, timeout_s: float, **options: Any) -> Redi
     ConfigError
         The URL is malformed, or `SPACER_SENTINEL_MASTER` is missing.
     """
+    # imported here: whoever imports the tasks has no use for redis-py yet
+    from redis.sentinel import Sentinel
+
     settings = get_settings()
     if settings.sentinel_master is None:
         raise ConfigError(
