@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 # pip says on each call that it could be newer
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test soak test-unit lint format docs bench clean
+.PHONY: help setup demo test soak many test-unit lint format docs bench clean
 
 help:  ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,7 +29,11 @@ demo: $(READY)  ## The whole job on real photographs; leaves demo-output/report.
 test: $(READY)  ## All tests, with private Redis and S3 servers
 	$(PYTEST) --numprocesses 3 --dist loadfile $(PYTEST_ARGS)
 
-soak: $(READY)  ## The long tests: a thousand trainings in one batch
+# SOAK_ARGS="--minutes 5" makes it shorter; that is the time of sending, half of the whole
+soak: $(READY)  ## Every fault on real workers, for half an hour; writes docs/reliability.md
+	$(BIN)/python -m tests.soak $(SOAK_ARGS)
+
+many: $(READY)  ## A thousand trainings in one batch
 	TEST_TRAININGS=1000 $(PYTEST) tests/acceptance/test_train_many.py --durations=3 $(PYTEST_ARGS)
 
 test-unit: $(READY)  ## The tests that need no server
@@ -52,4 +56,4 @@ bench: $(READY)  ## This project beside the reference, in one run
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 clean:  ## Everything that was made here
-	rm -rf $(VENV) .cache build dist site demo-output
+	rm -rf $(VENV) .cache build dist site demo-output soak-output

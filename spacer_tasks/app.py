@@ -6,17 +6,35 @@ in `celeryconfig.py`; what is here must be the same on both sides.
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Any
 
 from celery import Celery
 from kombu import Exchange, Queue
 
 from spacer_tasks.config import get_settings
+from spacer_tasks.sentinel import sentinel_options
 
 FEATURES, TRAINING, CLASSIFY = "features", "training", "classify"
 #: jobs that need more memory; the ordinary workers take these too, unless an operator splits them
 FEATURES_HIGH, TRAINING_HIGH = "features.high", "training.high"
 QUEUES = (FEATURES, FEATURES_HIGH, TRAINING, TRAINING_HIGH, CLASSIFY)
+
+
+class Priority(IntEnum):
+    """Which of the tasks that wait in one queue goes first: `apply_async(…, priority=…)`."""
+
+    #: of what is sent without a word, also by older clients: somebody waits for it
+    NORMAL = 0
+    #: after these
+    LOW = 3
+    #: thousands that nobody waits for, such as extracting all images again
+    BULK = 6
+
+
+#: the priorities that have a list of their own in Redis; Kombu's own choice, so that workers and
+#: clients of every version look into the same lists
+PRIORITY_STEPS = (0, 3, 6, 9)
 
 #: which queue a task goes to
 ROUTES = {
@@ -78,6 +96,7 @@ CALLER_RETRIES = {"max_retries": 0}
 
 def _from_settings() -> dict[str, Any]:
     settings = get_settings()
+    sentinel = sentinel_options(settings, CALLER_TIMEOUT_S)
     return {
         "broker_url": settings.broker_url.get_secret_value(),
         "result_backend": settings.result_backend,
@@ -87,11 +106,13 @@ def _from_settings() -> dict[str, Any]:
         "broker_transport_options": {
             "socket_timeout": CALLER_TIMEOUT_S,
             "socket_connect_timeout": CALLER_CONNECT_S,
+            "priority_steps": list(PRIORITY_STEPS),
             **CALLER_RETRIES,
+            **sentinel,
         },
         "redis_socket_timeout": CALLER_TIMEOUT_S,
         "redis_socket_connect_timeout": CALLER_CONNECT_S,
-        "result_backend_transport_options": {"retry_policy": CALLER_RETRIES},
+        "result_backend_transport_options": {"retry_policy": CALLER_RETRIES, **sentinel},
         "task_publish_retry": False,
         "broker_connection_retry_on_startup": True,
     }

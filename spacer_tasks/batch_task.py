@@ -12,17 +12,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from celery import Task, chord
 from celery.canvas import Signature
 from celery.exceptions import TaskPredicate
 
-from spacer_tasks import storage
+from spacer_tasks import cancellation, storage
+from spacer_tasks.broker_errors import redis_is_away
 from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.exceptions import BrokerUnavailableError, TaskCancelledError
 from spacer_tasks.message_task import MessageTask, progress_only, report_progress
 from spacer_tasks.messages import Message
-from spacer_tasks.results import TaskError, results_location
+from spacer_tasks.results import StoredAnswer, TaskError, results_location
 from spacer_tasks.workflow_messages import BatchFailure
 
 if TYPE_CHECKING:
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 
 #: seconds that a batch's count of finished parts is kept after the last of them
 COUNT_EXPIRES_S = 86400
+#: the type of a cancelled part's error
+CANCELLED = f"{TaskCancelledError.__module__}.{TaskCancelledError.__qualname__}"
 
 
 def batch_location(batch_id: str, name: str) -> DataLocation:
@@ -57,10 +62,26 @@ class HeaderTask(MessageTask):
             raise
         except Exception as caught:  # noqa: BLE001 -- the boundary of a part: see the class
             answer, error = {}, TaskError.of(caught)
-        self._count(batch_id, index, total)
+        if error is None or error.type != CANCELLED:
+            self._count(batch_id, index, total)
         if error is None:
             return {"index": index, "answer": answer}
         return {"index": index, "error": error.model_dump(exclude={"traceback"})}
+
+    def cancelled_with(self) -> tuple[str, ...]:
+        """Its own id, and its batch's."""
+        batch_id = (self.request.args or ())[1:2]
+        return (self.task_id, *map(str, batch_id))
+
+    def _cancelled(self, error: TaskCancelledError) -> StoredAnswer:
+        # not stored: a batch may have thousands of parts, and the batch's answer says it
+        return StoredAnswer(
+            task_id=self.task_id,
+            task_name=self.name,
+            finished_at=datetime.now(timezone.utc),
+            worker=self.request.hostname,
+            error=TaskError.of(error),
+        )
 
     def _count(self, batch_id: str, index: int, total: int) -> None:
         redis: Redis = self.backend.client  # type: ignore[attr-defined]  # not in the stubs
@@ -70,8 +91,11 @@ class HeaderTask(MessageTask):
             pipeline.sadd(key, index)
             pipeline.scard(key)
             pipeline.expire(key, COUNT_EXPIRES_S)
-            done = pipeline.execute()[1]
-            report_progress(self, batch_id, {"stage": self.stage, "done": done, "total": total})
+            pipeline.exists(cancellation.mark_of(batch_id))
+            _, done, _, cancelled = pipeline.execute()
+            if not cancelled:
+                progress = {"stage": self.stage, "done": done, "total": total}
+                report_progress(self, batch_id, progress)
 
 
 class BodyTask(MessageTask):
@@ -115,7 +139,21 @@ def replace_by_chord(
         for index, message in enumerate(parts)
     ]
     report_progress(task, batch_id, {"stage": header.stage, "done": 0, "total": len(parts)})
-    task.replace(chord(signatures, body.s({"message_loc": location.model_dump()})))
+    then = body.s({"message_loc": location.model_dump()})
+    if priority := (task.request.delivery_info or {}).get("priority"):
+        # a batch that can wait has parts that can
+        for signature in (*signatures, then):
+            signature.set(priority=priority)
+    parts_then_body = chord(signatures, then)
+    try:
+        task.replace(parts_then_body)
+    except TaskPredicate:
+        raise
+    except Exception as error:
+        if not redis_is_away(error):
+            raise
+        # what was sent stays, and is sent again with the same ids
+        raise BrokerUnavailableError(f"not all parts of the batch were sent: {error}") from error
 
 
 def failures_of(parts: list[dict[str, Any]], names: list[str]) -> list[BatchFailure]:

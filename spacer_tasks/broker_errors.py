@@ -52,12 +52,23 @@ def _waited_for_an_answer(error: Exception) -> bool:
 
 
 def redis_is_away(error: Exception) -> bool:
-    """Whether an error of Celery, Kombu or redis-py means that Redis did not answer."""
+    """Whether an error of Celery, Kombu or redis-py means that Redis did not answer, or takes no
+    writes for now.
+    """
     # imported here: whoever sends has it loaded by now, whoever imports the tasks has not
+    from redis import exceptions
     from redis.exceptions import ConnectionError as RedisConnectionError
     from redis.exceptions import TimeoutError as RedisTimeoutError
 
-    away = (OperationalError, RedisConnectionError, RedisTimeoutError, OSError)
+    away = (
+        OperationalError,
+        RedisConnectionError,
+        RedisTimeoutError,
+        exceptions.ReadOnlyError,
+        # redis-py has a class for it since its version 5
+        getattr(exceptions, "OutOfMemoryError", exceptions.ReadOnlyError),
+        OSError,
+    )
     # Celery's result backend asks for a restart of the process; it goes on once Redis is back
     return isinstance(error, away) or (
         isinstance(error, RuntimeError) and isinstance(error.__cause__, away)

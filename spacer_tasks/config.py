@@ -86,6 +86,12 @@ class Settings(BaseSettings):
     result_backend_url: SecretStr | None = Field(
         None, description="Redis that carries the results; the broker's where not set"
     )
+    sentinel_master: str | None = Field(
+        None, description="the name by which sentinel:// URLs ask Redis Sentinel for the primary"
+    )
+    sentinel_password: SecretStr | None = Field(
+        None, description="password of the Sentinels themselves; that of Redis is in the URL"
+    )
     results_prefix: str | None = Field(
         None, description="where full answers and large messages are kept: s3://bucket/prefix"
     )

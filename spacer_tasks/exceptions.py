@@ -115,6 +115,10 @@ class AnswerExpiredError(TransientError):
     """A job finished, but its answer is gone from the results prefix. Send it again."""
 
 
+class TaskCancelledError(InputError):
+    """A caller cancelled the task, or the batch that it is a part of."""
+
+
 # --- tasks that a worker did not get to answer ------------------------------------------------
 
 

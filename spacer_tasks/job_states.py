@@ -3,7 +3,8 @@
 Celery calls a task that Redis knows nothing of PENDING, whether it waits or is lost. Here the two
 are told apart. A queue is first in, first out, so a job is hardly in it if it is empty, or if its
 oldest message was sent later. Hardly, because a job that is tried again goes to the end, and clocks
-differ: so before a job is called missing, its whole queue is looked through.
+differ, and jobs of a lower priority are in lists of their own: so before a job is called missing,
+its whole queue is looked through.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from spacer_tasks.config import get_settings
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.job_records import JobRecord
 from spacer_tasks.message_task import SENT_AT
+from spacer_tasks.queue_depths import lists_of
 from spacer_tasks.redis_client import broker_client, results_client
 from spacer_tasks.results import answer_location
 
@@ -124,10 +126,11 @@ def _messages(queue: str) -> Iterator[bytes]:
     """A queue's messages, some at a time, from the newest: what comes or goes meanwhile hides none
     that stays.
     """
-    start = 0
-    while page := cast("list[bytes]", broker_client().lrange(queue, start, start + PAGE - 1)):
-        yield b"\n".join(page)
-        start += PAGE
+    for key in lists_of(queue):
+        start = 0
+        while page := cast("list[bytes]", broker_client().lrange(key, start, start + PAGE - 1)):
+            yield b"\n".join(page)
+            start += PAGE
 
 
 def _values(key: str) -> list[bytes]:

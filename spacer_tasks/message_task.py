@@ -20,20 +20,25 @@ from celery.states import SUCCESS
 from celery.utils import uuid
 from celery.utils.time import get_exponential_backoff_interval
 
-from spacer_tasks import results, storage
+from spacer_tasks import cancellation, results, storage
 from spacer_tasks.broker_errors import redis_is_away, unavailable_broker
 from spacer_tasks.callbacks import with_queues
 from spacer_tasks.config import get_settings
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import (
     InputError,
+    ObjectNotFoundError,
     RunningElsewhere,
+    SpacerError,
+    StorageUnavailableError,
     TaskAbandonedError,
+    TaskCancelledError,
     TransientError,
 )
 from spacer_tasks.messages import Message
 from spacer_tasks.parsing import parse
 from spacer_tasks.results import StoredAnswer, TaskError
+from spacer_tasks.stopping import stopped_by
 
 if TYPE_CHECKING:
     from celery.result import AsyncResult
@@ -65,6 +70,9 @@ class MessageTask(CeleryTask):
     throws = (InputError, TransientError)
     #: Celery would check arguments against `run`, but they are what `__call__` takes
     typing = False
+    #: whether an object that is not there may be one that the batch has just written, and which S3
+    #: does not show yet: it is looked for again
+    reads_what_the_batch_wrote: ClassVar[bool] = False
     #: tries after the first; with the backoff below they span about a minute
     max_retries = 6
     #: Celery's request, but one past its time limit is answered as all others are
@@ -123,7 +131,14 @@ class MessageTask(CeleryTask):
         """The JSON data that was sent, fetched from storage if it went that way."""
         if "message_loc" not in packed:
             return packed
-        data: dict[str, Any] = json.loads(storage.load(DataLocation(**packed["message_loc"])))
+        location = DataLocation(**packed["message_loc"])
+        try:
+            data: dict[str, Any] = json.loads(storage.load(location))
+        except ObjectNotFoundError as error:
+            # stored before the task was sent, so it will be seen
+            raise StorageUnavailableError(
+                f"{location}: the task's message, not seen yet"
+            ) from error
         return data
 
     def received(self, packed: dict[str, Any]) -> Any:
@@ -146,6 +161,7 @@ class MessageTask(CeleryTask):
 
         task_id = self.task_id
         try:
+            cancellation.check(self.app, *self.cancelled_with())
             stored = results.find_answer(task_id)
             if stored is not None:
                 logger.info("%s was finished before: answered from what is stored", task_id)
@@ -161,21 +177,30 @@ class MessageTask(CeleryTask):
         except TransientError as error:
             self._retry_or_give_up(error)
             return self._kept(error=TaskError.of(error))
+        except TaskCancelledError as error:
+            return self._cancelled(error)
+        except ObjectNotFoundError as error:
+            if self.reads_what_the_batch_wrote:
+                self._retry_or_give_up(error)
+            return self._kept_or_again(error)
         except Exception as error:  # noqa: BLE001 -- the boundary: a task ends in an answer
             logger.warning("%s failed: %s: %s", task_id, type(error).__name__, error)
-            return self._kept(error=TaskError.of(error))
+            return self._kept_or_again(error)
         raise Ignore
 
     def _run_once(self, lock: Running, packed: dict[str, Any], *extra: Any) -> StoredAnswer:
         if len(lock.starts) > get_settings().max_deliveries:
             return self._given_up(lock)
         try:
-            answer = self.run(self.received(packed), *extra).to_wire()
+            with stopped_by(self.stop_if_cancelled):
+                answer = self.run(self.received(packed), *extra).to_wire()
             lock.check()
             return self._kept(answer=answer)
-        except (TaskPredicate, RunningElsewhere, TransientError):
+        except (TaskPredicate, RunningElsewhere, TransientError, TaskCancelledError):
             raise
-        except Exception as error:  # noqa: BLE001 -- the boundary, while the lock is held
+        except Exception as error:
+            if isinstance(error, ObjectNotFoundError) and self.reads_what_the_batch_wrote:
+                raise
             lock.check()
             logger.warning("%s failed: %s: %s", lock.task_id, type(error).__name__, error)
             return self._kept(error=TaskError.of(error))
@@ -233,13 +258,30 @@ class MessageTask(CeleryTask):
             if not redis_is_away(error):
                 raise
 
-    def _retry_or_give_up(self, error: TransientError) -> None:
+    def _retry_or_give_up(self, error: SpacerError) -> None:
         retries = self.request.retries
-        if retries < self.max_retries:
-            wait = get_exponential_backoff_interval(
-                factor=1, retries=retries, maximum=RETRY_BACKOFF_MAX, full_jitter=True
-            )
+        if retries >= self.max_retries:
+            return
+        wait = get_exponential_backoff_interval(
+            factor=1, retries=retries, maximum=RETRY_BACKOFF_MAX, full_jitter=True
+        )
+        try:
             raise self.retry(exc=error, countdown=wait)
+        except Reject:
+            # the next try could not be sent: Celery would drop the task, here it goes back
+            raise Reject(str(error), requeue=True) from error
+
+    def _cancelled(self, error: TaskCancelledError) -> StoredAnswer:
+        """The answer of a task that was cancelled."""
+        return self._kept_or_again(error)
+
+    def _kept_or_again(self, error: Exception) -> StoredAnswer:
+        try:
+            return self._kept(error=TaskError.of(error))
+        except TransientError as away:
+            # run again, the task comes to the same error
+            self._retry_or_give_up(away)
+            raise
 
     def _kept(
         self, answer: dict[str, Any] | None = None, error: TaskError | None = None
@@ -247,6 +289,14 @@ class MessageTask(CeleryTask):
         return results.store_answer(
             self.task_id, self.name, self.request.hostname, answer=answer, error=error
         )
+
+    def cancelled_with(self) -> tuple[str, ...]:
+        """The ids whose cancellation ends this task: its own."""
+        return (self.task_id,)
+
+    def stop_if_cancelled(self) -> None:
+        """Raise `TaskCancelledError` if a caller cancelled this task. Asks Redis once a second."""
+        cancellation.check_now_and_then(self.app, *self.cancelled_with())
 
     def checkpoints(self) -> Checkpoints:
         """Where the task's trainings are kept between epochs."""
@@ -258,7 +308,14 @@ class MessageTask(CeleryTask):
         return Checkpoints(loc, lock.check, lock.progressed) if lock else Checkpoints(loc)
 
     def report_progress(self, **fields: Any) -> None:
-        """Tell callers (as the state PROGRESS with `fields`) and Flower how far the task is."""
+        """Tell callers (as the state PROGRESS with `fields`) and Flower how far the task is.
+
+        Raises
+        ------
+        TaskCancelledError
+            A caller cancelled the task, and has been told so.
+        """
+        cancellation.check(self.app, *self.cancelled_with())
         report_progress(self, self.task_id, fields)
 
 

@@ -42,6 +42,7 @@ from spacer_tasks.messages import (
 )
 from spacer_tasks.parsing import as_data, parse
 from spacer_tasks.reference_errors import error_line_of
+from spacer_tasks.stopping import stop_if_asked
 from spacer_tasks.training import TrainingProgress, train
 from spacer_tasks.training.checkpoints import Checkpoints
 
@@ -190,6 +191,7 @@ def classify_many(
     try:
         read(checked[:READ_AHEAD])
         for turn, msg in enumerate(checked):
+            stop_if_asked()
             started = time.monotonic()
             data = reads.popleft().result()
             read(checked[turn + READ_AHEAD : turn + READ_AHEAD + 1])
@@ -263,6 +265,7 @@ def process_job(
 def _run(
     message: TaskMsg, on_progress: OnProgress | None, checkpoints: Checkpoints | None
 ) -> Message:
+    stop_if_asked()
     if isinstance(message, ExtractFeaturesMsg):
         return extract_features(message)
     if isinstance(message, ClassifyFeaturesMsg):

@@ -18,6 +18,7 @@ from redis.retry import Retry
 
 from spacer_tasks.config import get_settings
 from spacer_tasks.exceptions import ConfigError
+from spacer_tasks.sentinel import SCHEME, primary_at
 
 #: seconds; who asks is a web process or its cron job, and a Redis that is there answers in
 #: milliseconds
@@ -36,7 +37,6 @@ _SCHEMES = {
     "rediss": "rediss",
     "redis+socket": "unix",
 }
-_SENTINEL = "sentinel"
 
 
 def broker_client() -> Redis:
@@ -72,7 +72,7 @@ def redis_at(setting: str, url: str, *, timeout_s: float, retries: int) -> Redis
     setting
         The setting that holds the URL; errors name it.
     url
-        `redis://`, `rediss://` or `redis+socket://`.
+        `redis://`, `rediss://`, `redis+socket://` or `sentinel://`.
     timeout_s
         Seconds to wait for a connection, and for an answer.
     retries
@@ -84,11 +84,14 @@ def redis_at(setting: str, url: str, *, timeout_s: float, retries: int) -> Redis
         The URL is not one that Celery and redis-py take. The text does not quote it: it may hold
         a password.
     """
+    retry = Retry(NoBackoff(), retries, supported_errors=(RedisConnectionError,))
+    if url.startswith(f"{SCHEME}://"):
+        return primary_at(setting, url, timeout_s, retry=retry)
     translated, timeouts = _translated(setting, url, timeout_s)
     try:
         client: Redis = Redis.from_url(
             translated,
-            retry=Retry(NoBackoff(), retries, supported_errors=(RedisConnectionError,)),
+            retry=retry,
             **timeouts,
         )
         pool = client.connection_pool
@@ -102,11 +105,6 @@ def redis_at(setting: str, url: str, *, timeout_s: float, retries: int) -> Redis
 def _translated(setting: str, url: str, timeout_s: float) -> tuple[str, dict[str, Any]]:
     """A URL of Celery's in redis-py's words, and the time-outs that its kind of connection has."""
     scheme = url.partition("://")[0]
-    if scheme == _SENTINEL:
-        raise ConfigError(
-            f"{setting} is a {_SENTINEL}:// URL: CoralNet's queue class and the commands do not"
-            " take Redis Sentinel yet, only " + _listed()
-        )
     if scheme not in _SCHEMES:
         kind = "does not begin with a scheme" if "://" not in url else f"begins with {scheme}://"
         raise ConfigError(f"{setting} is not a Redis URL: it {kind}, expected {_listed()}")

@@ -16,7 +16,13 @@ from pydantic import BaseModel, ValidationError
 from spacer_tasks import exceptions, storage
 from spacer_tasks.config import get_settings
 from spacer_tasks.data_classes import DataLocation
-from spacer_tasks.exceptions import AnswerDamagedError, Kind, ObjectNotFoundError, SpacerError
+from spacer_tasks.exceptions import (
+    AnswerDamagedError,
+    Kind,
+    ObjectNotFoundError,
+    SpacerError,
+    StorageUnavailableError,
+)
 
 if TYPE_CHECKING:
     from celery.result import AsyncResult
@@ -117,7 +123,10 @@ def store_answer(
     answer: dict[str, Any] | None = None,
     error: TaskError | None = None,
 ) -> StoredAnswer:
-    """Keep an answer or an error under the results prefix. Raises as `storage.store`."""
+    """Keep an answer or an error under the results prefix, unless there is one: the first stays.
+
+    Returns what is kept. Raises as `storage.store`.
+    """
     stored = StoredAnswer(
         task_id=task_id,
         task_name=task_name,
@@ -126,8 +135,18 @@ def store_answer(
         answer=answer,
         error=error,
     )
-    storage.store(answer_location(task_id), stored.model_dump_json().encode())
-    return stored
+    location = answer_location(task_id)
+    data = stored.model_dump_json().encode()
+    if storage.store_once(location, data):
+        return stored
+    # this task was run twice at the same time, or cancelled: callers may have seen the other answer
+    try:
+        return _read(location)
+    except ObjectNotFoundError as error:
+        raise StorageUnavailableError(f"{location}: there already, but not to be read") from error
+    except AnswerDamagedError:
+        storage.store(location, data)
+        return stored
 
 
 def find_answer(task_id: str) -> StoredAnswer | None:

@@ -14,12 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from spacer_tasks import taken_messages, worker_life
+from spacer_tasks import result_backend, taken_messages, worker_life
 from spacer_tasks.app import (
     CLASSIFY,
     CONTRACT,
     FEATURES,
     FEATURES_HIGH,
+    PRIORITY_STEPS,
     TRAINING,
     TRAINING_HIGH,
     app,
@@ -103,6 +104,7 @@ def transport_options(pool: Pool) -> dict[str, Any]:
         "socket_connect_timeout": CONNECT_S,
         # Kombu's own: a worker tries again, a caller does not
         "max_retries": None,
+        "priority_steps": list(PRIORITY_STEPS),
         "visibility_timeout": pool.visibility_timeout,
         "unacked_key": f"unacked.{pool.queue}",
         "unacked_index_key": f"unacked_index.{pool.queue}",
@@ -177,6 +179,7 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
         },
         # of callbacks and the parts of a batch
         task_publish_retry=True,
+        task_publish_retry_policy=ANSWER_RETRIES,
         # a state that cannot be kept would end a task outside its body: acknowledged, unanswered
         result_backend_always_retry=True,
         result_backend_max_sleep_between_retries_ms=1000,
@@ -185,6 +188,7 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
     )
     if app.conf.worker_max_memory_per_child is None:
         app.conf.worker_max_memory_per_child = settings.max_memory_bytes // 1024
+    app.loader.override_backends = result_backend.BACKENDS
     taken_messages.survive_lost_connections()
     options = app.conf.broker_transport_options
     worker_life.attend(

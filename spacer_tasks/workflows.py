@@ -87,6 +87,7 @@ def extract_one(self: HeaderTask, msg: ExtractFeaturesMsg) -> ExtractedMsg:
     shared=False,
     name="spacer_tasks.batch.train",
     message_class=TrainFromImagesMsg,
+    reads_what_the_batch_wrote=True,
 )
 def train_on_extracted(
     self: BodyTask, msg: TrainFromImagesMsg, parts: list[dict[str, Any]]
@@ -136,6 +137,7 @@ def train_on_extracted(
     name="spacer_tasks.batch.classify",
     message_class=ScoreImageMsg,
     stage="classify",
+    reads_what_the_batch_wrote=True,
 )
 def classify_one(self: HeaderTask, msg: ScoreImageMsg) -> ScoredMsg:
     """Score one image of a batch."""
@@ -153,6 +155,7 @@ def classify_one(self: HeaderTask, msg: ScoreImageMsg) -> ScoredMsg:
     shared=False,
     name="spacer_tasks.batch.finish",
     message_class=TrainFromImagesMsg,
+    reads_what_the_batch_wrote=True,
 )
 def finish(
     self: BodyTask, msg: TrainFromImagesMsg, parts: list[dict[str, Any]]
@@ -235,6 +238,7 @@ def train_candidate(self: HeaderTask, msg: TrainClassifierMsg) -> TrainedMsg:
     shared=False,
     name="spacer_tasks.batch.compare",
     message_class=TrainManyMsg,
+    reads_what_the_batch_wrote=True,
 )
 def compare(self: BodyTask, msg: TrainManyMsg, parts: list[dict[str, Any]]) -> TrainManyReturnMsg:
     """Pick the candidate with the best validation accuracy and publish it with a summary."""

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from spacer_tasks import __version__
 from spacer_tasks.cli import dead, jobs, operate, status, submit, verify
+from spacer_tasks.cli.cancel import cancel
 from spacer_tasks.cli.classify import classify
 from spacer_tasks.cli.console import INTERRUPTED, NOT_DONE, complain, err, out, say
 from spacer_tasks.cli.convert import convert
@@ -103,6 +104,7 @@ program.add_typer(verify.commands, name="verify", rich_help_panel=STORED)
 program.command(rich_help_panel=STORED)(convert)
 program.add_typer(submit.commands, name="submit", rich_help_panel=QUEUE)
 program.command(rich_help_panel=QUEUE)(status.status)
+program.command(rich_help_panel=QUEUE)(cancel)
 program.add_typer(jobs.commands, name="jobs", rich_help_panel=QUEUE)
 program.add_typer(dead.commands, name="dead", rich_help_panel=QUEUE)
 program.command(rich_help_panel=QUEUE, context_settings=operate.PASS_ON)(operate.worker)

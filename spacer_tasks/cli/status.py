@@ -22,6 +22,7 @@ from spacer_tasks.cli.task_state import (
     stage_of,
 )
 from spacer_tasks.exceptions import BrokerUnavailableError
+from spacer_tasks.queue_depths import queue_depths
 from spacer_tasks.worker import POOLS, transport_options
 
 #: seconds that workers have to answer; those that do answer within a tenth of it
@@ -112,11 +113,12 @@ def _print_everything(redis: Redis) -> None:
         for queue in workers[name]:
             consumers.setdefault(queue["name"], []).append(name)
 
+    depths = queue_depths(redis)
     queues = _table("queue", "waiting", "taken", "workers")
     for pool in POOLS.values():
         taken = int(redis.hlen(transport_options(pool)["unacked_key"]))
         for name in pool.queues:
-            waiting = int(redis.llen(name))
+            waiting = depths[name].waiting
             count = len(consumers[name])
             queues.add_row(
                 name,

@@ -43,6 +43,15 @@ def store(loc: DataLocation, data: bytes) -> None:
     storage_for(loc).store(loc.key, data)
 
 
+def store_once(loc: DataLocation, data: bytes) -> bool:
+    """Write an object where there is none; whether it was written. Of several that try at the same
+    time one does. Raises as `load`.
+
+    An S3-compatible server that does not know `If-None-Match` replaces an older object.
+    """
+    return storage_for(loc).store_once(loc.key, data)
+
+
 def exists(loc: DataLocation) -> bool:
     """Whether there is an object. Raises as `load`."""
     return storage_for(loc).version(loc.key) is not None
@@ -61,4 +70,4 @@ def version(loc: DataLocation) -> str | None:
     return storage_for(loc).version(loc.key)
 
 
-__all__ = ["Storage", "delete", "exists", "load", "storage_for", "store", "version"]
+__all__ = ["Storage", "delete", "exists", "load", "storage_for", "store", "store_once", "version"]

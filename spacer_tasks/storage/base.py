@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from spacer_tasks.exceptions import StorageAccessError
+
 
 class Storage(ABC):
     """Objects by key. A stored object is whole or absent; a failed store leaves the older one."""
@@ -15,6 +17,12 @@ class Storage(ABC):
     @abstractmethod
     def store(self, key: str, data: bytes) -> None:
         """Write the object, replacing an older one."""
+
+    def store_once(self, key: str, data: bytes) -> bool:
+        """Write the object where there is none; whether it was written. Of several that try at
+        the same time one does.
+        """
+        raise StorageAccessError(f"{key}: this storage cannot be written to")
 
     @abstractmethod
     def delete(self, key: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -16,6 +16,10 @@ from spacer_tasks.exceptions import (
 from spacer_tasks.storage.base import Storage
 
 
+class _ExistsError(Exception):
+    """There is a file of this name."""
+
+
 class FilesystemStorage(Storage):
     """A key is a path; folders are made as needed."""
 
@@ -24,6 +28,17 @@ class FilesystemStorage(Storage):
             return Path(key).read_bytes()
 
     def store(self, key: str, data: bytes) -> None:
+        self._store(key, data, os.replace)
+
+    def store_once(self, key: str, data: bytes) -> bool:
+        try:
+            # unlike a renaming, this fails where there is one
+            self._store(key, data, os.link)
+        except _ExistsError:
+            return False
+        return True
+
+    def _store(self, key: str, data: bytes, place: Callable[[str, Path], None]) -> None:
         path = Path(key)
         with file_errors(key):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,10 +50,13 @@ class FilesystemStorage(Storage):
                     # a crash of the machine must not leave the new name with half a content
                     os.fsync(stream.fileno())
                 os.chmod(temporary, 0o666 & ~_umask())  # noqa: PTH101 -- a name, not a Path
-                os.replace(temporary, path)  # noqa: PTH105 -- likewise
-            except BaseException:
+                try:
+                    place(temporary, path)
+                except FileExistsError:
+                    raise _ExistsError from None
+            finally:
+                # gone already where it was renamed
                 Path(temporary).unlink(missing_ok=True)
-                raise
 
     def delete(self, key: str) -> None:
         with file_errors(key):

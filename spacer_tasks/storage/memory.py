@@ -23,6 +23,10 @@ class MemoryStorage(Storage):
     def store(self, key: str, data: bytes) -> None:
         self._blobs[key] = bytes(data)
 
+    def store_once(self, key: str, data: bytes) -> bool:
+        ours = bytes(data)
+        return self._blobs.setdefault(key, ours) is ours
+
     def delete(self, key: str) -> None:
         self._blobs.pop(key, None)
 

@@ -6,7 +6,10 @@ to share between threads.
 
 from __future__ import annotations
 
+import logging
 import os
+import random
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -27,6 +30,9 @@ from spacer_tasks.storage.base import Storage
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
+
+logger = logging.getLogger(__name__)
 
 #: codes by which S3 and compatible servers refuse the caller, whatever is tried again
 REFUSED = {
@@ -41,6 +47,28 @@ REFUSED = {
     "403",
 }
 
+#: codes of what passes: S3 is busy, or what arrived is not what was sent
+PASSING = {
+    "BadDigest",
+    "IncompleteBody",
+    "InternalError",
+    "OperationAborted",
+    "RequestTimeout",
+    "ServiceUnavailable",
+    "SlowDown",
+    "Throttling",
+    "XAmzContentChecksumMismatch",
+    "XAmzContentSHA256Mismatch",
+}
+#: how often one request is sent, with botocore's waits between (up to 1, 2, 4 and 8 seconds, each
+#: by chance): where S3 refuses one in ten, one in a hundred thousand fails, and its task is retried
+ATTEMPTS = 5
+#: seconds; botocore sends a request again, but does not read a body again that breaks off, stops
+#: or is not what its checksum says: a chance in each of these follows
+BODY_WAITS_S = (0.2, 0.5, 1, 2)
+#: seconds after which no body is read again: a task's own retries come then
+BODY_PATIENCE_S = 30
+
 
 class S3Storage(Storage):
     """The objects of one bucket."""
@@ -49,10 +77,28 @@ class S3Storage(Storage):
         self.bucket = bucket
 
     def load(self, key: str) -> bytes:
+        started = time.monotonic()
+        for wait in BODY_WAITS_S:
+            # what botocore has tried often enough is raised
+            with s3_errors(self.bucket, key):
+                answer = client().get_object(Bucket=self.bucket, Key=key)
+            try:
+                return self._body(key, answer)
+            except StorageUnavailableError:
+                if time.monotonic() - started > BODY_PATIENCE_S:
+                    raise
+            time.sleep(random.uniform(0, wait))
         with s3_errors(self.bucket, key):
-            answer = client().get_object(Bucket=self.bucket, Key=key)
-            with answer["Body"] as body:
+            return self._body(key, client().get_object(Bucket=self.bucket, Key=key))
+
+    def _body(self, key: str, answer: GetObjectOutputTypeDef) -> bytes:
+        with s3_errors(self.bucket, key):
+            # not `with body`: that gives the stream below, whose bytes nothing checks
+            body = answer["Body"]
+            try:
                 data: bytes = body.read()
+            finally:
+                body.close()
         if len(data) != answer["ContentLength"]:
             raise StorageUnavailableError(
                 f"s3://{self.bucket}/{key}: {len(data)} bytes came,"
@@ -63,6 +109,26 @@ class S3Storage(Storage):
     def store(self, key: str, data: bytes) -> None:
         with s3_errors(self.bucket, key):
             client().put_object(Bucket=self.bucket, Key=key, Body=data)
+
+    def store_once(self, key: str, data: bytes) -> bool:
+        with s3_errors(self.bucket, key):
+            put = client().meta.service_model.operation_model("PutObject").input_shape
+            if put is not None and "IfNoneMatch" not in put.members:
+                # a botocore of before August 2024
+                client().put_object(Bucket=self.bucket, Key=key, Body=data)
+                return True
+            try:
+                client().put_object(Bucket=self.bucket, Key=key, Body=data, IfNoneMatch="*")
+            except client().exceptions.ClientError as error:
+                # the second: another write of the same key is under way, and has come first
+                code = error.response.get("Error", {}).get("Code")
+                if code in ("PreconditionFailed", "ConditionalRequestConflict"):
+                    return False
+                if code not in ("NotImplemented", "InvalidArgument"):
+                    raise
+                logger.warning("this S3 server does not know If-None-Match: %s is replaced", key)
+                client().put_object(Bucket=self.bucket, Key=key, Body=data)
+        return True
 
     def delete(self, key: str) -> None:
         with s3_errors(self.bucket, key):
@@ -104,7 +170,7 @@ def _client_of(process: int, endpoint_url: str | None) -> S3Client:
         "read_timeout": settings.s3_read_timeout_s,
         "max_pool_connections": settings.s3_max_connections,
         # quick retries of one request; a task's own retries come after these
-        "retries": {"mode": "standard", "total_max_attempts": 4},
+        "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS},
     }
     if settings.aws_anonymous:
         options["signature_version"] = UNSIGNED
@@ -118,6 +184,7 @@ def s3_errors(bucket: str, key: str) -> Iterator[None]:
     """Turn boto3's errors into this package's, which name the object."""
     # imported here as boto3 is
     from botocore import exceptions as boto
+    from botocore.parsers import ResponseParserError
     from urllib3.exceptions import HTTPError
 
     name = f"s3://{bucket}/{key}"
@@ -137,6 +204,10 @@ def s3_errors(bucket: str, key: str) -> Iterator[None]:
         boto.ConnectionError,
         boto.HTTPClientError,
         boto.IncompleteReadError,
+        # not what was sent
+        boto.ChecksumError,
+        boto.FlexibleChecksumError,
+        ResponseParserError,
         HTTPError,
         OSError,
     ) as error:
@@ -155,6 +226,6 @@ def _of_answer(name: str, bucket: str, answer: Any) -> SpacerError:
         return ObjectNotFoundError(f"{name}: there is no such object")
     if code in REFUSED or status in (401, 403):
         return StorageAccessError(f"{name}: S3 refuses access ({code}: {text})")
-    if status >= 500 or status == 429 or code in ("RequestTimeout", "SlowDown", "Throttling"):
+    if status >= 500 or status == 429 or code in PASSING:
         return StorageUnavailableError(f"{name}: S3 answers {status} ({code}: {text})")
     return StorageError(f"{name}: S3 answers {status} ({code}: {text})")

@@ -21,6 +21,7 @@ from spacer_tasks.config import get_settings
 from spacer_tasks.data_classes import LabelId
 from spacer_tasks.exceptions import TrainingLabelsError
 from spacer_tasks.messages import ClassifierType
+from spacer_tasks.stopping import stop_if_asked
 from spacer_tasks.training.base import Fitted, OnEpoch, ResumableTrainer
 from spacer_tasks.training.calibration import sigmoids
 from spacer_tasks.training.checkpoints import Arrays, Checkpoints, Interval, Standing
@@ -151,6 +152,7 @@ class MiniBatchTrainer(ResumableTrainer):
             # made after the first epoch's order is drawn, as the reference's network is
             learner = made = made or self._learner(clf_type, train, len(classes), own or generator)
             for batch in self._batches(rows):
+                stop_if_asked()
                 learner.partial_fit(train.vectors, batch, train.targets, own or generator)
                 if not learner.is_finite():
                     raise TrainingLabelsError(

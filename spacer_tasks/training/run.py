@@ -18,6 +18,7 @@ from spacer_tasks.messages import (
     TrainClassifierReturnMsg,
     TrainingTaskLabels,
 )
+from spacer_tasks.stopping import stop_if_asked
 from spacer_tasks.training.base import ResumableTrainer, load_trainer
 from spacer_tasks.training.checkpoints import Checkpoints
 from spacer_tasks.training.evaluation import accuracy, evaluate
@@ -106,6 +107,7 @@ def train(
     classes = sorted(labels.ref.classes)
 
     def on_image(done: int, total: int) -> None:
+        stop_if_asked()
         if on_progress and done * 100 // total > (done - 1) * 100 // total:
             on_progress(TrainingProgress("features", done, total))
 

@@ -1,6 +1,6 @@
 """Many trainings side by side, compared, and the best one published.
 
-`make soak` runs it with a thousand trainings; here a few show the same.
+`make many` runs it with a thousand trainings; here a few show the same.
 """
 
 from __future__ import annotations

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from celery import signature
 from celery.contrib.testing.worker import start_worker
+from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from spacer_tasks import operations, results, storage
@@ -248,3 +252,29 @@ def test_a_redis_that_is_away_costs_progress_and_not_the_work(
     monkeypatch.setattr(app.backend, "store_result", wrong)
     with pytest.raises(ZeroDivisionError):
         report_progress(extract_one, "batch", {"stage": "extract"})
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_task_that_is_delivered_again_calls_nobody_back_twice(
+    message: dict[str, Any], redis_url: str
+) -> None:
+    heard = signature("caller.heard", queue="caller", app=app)
+    first = extract_features.apply_async((message,), link=heard)
+    answer = first.get(timeout=60)
+    # as when its worker ended before Redis knew that the message was done with
+    extract_features.apply_async((message,), task_id=first.id, link=heard)
+    after = extract_features.apply_async((message,), link=heard)
+    after.get(timeout=60)
+    client = Redis.from_url(redis_url)
+    end = time.monotonic() + 30
+    while client.llen("caller") < 2 and time.monotonic() < end:
+        time.sleep(0.1)
+    # the worker takes two at a time: the repeat may end last
+    app.control.inspect(timeout=2).active()
+    while any((app.control.inspect(timeout=2).active() or {}).values()):
+        time.sleep(0.1)
+    texts = [json.loads(text) for text in cast("list[bytes]", client.lrange("caller", 0, -1))]
+    told = [json.loads(base64.b64decode(text["body"]))[0][0]["task_id"] for text in texts]
+    assert sorted(told) == sorted([first.id, after.id])
+    assert first.get(timeout=60) == answer
+    client.delete("caller")

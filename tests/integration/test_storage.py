@@ -57,6 +57,18 @@ def test_a_replaced_object_has_another_version(place: DataLocation) -> None:
     assert storage.version(loc) not in (None, first)
 
 
+def test_of_many_that_store_once_one_does(place: DataLocation) -> None:
+    loc = place.joined("deep", "once")
+    with ThreadPoolExecutor(8) as pool:
+        stored = list(pool.map(lambda n: storage.store_once(loc, b"%d" % n), range(8)))
+    assert stored.count(True) == 1
+    assert storage.load(loc) == b"%d" % stored.index(True)
+    # replacing is another thing
+    storage.store(loc, b"new")
+    assert not storage.store_once(loc, b"newer")
+    assert storage.load(loc) == b"new"
+
+
 def test_an_empty_object_is_there(place: DataLocation) -> None:
     loc = place.joined("empty")
     storage.store(loc, b"")

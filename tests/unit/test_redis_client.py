@@ -61,7 +61,7 @@ def test_celerys_words_for_certificates_are_taken(word: str, meant: ssl.VerifyMo
         ("amqp://:hunter2@rabbit.example//", "not a Redis URL: it begins with amqp://"),
         ("unix://:hunter2@/run/redis.sock", r"expected .*redis\+socket://"),
         ("hunter2", "does not begin with a scheme"),
-        ("sentinel://:hunter2@a:1;sentinel://b:1", "do not take Redis Sentinel yet"),
+        ("sentinel://:hunter2@a:1;sentinel://b:1", "SPACER_SENTINEL_MASTER must name"),
         ("redis://:hunter2@a:1/0;redis://b:1/0", "expected one URL"),
         ("redis://:hunter2@a/first", "not a number"),
         ("redis://user:hunter2/2@a:1/0", "must be written as its percent code"),

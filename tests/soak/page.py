@@ -1,0 +1,86 @@
+"""The measured figures, as tables between two marks in docs/reliability.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+from tests.soak.back_pressure import BackPressure
+from tests.soak.run import Part
+
+BEGIN, END = "<!-- measured by `make soak` -->", "<!-- end of what was measured -->"
+HEAD = (
+    "| fault | how often | times | tasks in | answers out | lost | second answers"
+    " | callbacks twice | longest recovery |\n"
+    "|---|---|--:|--:|--:|--:|--:|--:|--:|"
+)
+
+
+def tables(parts: Sequence[Part], pressure: BackPressure, minutes: float) -> str:
+    """The tables and the sentences that belong to them."""
+    rows = [_row(part) for part in parts]
+    rows.append(
+        _cells(
+            "all",
+            "",
+            "",
+            *(f"{sum(count):,}" for count in zip(*map(_counts, parts), strict=True)),
+            f"{max(part.recovery_s for part in parts):.0f} s",
+        )
+    )
+    refused = sum(part.tally.refused for part in parts)
+    bodies = sum(part.tally.bodies for part in parts)
+    outputs = sum(len(part.tally.damaged) for part in parts)
+    errors = sum((part.tally.errors.total() for part in parts), 0)
+    slowest = max(part.tally.longest_send_s for part in parts)
+    return "\n".join(
+        [
+            HEAD,
+            *rows,
+            "",
+            f"Measured on {date.today():%d %B %Y} in {minutes:.0f} minutes, on two cores that ran"
+            " workers, Redis, S3 and the caller. Answers that were an error:"
+            f" {errors}. Chord bodies that ran, each once: {bodies:,}. Outputs that were missing or"
+            f" not whole: {outputs}. Sends that were refused with an error because Redis was away:"
+            f" {refused:,}; the slowest of them took {slowest:.1f} s.",
+            "",
+            f"{pressure.tasks:,} extractions that wait take {pressure.bytes_a_task:,.0f} bytes of"
+            f" Redis's memory each. They were sent by one process at"
+            f" {pressure.sent_a_second:,.0f} a second; the last tenth at"
+            f" {pressure.last_share:.0%} of the speed of the first. `queue_depths()` took"
+            f" {pressure.depth_s * 1000:.0f} ms then.",
+        ]
+    )
+
+
+def write(page: Path, text: str) -> None:
+    """Put the tables into the page, in place of the ones before."""
+    old = page.read_text(encoding="utf-8")
+    before, _, rest = old.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+
+
+def _counts(part: Part) -> tuple[int, int, int, int, int]:
+    tally = part.tally
+    return (
+        tally.tasks_in,
+        tally.answers_out,
+        tally.lost.total(),
+        tally.second_answers,
+        tally.callbacks_repeated,
+    )
+
+
+def _row(part: Part) -> str:
+    recovery = f"{part.recovery_s:.0f} s" if part.recovery_s >= 1 else "under 1 s"
+    if not part.times or not part.measured:
+        recovery = ""
+    counts = [f"{count:,}" for count in _counts(part)]
+    times = f"{part.times:,}" if part.times else ""
+    return _cells(part.fault.name, part.fault.often, times, *counts, recovery)
+
+
+def _cells(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
