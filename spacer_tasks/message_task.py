@@ -27,6 +27,7 @@ from spacer_tasks.exceptions import InputError, TransientError
 from spacer_tasks.messages import Message
 from spacer_tasks.parsing import parse
 from spacer_tasks.results import StoredAnswer, TaskError
+from spacer_tasks.storage.policy import permit_all
 
 if TYPE_CHECKING:
     from celery.result import AsyncResult
@@ -115,8 +116,10 @@ class MessageTask(CeleryTask):
         return data
 
     def received(self, packed: dict[str, Any]) -> Any:
-        """What `run` is given: the message, checked."""
-        return parse(self.message_class, self.unpacked(packed))
+        """What `run` is given: the message, checked, and its locations too before any work."""
+        message = parse(self.message_class, self.unpacked(packed))
+        permit_all(message)
+        return message
 
     def perform(self, packed: dict[str, Any], *extra: Any) -> StoredAnswer:
         """Run the task on a message and keep what it came to, also when that is an error.

@@ -42,6 +42,7 @@ from spacer_tasks.messages import (
 )
 from spacer_tasks.parsing import as_data, parse
 from spacer_tasks.reference_errors import error_line_of
+from spacer_tasks.storage.policy import permit_all
 from spacer_tasks.training import TrainingProgress, train
 
 #: feature files that are read, or wait to be scored, beside the one that is
@@ -218,6 +219,7 @@ def process_job(
     original = job.to_wire() if isinstance(job, JobMsg) else dict(as_data(job))
     try:
         parsed = parse(JobMsg, original)
+        permit_all(parsed)
         scorings = [task for task in parsed.tasks if isinstance(task, ClassifyFeaturesMsg)]
         answers: Iterable[Message] = (_run(message, on_progress) for message in parsed.tasks)
         if len(scorings) == len(parsed.tasks):

@@ -23,7 +23,7 @@ from spacer_tasks.exceptions import (
     StorageError,
     StorageUnavailableError,
 )
-from spacer_tasks.storage.base import Storage
+from spacer_tasks.storage.base import Storage, check_size
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -52,6 +52,7 @@ class S3Storage(Storage):
         with s3_errors(self.bucket, key):
             answer = client().get_object(Bucket=self.bucket, Key=key)
             with answer["Body"] as body:
+                check_size(answer["ContentLength"], f"s3://{self.bucket}/{key}")
                 data: bytes = body.read()
         if len(data) != answer["ContentLength"]:
             raise StorageUnavailableError(
