@@ -30,7 +30,8 @@ def listed(value: Any) -> Any:
     """The entries of a list that may be written as text."""
     if not isinstance(value, str):
         return value
-    if value.lstrip().startswith("["):
+    # an IPv6 address begins with a bracket too
+    if re.match(r'\s*\[\s*["\]]', value):
         return json.loads(value)
     return [entry for entry in re.split(r"[\s,]+", value) if entry]
 

@@ -20,7 +20,12 @@ from celery.exceptions import TaskPredicate
 
 from spacer_tasks import storage
 from spacer_tasks.data_classes import DataLocation
-from spacer_tasks.message_task import MessageTask, progress_only, report_progress
+from spacer_tasks.message_task import (
+    MessageTask,
+    pointer_to,
+    progress_only,
+    report_progress,
+)
 from spacer_tasks.messages import Message
 from spacer_tasks.results import TaskError, results_location
 from spacer_tasks.workflow_messages import BatchFailure
@@ -105,7 +110,8 @@ def replace_by_chord(
     """
     batch_id = task.task_id
     location = batch_location(batch_id, f"{header.stage}.json")
-    storage.store(location, json.dumps(plan.to_wire()).encode())
+    data = json.dumps(plan.to_wire()).encode()
+    storage.store(location, data)
     parts = list(messages)
     signatures: list[Signature[Any]] = [
         # ids that a repeat of this task makes again, so that a part done is found done
@@ -115,7 +121,7 @@ def replace_by_chord(
         for index, message in enumerate(parts)
     ]
     report_progress(task, batch_id, {"stage": header.stage, "done": 0, "total": len(parts)})
-    task.replace(chord(signatures, body.s({"message_loc": location.model_dump()})))
+    task.replace(chord(signatures, body.s(pointer_to(location, data))))
 
 
 def failures_of(parts: list[dict[str, Any]], names: list[str]) -> list[BatchFailure]:

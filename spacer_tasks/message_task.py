@@ -7,6 +7,7 @@ error is stored and reported.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import time
@@ -22,8 +23,10 @@ from celery.utils.time import get_exponential_backoff_interval
 from spacer_tasks import results, storage
 from spacer_tasks.broker_errors import redis_is_away, unavailable_broker
 from spacer_tasks.callbacks import with_queues
+from spacer_tasks.config import get_settings
 from spacer_tasks.data_classes import DataLocation
-from spacer_tasks.exceptions import InputError, TransientError
+from spacer_tasks.exceptions import InputError, MessageError, TransientError
+from spacer_tasks.job_reading import read_object
 from spacer_tasks.messages import Message
 from spacer_tasks.parsing import parse
 from spacer_tasks.results import StoredAnswer, TaskError
@@ -43,6 +46,8 @@ logger = logging.getLogger(__name__)
 INLINE_BYTES = 64 * 1024
 #: header of a message: when it was sent, in seconds since 1970
 SENT_AT = "sent_at"
+#: beside the location of a stored message: the SHA-256 of its content
+SHA256 = "message_sha256"
 #: seconds; the longest wait between two tries, well under every pool's visibility timeout
 RETRY_BACKOFF_MAX = 60
 
@@ -97,7 +102,7 @@ class MessageTask(CeleryTask):
             return wire
         location = results.message_location(task_id)
         storage.store(location, data)
-        return {"message_loc": location.model_dump()}
+        return pointer_to(location, data)
 
     @property
     def task_id(self) -> str:
@@ -112,8 +117,14 @@ class MessageTask(CeleryTask):
         """The JSON data that was sent, fetched from storage if it went that way."""
         if "message_loc" not in packed:
             return packed
-        data: dict[str, Any] = json.loads(storage.load(DataLocation(**packed["message_loc"])))
-        return data
+        location = parse(DataLocation, packed["message_loc"])
+        data = storage.load(location)
+        expected = packed.get(SHA256)
+        if expected is None and get_settings().require_signed:
+            raise MessageError(f"{location}: a stored message without its hash, and so not signed")
+        if expected not in (None, hashlib.sha256(data).hexdigest()):
+            raise MessageError(f"{location}: another message is there than was sent")
+        return read_object(data, str(location))
 
     def received(self, packed: dict[str, Any]) -> Any:
         """What `run` is given: the message, checked, and its locations too before any work."""
@@ -167,6 +178,13 @@ class MessageTask(CeleryTask):
     def report_progress(self, **fields: Any) -> None:
         """Tell callers (as the state PROGRESS with `fields`) and Flower how far the task is."""
         report_progress(self, self.task_id, fields)
+
+
+def pointer_to(location: DataLocation, data: bytes) -> dict[str, Any]:
+    """What is sent instead of a message that was stored: where it is, and its hash, so that a
+    signature is one of its content too.
+    """
+    return {"message_loc": location.model_dump(), SHA256: hashlib.sha256(data).hexdigest()}
 
 
 class OperationTask(MessageTask):

@@ -7,7 +7,7 @@ addresses are judged where a connection is made; see `url.py`.
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from spacer_tasks.allowed import NONE, PUBLIC
@@ -21,8 +21,13 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 #: 6to4 (RFC 3056) and Teredo (RFC 4380): an IPv4 address inside
 _TUNNELS = IPv6Network("2002::/16"), IPv6Network("2001::/32")
-#: Azure's own services for a virtual machine; it looks like an address of the internet
-_METADATA = {IPv4Address("168.63.129.16")}
+#: what older versions of Python's `ipaddress` take for the internet: Azure's services for a virtual
+#: machine; protocol assignments, among them Oracle's metadata (RFC 6890); relays of 6to4 (RFC 7526)
+_SPECIAL = (
+    IPv4Network("168.63.129.16/32"),
+    IPv4Network("192.0.0.0/24"),
+    IPv4Network("192.88.99.0/24"),
+)
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -92,7 +97,9 @@ def is_public(address: str) -> bool:
         elif ip not in _GLOBAL_UNICAST or any(ip in tunnel for tunnel in _TUNNELS):
             # the tunnels are out of use, and hide where they lead
             return False
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved and ip not in _METADATA
+    if any(ip in network for network in _SPECIAL):
+        return False
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
 def without_login(url: str) -> str:
