@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from spacer_tasks import signing, taken_messages
+from spacer_tasks import signing, strange_messages, taken_messages
 from spacer_tasks.app import (
     CLASSIFY,
     CONTRACT,
@@ -162,6 +162,7 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
         result_backend_max_sleep_between_retries_ms=1000,
     )
     taken_messages.survive_lost_connections()
+    strange_messages.throw_away()
     if settings.require_signed:
         signing.require_signatures()
     if name == "features":
