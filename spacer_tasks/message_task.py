@@ -115,6 +115,8 @@ class MessageTask(CeleryTask):
 
     def unpacked(self, packed: dict[str, Any]) -> dict[str, Any]:
         """The JSON data that was sent, fetched from storage if it went that way."""
+        if not isinstance(packed, dict):
+            raise MessageError(f"the message is a {type(packed).__name__}, expected an object")
         if "message_loc" not in packed:
             return packed
         location = parse(DataLocation, packed["message_loc"])

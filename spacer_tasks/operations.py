@@ -22,6 +22,7 @@ from spacer_tasks.exceptions import (
     FeatureDimensionError,
     FeatureFileError,
     InputError,
+    MessageError,
     ObjectNotFoundError,
     TransientError,
 )
@@ -213,10 +214,15 @@ def process_job(
 
     Raises
     ------
+    MessageError
+        It is no object, which an answer could echo.
     TransientError
         The storage did not answer: the job can be run again.
     """
-    original = job.to_wire() if isinstance(job, JobMsg) else dict(as_data(job))
+    job = as_data(job)
+    if not isinstance(job, (JobMsg, Mapping)):
+        raise MessageError(f"a job is an object, found a {type(job).__name__}")
+    original = job.to_wire() if isinstance(job, JobMsg) else dict(job)
     try:
         parsed = parse(JobMsg, original)
         permit_all(parsed)
