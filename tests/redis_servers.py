@@ -46,7 +46,7 @@ def redis_with_tls(folder: Path) -> Path | None:
     """A redis-server that was built with TLS, or None where there is none.
 
     Debian's is the same program as `redis-check-rdb` of its package redis-tools, which brings no
-    service that would be started.
+    service that would be started. The environment's TEST_REDIS_SERVER names another one.
     """
     named = os.environ.get("TEST_REDIS_SERVER")
     for found in (named, shutil.which("redis-server"), shutil.which("redis-check-rdb")):

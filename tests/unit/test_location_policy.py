@@ -19,6 +19,7 @@ from spacer_tasks.messages import (
 )
 from spacer_tasks.storage.listing import list_below
 from spacer_tasks.storage.policy import locations_in, permit_all, permitted
+from spacer_tasks.tasks import extract_features
 from spacer_tasks.workflow_messages import TrainFromImagesMsg, TrainManyMsg
 
 Allow = Callable[..., None]
@@ -304,6 +305,14 @@ def test_each_location_of_a_message_is_looked_at_before_work(
     permit_all(messages({})[kind])
     with pytest.raises(LocationNotAllowedError, match=OUTSIDE):
         permit_all(messages({field: OUTSIDE})[kind])
+
+
+def test_a_task_looks_at_them_as_soon_as_it_has_the_message(allow: Allow) -> None:
+    allow(s3="s3://reef")
+    received = extract_features.received(messages({})["extract"].to_wire())
+    assert received == messages({})["extract"]
+    with pytest.raises(LocationNotAllowedError, match=OUTSIDE):
+        extract_features.received(messages({"feature_loc": OUTSIDE})["extract"].to_wire())
 
 
 def test_no_location_of_any_message_is_missed() -> None:
