@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 # pip says on each call that it could be newer
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test soak many test-unit lint format docs bench clean
+.PHONY: help setup demo test soak many fuzz audit test-unit lint format docs bench clean
 
 help:  ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,16 @@ soak: $(READY)  ## Every fault on real workers, for half an hour; writes docs/re
 
 many: $(READY)  ## A thousand trainings in one batch
 	TEST_TRAININGS=1000 $(PYTEST) tests/acceptance/test_train_many.py --durations=3 $(PYTEST_ARGS)
+
+fuzz: $(READY)  ## Mutated files and messages, 40 times as many as in the tests and new ones each time
+	TEST_FUZZ_TIMES=40 $(PYTEST) --numprocesses 2 tests/fuzz $(PYTEST_ARGS)
+
+# in an environment of its own: the tool brings its own versions of what it looks at. Strict, so that
+# a package of which nothing could be learnt is a failure and not a pass
+audit:  ## Known vulnerabilities of what the images install; asks PyPI
+	test -x .venv-audit/bin/pip-audit || $(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet pip-audit==2.10.1
+	.venv-audit/bin/pip-audit --requirement requirements.txt --no-deps --disable-pip --strict
 
 test-unit: $(READY)  ## The tests that need no server
 	$(PYTEST) tests/unit $(PYTEST_ARGS)

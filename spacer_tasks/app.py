@@ -12,6 +12,8 @@ from typing import Any
 from celery import Celery
 from kombu import Exchange, Queue
 
+# connects itself to what Celery sends
+from spacer_tasks import signing as signing
 from spacer_tasks.config import get_settings
 from spacer_tasks.sentinel import sentinel_options
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from spacer_tasks.config import get_settings
@@ -22,6 +23,9 @@ def session(endpoint_url: str | None) -> boto3.Session:
     # imported here: boto3 takes a fifth of a second that a web process need not spend
     import boto3
 
+    # at DEBUG these write down whole requests, with what they are signed by
+    for name in ("boto3", "botocore", "urllib3"):
+        logging.getLogger(name).setLevel(max(logging.INFO, logging.getLogger(name).level))
     settings = get_settings()
     return boto3.Session(
         aws_access_key_id=_plain(settings.aws_access_key_id),

@@ -23,7 +23,12 @@ from spacer_tasks import cancellation, storage
 from spacer_tasks.broker_errors import redis_is_away
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import BrokerUnavailableError, TaskCancelledError
-from spacer_tasks.message_task import MessageTask, progress_only, report_progress
+from spacer_tasks.message_task import (
+    MessageTask,
+    pointer_to,
+    progress_only,
+    report_progress,
+)
 from spacer_tasks.messages import Message
 from spacer_tasks.results import StoredAnswer, TaskError, results_location
 from spacer_tasks.workflow_messages import BatchFailure
@@ -129,7 +134,8 @@ def replace_by_chord(
     """
     batch_id = task.task_id
     location = batch_location(batch_id, f"{header.stage}.json")
-    storage.store(location, json.dumps(plan.to_wire()).encode())
+    data = json.dumps(plan.to_wire()).encode()
+    storage.store(location, data)
     parts = list(messages)
     signatures: list[Signature[Any]] = [
         # ids that a repeat of this task makes again, so that a part done is found done
@@ -139,7 +145,7 @@ def replace_by_chord(
         for index, message in enumerate(parts)
     ]
     report_progress(task, batch_id, {"stage": header.stage, "done": 0, "total": len(parts)})
-    then = body.s({"message_loc": location.model_dump()})
+    then = body.s(pointer_to(location, data))
     if priority := (task.request.delivery_info or {}).get("priority"):
         # a batch that can wait has parts that can
         for signature in (*signatures, then):

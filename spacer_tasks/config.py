@@ -27,6 +27,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from spacer_tasks.allowed import HostList, RootList, S3List, listed
 from spacer_tasks.exceptions import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,11 @@ JsonObject = Annotated[
     BeforeValidator(lambda value: json.loads(value) if isinstance(value, str) else value),
 ]
 Seconds = Annotated[float, Field(gt=0)]
+#: characters of a key that cannot be guessed: 128 bits in hex have 32
+KEY_LENGTH = 16
+Keys = Annotated[
+    tuple[Annotated[SecretStr, Field(min_length=KEY_LENGTH)], ...], BeforeValidator(listed)
+]
 
 
 class Settings(BaseSettings):
@@ -78,7 +84,27 @@ class Settings(BaseSettings):
         32, description="connections kept to S3 by one process; at least its concurrency"
     )
     url_timeout_s: Seconds = Field(20, description="seconds without a byte from a URL")
+    url_total_timeout_s: Seconds = Field(600, description="seconds for a whole download from a URL")
     url_max_bytes: PositiveInt = Field(2**30, description="largest download from a URL")
+    max_object_bytes: PositiveInt = Field(
+        4 * 2**30, description="largest object or file that is read into memory"
+    )
+    # see docs/security.md
+    allowed_s3: S3List | None = Field(
+        None,
+        description="buckets and prefixes that messages may name; all where not set. 'results' is"
+        " the bucket of SPACER_RESULTS_PREFIX, 'none' allows nothing",
+    )
+    allowed_roots: RootList | None = Field(
+        None,
+        description="folders whose files messages may name; all where not set, 'none' allows no"
+        " file. Where set, locations in memory are refused too",
+    )
+    allowed_urls: HostList | None = Field(
+        None,
+        description="hosts whose URLs messages may name, also private ones; 'public', as where not"
+        " set, is every host of the internet, 'none' allows no URL",
+    )
 
     broker_url: SecretStr = Field(
         SecretStr("redis://localhost:6379/0"), description="Redis that carries the tasks"
@@ -97,6 +123,18 @@ class Settings(BaseSettings):
     )
     results_expire_s: PositiveInt = Field(
         86400, description="seconds that small results stay in Redis; full answers stay on S3"
+    )
+
+    signing_keys: Keys = Field(
+        (),
+        description="keys of signed messages: the first signs, each of them is taken; see"
+        " docs/security.md",
+    )
+    require_signed: bool = Field(
+        False, description="workers ignore messages without a signature by one of the keys"
+    )
+    signature_max_age_s: Seconds = Field(
+        7 * 86400, description="seconds after which a signed message is no longer taken"
     )
 
     lost_after_s: Seconds = Field(
@@ -252,6 +290,8 @@ def shown(settings: Settings) -> dict[str, str]:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return " ".join(map(_shown, value)) or "(not set)"
     if not isinstance(value, SecretStr):
         return "(not set)" if value is None else str(value)
     try:

@@ -21,7 +21,7 @@ from spacer_tasks.exceptions import AnswerDamagedError, BrokerUnavailableError
 from spacer_tasks.job_answers import failed_job
 from spacer_tasks.job_outcomes import Outcome, outcomes
 from spacer_tasks.job_records import JobRecord, JobRecords, outline
-from spacer_tasks.message_task import INLINE_BYTES
+from spacer_tasks.message_task import INLINE_BYTES, pointer_to
 from spacer_tasks.messages import JobReturnMsg
 from spacer_tasks.redis_records import RedisRecords
 from spacer_tasks.results import TaskError, message_location
@@ -95,7 +95,7 @@ class CeleryQueue(BaseQueue):
                 # storing can take minutes, in which later jobs of other processes overtake it
                 record = record.model_copy(update={"submitted_at": time.time()})
                 self._records.save(record, outline(wire))
-                wire = {"message_loc": location.model_dump()}
+                wire = pointer_to(location, data)
             process_job.apply_async((wire,), task_id=record.task_id, queue=queue)
         # who is told that it failed does not wait for an answer. A Redis that hung may have kept
         # the record all the same; to ask it again now would take another second

@@ -77,6 +77,10 @@ class StorageAccessError(StorageError):
     """The storage refuses access: wrong credentials or missing rights."""
 
 
+class LocationNotAllowedError(StorageError):
+    """A location that this process may not use: its operator decides, see docs/security.md."""
+
+
 class URLDownloadError(StorageError):
     """A URL is malformed, answers with an error of its own, or sends more than the limit."""
 

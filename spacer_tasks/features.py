@@ -37,8 +37,10 @@ from spacer_tasks.exceptions import (
     RowColumnMissingError,
 )
 
-#: bytes of one array in a file: 30 times a thousand points of 4096 float64 numbers
-MAX_ARRAY_BYTES = 2**30
+#: bytes of one array in a file: 8 times a thousand points of 4096 float64 numbers
+MAX_ARRAY_BYTES = 2**28
+#: bytes of an old file of JSON, which takes several times as much when it is read: 3 times the same
+MAX_JSON_BYTES = 2**28
 
 
 @dataclass(frozen=True)
@@ -245,6 +247,8 @@ def _header(start: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 
 def _from_json(data: bytes, name: str) -> ImageFeatures:
     expected = "expected an .npz with meta, rows, cols, feat, or a JSON list of vectors"
+    if len(data) > MAX_JSON_BYTES:
+        raise FeatureFileError(f"{name}: {len(data)} bytes that are no .npz; {expected}")
     try:
         vectors = np.asarray(json.loads(data.decode("utf-8")), dtype=np.float32)
     except (ValueError, TypeError, RecursionError) as error:

@@ -82,7 +82,9 @@ def read_job(body: str, load: Callable[[DataLocation], JsonDict] = load_job) -> 
     if "message_loc" in job:
         # a worker would read the message there, wherever that is
         raise MessageError(f"{what} has the field message_loc, which is for workers alone")
-    if job.get("task_name") not in MESSAGE_CLASSES or not isinstance(job.get("tasks"), list):
+    # as text: what is a list cannot be looked up
+    known = str(job.get("task_name")) in MESSAGE_CLASSES
+    if not known or not isinstance(job.get("tasks"), list):
         raise MessageError(
             f"{what} is no job: expected a list of tasks and a task_name, one of"
             f" {', '.join(MESSAGE_CLASSES)}; found the fields {', '.join(sorted(job))[:200]}"

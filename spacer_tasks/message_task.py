@@ -7,6 +7,7 @@ error is stored and reported.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import time
@@ -27,6 +28,7 @@ from spacer_tasks.config import get_settings
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import (
     InputError,
+    MessageError,
     ObjectNotFoundError,
     RunningElsewhere,
     SpacerError,
@@ -35,10 +37,12 @@ from spacer_tasks.exceptions import (
     TaskCancelledError,
     TransientError,
 )
+from spacer_tasks.job_reading import read_object
 from spacer_tasks.messages import Message
 from spacer_tasks.parsing import parse
 from spacer_tasks.results import StoredAnswer, TaskError
 from spacer_tasks.stopping import stopped_by
+from spacer_tasks.storage.policy import permit_all
 
 if TYPE_CHECKING:
     from celery.result import AsyncResult
@@ -57,6 +61,8 @@ logger = logging.getLogger(__name__)
 INLINE_BYTES = 64 * 1024
 #: header of a message: when it was sent, in seconds since 1970
 SENT_AT = "sent_at"
+#: beside the location of a stored message: the SHA-256 of its content
+SHA256 = "message_sha256"
 #: seconds; the longest wait between two tries, well under every pool's visibility timeout
 RETRY_BACKOFF_MAX = 60
 
@@ -116,7 +122,7 @@ class MessageTask(CeleryTask):
             return wire
         location = results.message_location(task_id)
         storage.store(location, data)
-        return {"message_loc": location.model_dump()}
+        return pointer_to(location, data)
 
     @property
     def task_id(self) -> str:
@@ -129,21 +135,30 @@ class MessageTask(CeleryTask):
 
     def unpacked(self, packed: dict[str, Any]) -> dict[str, Any]:
         """The JSON data that was sent, fetched from storage if it went that way."""
+        if not isinstance(packed, dict):
+            raise MessageError(f"the message is a {type(packed).__name__}, expected an object")
         if "message_loc" not in packed:
             return packed
-        location = DataLocation(**packed["message_loc"])
+        location = parse(DataLocation, packed["message_loc"])
         try:
-            data: dict[str, Any] = json.loads(storage.load(location))
+            data = storage.load(location)
         except ObjectNotFoundError as error:
             # stored before the task was sent, so it will be seen
             raise StorageUnavailableError(
                 f"{location}: the task's message, not seen yet"
             ) from error
-        return data
+        expected = packed.get(SHA256)
+        if expected is None and get_settings().require_signed:
+            raise MessageError(f"{location}: a stored message without its hash, and so not signed")
+        if expected not in (None, hashlib.sha256(data).hexdigest()):
+            raise MessageError(f"{location}: another message is there than was sent")
+        return read_object(data, str(location))
 
     def received(self, packed: dict[str, Any]) -> Any:
-        """What `run` is given: the message, checked."""
-        return parse(self.message_class, self.unpacked(packed))
+        """What `run` is given: the message, checked, and its locations too before any work."""
+        message = parse(self.message_class, self.unpacked(packed))
+        permit_all(message)
+        return message
 
     def perform(self, packed: dict[str, Any], *extra: Any) -> StoredAnswer:
         """Run the task on a message and keep what it came to, also when that is an error.
@@ -317,6 +332,13 @@ class MessageTask(CeleryTask):
         """
         cancellation.check(self.app, *self.cancelled_with())
         report_progress(self, self.task_id, fields)
+
+
+def pointer_to(location: DataLocation, data: bytes) -> dict[str, Any]:
+    """What is sent instead of a message that was stored: where it is, and its hash, so that a
+    signature is one of its content too.
+    """
+    return {"message_loc": location.model_dump(), SHA256: hashlib.sha256(data).hexdigest()}
 
 
 class OperationTask(MessageTask):

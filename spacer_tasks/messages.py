@@ -191,9 +191,11 @@ class JobMsg(Message):
     @model_validator(mode="before")
     @classmethod
     def _tasks_by_name(cls, data: Any) -> Any:
-        if not isinstance(data, Mapping) or data.get("task_name") not in MESSAGE_CLASSES:
+        name = data.get("task_name") if isinstance(data, Mapping) else None
+        # what is no text may not even be looked up
+        if not isinstance(name, str) or name not in MESSAGE_CLASSES:
             return data
-        message_class = MESSAGE_CLASSES[data["task_name"]]
+        message_class = MESSAGE_CLASSES[name]
         tasks = data.get("tasks")
         if not isinstance(tasks, list):
             return data

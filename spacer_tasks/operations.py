@@ -22,6 +22,7 @@ from spacer_tasks.exceptions import (
     FeatureDimensionError,
     FeatureFileError,
     InputError,
+    MessageError,
     ObjectNotFoundError,
     TransientError,
 )
@@ -43,6 +44,7 @@ from spacer_tasks.messages import (
 from spacer_tasks.parsing import as_data, parse
 from spacer_tasks.reference_errors import error_line_of
 from spacer_tasks.stopping import stop_if_asked
+from spacer_tasks.storage.policy import permit_all
 from spacer_tasks.training import TrainingProgress, train
 from spacer_tasks.training.checkpoints import Checkpoints
 
@@ -232,12 +234,18 @@ def process_job(
 
     Raises
     ------
+    MessageError
+        It is no object, which an answer could echo.
     TransientError
         The storage did not answer: the job can be run again.
     """
-    original = job.to_wire() if isinstance(job, JobMsg) else dict(as_data(job))
+    job = as_data(job)
+    if not isinstance(job, (JobMsg, Mapping)):
+        raise MessageError(f"a job is an object, found a {type(job).__name__}")
+    original = job.to_wire() if isinstance(job, JobMsg) else dict(job)
     try:
         parsed = parse(JobMsg, original)
+        permit_all(parsed)
         scorings = [task for task in parsed.tasks if isinstance(task, ClassifyFeaturesMsg)]
         answers: Iterable[Message] = (
             _run(message, on_progress, checkpoints and checkpoints.part(number))

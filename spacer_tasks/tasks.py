@@ -117,7 +117,7 @@ class JobTask(OperationTask):
         if "queue" not in options and "routing_key" not in options:
             name = job.task_name if hasattr(job, "task_name") else job.get("task_name")
             # a job sent again by location (a retry) carries its queue in the options
-            options["queue"] = JOB_QUEUES.get(name, CLASSIFY)
+            options["queue"] = JOB_QUEUES.get(str(name), CLASSIFY)
         return super().apply_async(args, kwargs, task_id=task_id, **options)
 
     def received(self, packed: dict[str, Any]) -> Any:
@@ -127,7 +127,7 @@ class JobTask(OperationTask):
     def checked(self, message: Message | Mapping[str, Any]) -> dict[str, Any]:
         """The job's dict as it was given, so that the answer can echo it; its name is checked."""
         wire = message.to_wire() if isinstance(message, Message) else dict(as_data(message))
-        if wire.get("task_name") not in JOB_QUEUES:
+        if str(wire.get("task_name")) not in JOB_QUEUES:
             raise MessageError(
                 f"JobMsg: task_name: expected one of {', '.join(JOB_QUEUES)},"
                 f" found {wire.get('task_name')!r}"

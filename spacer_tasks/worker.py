@@ -14,7 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from spacer_tasks import result_backend, taken_messages, worker_life
+from spacer_tasks import (
+    result_backend,
+    signing,
+    strange_messages,
+    taken_messages,
+    worker_life,
+)
 from spacer_tasks.app import (
     CLASSIFY,
     CONTRACT,
@@ -195,6 +201,9 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
         Keys(options["unacked_key"], options["unacked_index_key"]),
         threads=pool.implementation == "threads",
     )
+    strange_messages.throw_away()
+    if settings.require_signed:
+        signing.require_signatures()
     if name == "features":
         _warm_network(concurrency)
     else:

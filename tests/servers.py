@@ -56,6 +56,8 @@ def settings_in_environment(redis_url: str, s3: S3Server, bucket: str) -> Iterat
         "SPACER_AWS_ACCESS_KEY_ID": s3.access_key,
         "SPACER_AWS_SECRET_ACCESS_KEY": s3.secret_key,
         "SPACER_RESULTS_PREFIX": f"s3://{bucket}/results",
+        # of web sites of the tests, on this machine
+        "SPACER_ALLOWED_URLS": "public 127.0.0.1",
         # a proxy of the environment cannot reach servers of this machine
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",

@@ -13,6 +13,9 @@ from spacer_tasks.exceptions import MessageError
 from spacer_tasks.extractors.base import Extractor
 from spacer_tasks.extractors.weights import ExtractorFile
 
+#: numbers of a vector; a message could otherwise ask for all memory
+MAX_DIM = 2**16
+
 
 class DummyExtractor(Extractor):
     """Vectors of uniform random numbers in [0, 1).
@@ -27,9 +30,11 @@ class DummyExtractor(Extractor):
     def __init__(
         self, name: str, files: Mapping[str, ExtractorFile], feature_dim: int = 4096
     ) -> None:
-        if not isinstance(feature_dim, int) or isinstance(feature_dim, bool) or feature_dim < 1:
+        whole = isinstance(feature_dim, int) and not isinstance(feature_dim, bool)
+        if not whole or not 1 <= feature_dim <= MAX_DIM:
             raise MessageError(
-                f"extractor {name}: feature_dim is {feature_dim!r}; expected an integer from 1"
+                f"extractor {name}: feature_dim is {str(feature_dim)[:40]!r}; expected an integer"
+                f" from 1 to {MAX_DIM}"
             )
         super().__init__(name, files, feature_dim=feature_dim)
         self._feature_dim = feature_dim

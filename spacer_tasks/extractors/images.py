@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from io import BytesIO
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from spacer_tasks.config import get_settings
 from spacer_tasks.exceptions import DataLimitError, ImageError
@@ -16,8 +18,11 @@ from spacer_tasks.extractors.jpeg import decode_jpeg
 
 Decoded = TypeVar("Decoded")
 
-#: to decode these, Pillow runs another program (Ghostscript) on what the file says
-REFUSED_FORMATS = {"EPS"}
+#: what cameras and image programs write; JPEG is also MPO. Pillow reads 30 more, each a program to
+#: be attacked: EPS runs another one (Ghostscript), icons hold images of another size than they say
+FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "DIB", "WEBP", "GIF", "JPEG2000", "AVIF", "PPM", "TGA")
+#: tags of a TIFF: a tile is decoded whole, and can be far larger than the image
+TILE_WIDTH, TILE_LENGTH = 322, 323
 #: what Pillow calls the colours of the JPEGs that `decode_jpeg` takes
 JPEG_MODES = {"RGB", "L"}
 
@@ -31,7 +36,7 @@ def load_image(data: bytes, name: str) -> Image.Image:
     Parameters
     ----------
     data
-        The file's content, in any format that Pillow reads.
+        The file's content, in one of `FORMATS`.
     name
         Says which image in errors.
 
@@ -70,7 +75,7 @@ def _decoded(data: bytes, name: str, decode: Callable[[Image.Image], Decoded]) -
         raise ImageError(f"{name}: the file is empty")
     try:
         # closed also where it fails half way; a decoded image needs its file no more
-        with BytesIO(data) as stream, Image.open(stream) as image:
+        with BytesIO(data) as stream, Image.open(stream, formats=_formats()) as image:
             _check_header(image, limit, name)
             return decode(image)
     except (DataLimitError, ImageError, MemoryError):
@@ -90,14 +95,30 @@ def _decoded(data: bytes, name: str, decode: Callable[[Image.Image], Decoded]) -
         raise ImageError(f"{name}: the image is damaged or cut short ({reason})") from error
 
 
+@lru_cache(maxsize=1)
+def _formats() -> list[str]:
+    """Those of `FORMATS` that this build of Pillow has."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
 def _check_header(image: Image.Image, limit: int, name: str) -> None:
-    if image.format in REFUSED_FORMATS:
-        raise ImageError(f"{name}: images in format {image.format} are not taken")
-    if image.width * image.height > limit:
-        raise DataLimitError(
-            f"{name}: {image.width} x {image.height} = {image.width * image.height} pixels,"
-            f" more than the {limit} of SPACER_MAX_IMAGE_PIXELS"
-        )
+    for what, width, height in (("", image.width, image.height), *_tiles(image)):
+        if width * height > limit:
+            raise DataLimitError(
+                f"{name}: {what}{width} x {height} = {width * height} pixels, more than the {limit}"
+                " of SPACER_MAX_IMAGE_PIXELS"
+            )
+
+
+def _tiles(image: Image.Image) -> list[tuple[str, int, int]]:
+    """The size of a TIFF's tiles, where it has some."""
+    if not isinstance(image, TiffImageFile):
+        return []
+    width, height = image.tag_v2.get(TILE_WIDTH), image.tag_v2.get(TILE_LENGTH)
+    if width is None or height is None:
+        return []
+    return [("tiles of ", int(width), int(height))]
 
 
 def _let_pillow_take(limit: int) -> None:

@@ -31,16 +31,21 @@ def cut_patches(
         Rows and columns of a patch.
     """
     height, width = pixels.shape[:2]
-    # numpy mirrors the indices, so that a mirror of a mirror (image smaller than patch) is numpy's
-    mirrored_rows = np.pad(np.arange(height), size, mode="reflect")
-    mirrored_cols = np.pad(np.arange(width), size, mode="reflect")
     patches = np.empty((len(rowcols), size, size, 3), dtype=np.uint8)
     for patch, (row, col) in zip(patches, rowcols, strict=True):
         top, left = row - (size + 1) // 2, col - (size + 1) // 2
         if 0 <= top <= height - size and 0 <= left <= width - size:
             patch[:] = pixels[top : top + size, left : left + size]
         else:
-            rows = mirrored_rows[top + size : top + 2 * size]
-            cols = mirrored_cols[left + size : left + 2 * size]
-            patch[:] = pixels[np.ix_(rows, cols)]
+            patch[:] = pixels[np.ix_(_mirrored(top, size, height), _mirrored(left, size, width))]
     return patches
+
+
+def _mirrored(start: int, count: int, length: int) -> NDArray[np.intp]:
+    """The places from `start` on, those outside of `length` mirrored into it.
+
+    A mirror of a mirror (an image smaller than a patch) goes to and fro with this period.
+    """
+    period = max(1, 2 * (length - 1))
+    places = np.arange(start, start + count) % period
+    return np.minimum(places, period - places) if length > 1 else np.zeros(count, np.intp)

@@ -1,7 +1,8 @@
 """S3, the filesystem, memory and URLs behind one interface.
 
 `load`, `store`, `exists`, `delete` and `version` take a `DataLocation`. A stored object is whole
-or absent, in every kind of storage.
+or absent, in every kind of storage. Here is the one door: which locations pass it is decided in
+`policy.py`.
 """
 
 from __future__ import annotations
@@ -10,19 +11,27 @@ from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.storage.base import Storage
 from spacer_tasks.storage.filesystem import FilesystemStorage
 from spacer_tasks.storage.memory import MEMORY
+from spacer_tasks.storage.policy import permitted
 from spacer_tasks.storage.s3 import S3Storage
 from spacer_tasks.storage.url import URLStorage
 
 
-def storage_for(loc: DataLocation) -> Storage:
-    """The storage that a location lies in."""
+def storage_for(loc: DataLocation) -> tuple[Storage, str]:
+    """The storage that a location lies in, and the key to use there.
+
+    Raises
+    ------
+    LocationNotAllowedError
+        The operator has not allowed the location.
+    """
+    loc = permitted(loc)
     if loc.storage_type == "s3":
-        return S3Storage(loc.bucket_name or "")
+        return S3Storage(loc.bucket_name or ""), loc.key
     if loc.storage_type == "url":
-        return URLStorage()
+        return URLStorage(), loc.key
     if loc.storage_type == "memory":
-        return MEMORY
-    return FilesystemStorage()
+        return MEMORY, loc.key
+    return FilesystemStorage(), loc.key
 
 
 def load(loc: DataLocation) -> bytes:
@@ -30,17 +39,23 @@ def load(loc: DataLocation) -> bytes:
 
     Raises
     ------
+    LocationNotAllowedError
+        The operator has not allowed the location.
     ObjectNotFoundError, BucketNotFoundError, StorageAccessError, URLDownloadError
         It cannot be read; trying again cannot help.
+    DataLimitError
+        It is larger than `SPACER_MAX_OBJECT_BYTES`.
     StorageUnavailableError
         The storage did not answer or broke off.
     """
-    return storage_for(loc).load(loc.key)
+    storage, key = storage_for(loc)
+    return storage.load(key)
 
 
 def store(loc: DataLocation, data: bytes) -> None:
     """Write an object, whole or not at all; an older one is replaced. Raises as `load`."""
-    storage_for(loc).store(loc.key, data)
+    storage, key = storage_for(loc)
+    storage.store(key, data)
 
 
 def store_once(loc: DataLocation, data: bytes) -> bool:
@@ -54,12 +69,13 @@ def store_once(loc: DataLocation, data: bytes) -> bool:
 
 def exists(loc: DataLocation) -> bool:
     """Whether there is an object. Raises as `load`."""
-    return storage_for(loc).version(loc.key) is not None
+    return version(loc) is not None
 
 
 def delete(loc: DataLocation) -> None:
     """Remove an object; none there is no error. Raises as `load`."""
-    storage_for(loc).delete(loc.key)
+    storage, key = storage_for(loc)
+    storage.delete(key)
 
 
 def version(loc: DataLocation) -> str | None:
@@ -67,7 +83,8 @@ def version(loc: DataLocation) -> str | None:
 
     An S3 object's ETag, a file's modification time and size, a URL's ETag or date.
     """
-    return storage_for(loc).version(loc.key)
+    storage, key = storage_for(loc)
+    return storage.version(key)
 
 
 __all__ = ["Storage", "delete", "exists", "load", "storage_for", "store", "store_once", "version"]

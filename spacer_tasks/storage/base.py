@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from spacer_tasks.exceptions import StorageAccessError
+from spacer_tasks.config import get_settings
+from spacer_tasks.exceptions import DataLimitError, StorageAccessError
 
 
 class Storage(ABC):
@@ -31,3 +32,18 @@ class Storage(ABC):
     @abstractmethod
     def version(self, key: str) -> str | None:
         """A text that changes when the object is replaced; None where there is none."""
+
+
+def check_size(size: int, name: str) -> None:
+    """Refuse an object before its content is read into memory; `name` says which.
+
+    Raises
+    ------
+    DataLimitError
+        It has more bytes than `SPACER_MAX_OBJECT_BYTES`.
+    """
+    limit = get_settings().max_object_bytes
+    if size > limit:
+        raise DataLimitError(
+            f"{name}: {size} bytes, more than the {limit} of SPACER_MAX_OBJECT_BYTES"
+        )

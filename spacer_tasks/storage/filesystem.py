@@ -13,7 +13,7 @@ from spacer_tasks.exceptions import (
     StorageAccessError,
     StorageUnavailableError,
 )
-from spacer_tasks.storage.base import Storage
+from spacer_tasks.storage.base import Storage, check_size
 
 
 class _ExistsError(Exception):
@@ -24,8 +24,9 @@ class FilesystemStorage(Storage):
     """A key is a path; folders are made as needed."""
 
     def load(self, key: str) -> bytes:
-        with file_errors(key):
-            return Path(key).read_bytes()
+        with file_errors(key), Path(key).open("rb") as stream:
+            check_size(os.fstat(stream.fileno()).st_size, key)
+            return stream.read()
 
     def store(self, key: str, data: bytes) -> None:
         self._store(key, data, os.replace)

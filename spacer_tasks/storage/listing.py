@@ -11,6 +11,7 @@ from spacer_tasks import storage
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import ObjectNotFoundError, StorageError
 from spacer_tasks.storage.filesystem import file_errors
+from spacer_tasks.storage.policy import permitted
 from spacer_tasks.storage.s3 import client, s3_errors
 
 
@@ -41,6 +42,7 @@ def names_below(folder: DataLocation) -> Iterator[str]:
 
     Raises as `list_below`.
     """
+    folder = permitted(folder)
     if folder.storage_type == "s3":
         names = _s3_names(folder)
     elif folder.storage_type == "filesystem":

@@ -26,7 +26,7 @@ from spacer_tasks.exceptions import (
     StorageError,
     StorageUnavailableError,
 )
-from spacer_tasks.storage.base import Storage
+from spacer_tasks.storage.base import Storage, check_size
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -96,6 +96,7 @@ class S3Storage(Storage):
             # not `with body`: that gives the stream below, whose bytes nothing checks
             body = answer["Body"]
             try:
+                check_size(answer["ContentLength"], f"s3://{self.bucket}/{key}")
                 data: bytes = body.read()
             finally:
                 body.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 import urllib.error
@@ -264,3 +265,132 @@ def test_sigterm_lets_feature_workers_finish_the_tasks_in_hand(deployment: Deplo
         "print(json.dumps('all done'))\n"
     )
     assert deployment.python(wait_for, *ids) == "all done"
+
+
+#: what a file of an image must not be or hold: settings, keys, the pip.conf of a build
+SCAN = """
+import json, os, re, sys
+NAMES = {
+    ".env", "secrets.json", "pip.conf", "id_rsa", "id_ed25519", ".netrc", ".pypirc",
+    ".git-credentials",
+}
+KEY = re.compile(
+    rb"-----BEGIN [A-Z ]*PRIVATE KEY-----[\\r\\n]+[A-Za-z0-9+/=\\r\\n]{64}"
+    rb"|AKIA[0-9A-Z]{16}[^0-9A-Z]"
+)
+found = []
+for folder, folders, names in os.walk("/"):
+    if folder == "/":
+        folders[:] = [name for name in folders if name not in ("proc", "sys", "dev")]
+    for name in names:
+        path = os.path.join(folder, name)
+        if name in NAMES or "/.aws/" in path or "/.ssh/" in path:
+            found.append(path)
+        elif os.path.isfile(path) and not os.path.islink(path) and os.path.getsize(path) < 2**22:
+            try:
+                with open(path, "rb") as stream:
+                    if KEY.search(stream.read()):
+                        found.append(path)
+            except PermissionError:
+                pass
+print(json.dumps(found))
+"""
+#: parts of names of variables that hold secrets
+SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|KEY(?!RING)|CREDENTIAL|BASIC_AUTH", re.IGNORECASE)
+
+
+def docker(*arguments: str, stdin: str | None = None) -> str:
+    done = subprocess.run(
+        ["docker", *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=STEP_S,
+        check=False,
+    )
+    assert done.returncode == 0, f"{arguments}:\n{done.stderr[-2000:]}"
+    return done.stdout
+
+
+def test_no_secret_is_in_an_image(deployment: Deployment) -> None:
+    found = json.loads(
+        docker(
+            "run",
+            "--rm",
+            "--interactive",
+            "--user",
+            "0",
+            "spacer-tasks:cpu",
+            "python",
+            "-",
+            stdin=SCAN,
+        )
+    )
+    assert found == []
+    for image in ("spacer-tasks:cpu", "spacer-tasks:s3"):
+        (inspected,) = json.loads(docker("image", "inspect", image))
+        told = [
+            line for line in inspected["Config"]["Env"] or [] if SECRET.search(line.split("=")[0])
+        ]
+        assert told == []
+        history = docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", image)
+        for value in (FLOWER_LOGIN, "for-trials"):
+            assert value not in history
+
+
+SERVICES = ("redis", "s3", "feature-worker", "trainer-worker", "classify-worker", "flower")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_container_has_no_rights_that_it_does_not_need(
+    deployment: Deployment, service: str
+) -> None:
+    container, *_ = deployment.container_ids(service)
+    (inspected,) = json.loads(docker("inspect", container))
+    host = inspected["HostConfig"]
+    assert host["CapDrop"] == ["ALL"]
+    assert not host["CapAdd"]
+    assert not host["Privileged"]
+    # compose puts the file of its keys into the S3 server, which is for trials
+    assert host["ReadonlyRootfs"] is (service != "s3")
+    assert "no-new-privileges:true" in host["SecurityOpt"]
+    assert host["NetworkMode"] != "host"
+    published = [each["HostIp"] for ports in host["PortBindings"].values() for each in ports]
+    assert set(published) <= {"127.0.0.1"}
+    # what its processes really have
+    for line in docker("top", container, "-o", "uid,pid").splitlines()[1:]:
+        uid, pid = line.split()
+        assert uid != "0", f"process {pid} of {service} is root"
+        status = Path("/proc", pid, "status").read_text()
+        assert re.search(r"^CapEff:\s+0+$", status, re.MULTILINE), status
+
+
+FOREIGN = """
+import json, sys
+from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.tasks import extract_features
+told = []
+for uri in sys.argv[1:]:
+    message = {
+        "job_token": "x", "extractor": {"class_path": "dummy"}, "rowcols": [[0, 0]],
+        "image_loc": DataLocation.parse(uri).model_dump(),
+        "feature_loc": DataLocation.parse("s3://spacer/x.npz").model_dump(),
+    }
+    try:
+        extract_features.delay(message).get(timeout=200)
+    except Exception as error:
+        told.append(type(error).__name__)
+print(json.dumps(told))
+"""
+
+
+def test_the_workers_take_only_this_deployment_s_bucket(deployment: Deployment) -> None:
+    foreign = (
+        "/etc/passwd",
+        "/proc/self/environ",
+        "s3://other/x",
+        "http://example.org/x",
+        "memory://x",
+    )
+    told = deployment.python(FOREIGN, *foreign, "s3://spacer/missing.png")
+    assert told == ["LocationNotAllowedError"] * len(foreign) + ["ObjectNotFoundError"]

@@ -249,6 +249,8 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], DataLocati
     # a proxy of the environment cannot reach it
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.setenv(name, "127.0.0.1")
+    monkeypatch.setenv("SPACER_ALLOWED_URLS", "127.0.0.1")
+    forget_settings()
     with ThreadingHTTPServer(("127.0.0.1", 0), Site) as server:
         server.daemon_threads = True
         server.released = threading.Event()  # type: ignore[attr-defined]
@@ -312,8 +314,12 @@ def test_a_server_that_does_not_answer_is_a_transient_error(
         storage.load(site("hangs"))
 
 
-def test_a_server_that_is_away_is_a_transient_error() -> None:
+def test_a_server_that_is_away_is_a_transient_error(
+    monkeypatch: pytest.MonkeyPatch, settings_changed: Callable[[], None]
+) -> None:
     (port,) = free_ports(1)
+    monkeypatch.setenv("SPACER_ALLOWED_URLS", f"127.0.0.1:{port}")
+    settings_changed()
     with pytest.raises(URLUnavailableError, match=str(port)):
         storage.load(DataLocation.parse(f"http://127.0.0.1:{port}/"))
 

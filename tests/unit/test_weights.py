@@ -71,8 +71,12 @@ class FileServer:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
+def server(
+    monkeypatch: pytest.MonkeyPatch, settings_changed: Callable[[], None]
+) -> Iterator[FileServer]:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("SPACER_ALLOWED_URLS", "127.0.0.1")
+    settings_changed()
     server = FileServer()
     yield server
     server.close()

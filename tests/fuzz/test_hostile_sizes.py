@@ -1,0 +1,134 @@
+"""Files that claim to be large, or become so: refused before memory is taken."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import tracemalloc
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spacer_tasks import features
+from spacer_tasks.classifiers.file_format import FORMAT
+from spacer_tasks.classifiers.formats import decoded, format_of
+from spacer_tasks.exceptions import ClassifierFileError, FeatureFileError
+from spacer_tasks.features import MAX_ARRAY_BYTES, ImageFeatures
+
+#: bytes that reading a hostile file may take; the largest of these files has 2 MB
+MEMORY = 24 * 2**20
+
+
+@contextmanager
+def little_memory(limit: int = MEMORY) -> Iterator[None]:
+    tracemalloc.start()
+    try:
+        yield
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < limit, f"{peak / 2**20:.0f} MB"
+
+
+def npy(shape: tuple[int, ...], content: bytes = b"", kind: str = "<f4") -> bytes:
+    header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    header += b" " * (117 - len(header)) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + content
+
+
+def npz(**entries: bytes | io.BytesIO) -> bytes:
+    small = {"meta": npy((3,), np.array([1, 2, 3], "<f4").tobytes())}
+    ones = npy((2,), np.ones(2, "<f4").tobytes())
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in {**small, "rows": ones, "cols": ones, **entries}.items():
+            archive.writestr(f"{name}.npy", data)  # type: ignore[arg-type]
+    return stream.getvalue()
+
+
+def understated(data: bytes, name: bytes, size: int) -> bytes:
+    """A zip whose directory and entry say that this entry becomes smaller than it does."""
+    changed = bytearray(data)
+    for signature, at_size, at_name in ((b"PK\1\2", 24, 46), (b"PK\3\4", 22, 30)):
+        start = 0
+        while (start := changed.find(signature, start)) >= 0:
+            if changed[start + at_name : start + at_name + len(name)] == name:
+                struct.pack_into("<I", changed, start + at_size, size)
+            start += 4
+    return bytes(changed)
+
+
+ZEROS = npy((2, 50_000_000), bytes(400_000_000))
+
+
+FEATURE_FILES: dict[str, Callable[[], bytes]] = {
+    "10^12 points": lambda: npz(feat=npy((10**12, 4096))),
+    "a shape whose product is small again": lambda: npz(feat=npy((2**32, 2**32))),
+    "points without dimensions": lambda: npz(feat=npy((10**12, 0))),
+    "less than nothing": lambda: npz(feat=npy((-1, -(10**12)))),
+    "a hundred dimensions": lambda: npz(feat=npy((1,) * 30)),
+    "a text of a gigabyte": lambda: npz(origin=npy((), b"", "<U268435456")),
+    "objects": lambda: npz(feat=npy((2, 3), bytes(48), "|O")),
+    "a bomb": lambda: npz(feat=ZEROS),
+    "a bomb that says it is small": lambda: understated(npz(feat=ZEROS), b"feat.npy", 1000),
+}
+
+
+@pytest.mark.parametrize("name", FEATURE_FILES)
+def test_a_feature_file_is_no_larger_than_it_says_and_may_be(name: str) -> None:
+    data = FEATURE_FILES[name]()
+    assert len(data) < 2**21
+    assert len(ZEROS) > MAX_ARRAY_BYTES
+    with little_memory(), pytest.raises(FeatureFileError, match="reef"):
+        ImageFeatures.from_bytes(data, "reef")
+
+
+def test_an_old_feature_file_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = json.dumps([[1.0] * 1000] * 1000).encode()
+    assert len(ImageFeatures.from_bytes(data, "reef")) == 1000
+    monkeypatch.setattr(features, "MAX_JSON_BYTES", len(data) - 1)
+    with little_memory(2**20), pytest.raises(FeatureFileError, match=f"reef: {len(data)} bytes"):
+        ImageFeatures.from_bytes(data, "reef")
+
+
+def safetensors(tensors: dict[str, Any], length: int | None = None, **header: Any) -> bytes:
+    described = {
+        "format": FORMAT, "version": 1, "clf_type": "LR", "hidden_activation": "relu",
+        "output": "logistic", "layers": 1, "feature_dim": 5, "classes": [1, 2], "trained": {},
+        **header,
+    }  # fmt: skip
+    text = json.dumps({"__metadata__": {"classifier": json.dumps(described)}, **tensors}).encode()
+    return struct.pack("<Q", len(text) if length is None else length) + text
+
+
+def tensor(shape: list[int], end: int) -> dict[str, Any]:
+    return {"dtype": "F32", "shape": shape, "data_offsets": [0, end]}
+
+
+CLASSIFIERS: dict[str, Callable[[], bytes]] = {
+    "a header of an exabyte": lambda: safetensors({}, 2**60),
+    "a header as long as can be said": lambda: safetensors({}, 2**64 - 1),
+    "10^12 numbers": lambda: safetensors({"layer.0.weight": tensor([10**12, 1], 4 * 10**12)}),
+    "10^12 numbers in no bytes": lambda: safetensors({"layer.0.weight": tensor([10**12, 1], 0)}),
+    "a shape whose product is small again": lambda: safetensors(
+        {"layer.0.weight": tensor([2**32, 2**32], 0)}
+    ),
+    "a shape below nothing": lambda: safetensors({"layer.0.weight": tensor([-5, 1], 0)}),
+    "a billion layers": lambda: safetensors({}, layers=10**9),
+    "10^12 dimensions": lambda: safetensors({}, feature_dim=10**12),
+    "20,000 tensors": lambda: safetensors({str(n): tensor([0], 0) for n in range(20_000)}),
+}
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_classifier_is_no_larger_than_its_file(name: str) -> None:
+    data = CLASSIFIERS[name]()
+    assert len(data) < 2**21
+    with little_memory(), pytest.raises(ClassifierFileError, match="reef"):
+        decoded(data, "reef")
+    format_of(data)
