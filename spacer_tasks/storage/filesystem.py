@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from spacer_tasks.exceptions import (
     ObjectNotFoundError,
@@ -22,6 +23,11 @@ class FilesystemStorage(Storage):
     def load(self, key: str) -> bytes:
         with file_errors(key):
             return Path(key).read_bytes()
+
+    def open(self, key: str) -> BinaryIO:
+        """The file, open for reading: for files too large to be held whole."""
+        with file_errors(key):
+            return Path(key).open("rb")
 
     def store(self, key: str, data: bytes) -> None:
         path = Path(key)
