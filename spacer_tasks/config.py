@@ -110,6 +110,10 @@ class Settings(BaseSettings):
     cpu_runtime: Literal["auto", "onnxruntime", "torch"] = Field(
         "auto", description="runs networks on a CPU; auto: onnxruntime if installed, else torch"
     )
+    caffe_runtime: Literal["torch", "caffe"] = Field(
+        "torch",
+        description="runs nets in Caffe's formats; caffe: Caffe itself, where it is installed",
+    )
 
     max_image_pixels: PositiveInt = Field(10_000 * 10_000, description="pixels of one image")
     max_points_per_image: PositiveInt = Field(1000, description="points of one image")

@@ -17,6 +17,7 @@ from torch import Tensor
 from spacer_tasks.config import get_settings
 from spacer_tasks.exceptions import ConfigError, WeightsError
 from spacer_tasks.extractors.base import Extractor
+from spacer_tasks.extractors.devices import chosen_device
 from spacer_tasks.extractors.efficientnet_b0 import FEATURE_DIM, EfficientNetB0
 from spacer_tasks.extractors.weights import ExtractorFile
 
@@ -56,7 +57,7 @@ class EfficientNetExtractor(Extractor):
 
     def __init__(self, name: str, files: Mapping[str, ExtractorFile]) -> None:
         super().__init__(name, files)
-        self._device = _device()
+        self._device = chosen_device()
         net = _network(files["weights"].data, f"{name}: the file `weights`")
         on_cuda = self._device.type == "cuda"
         onnx_network = None if on_cuda else _in_onnx_runtime(net, self.crop_size)
@@ -83,19 +84,6 @@ class EfficientNetExtractor(Extractor):
             features = self._net(pixels.permute(0, 3, 1, 2).to(torch.float32).div_(255))
             vectors: NDArray[np.float32] = features.cpu().numpy()
         return vectors
-
-
-def _device() -> torch.device:
-    wanted = get_settings().device
-    available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
-        raise ConfigError("SPACER_DEVICE is cuda, but torch finds no CUDA device on this machine")
-    if wanted == "cpu" or not available:
-        return torch.device("cpu")
-    # TF32 keeps 10 bits of the mantissa: features would differ by 1e-3 from those on a CPU
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
-    return torch.device("cuda")
 
 
 def _in_onnx_runtime(net: EfficientNetB0, size: int) -> Callable[..., NDArray[np.float32]] | None:

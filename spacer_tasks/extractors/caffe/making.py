@@ -27,12 +27,12 @@ class LayerWeights:
 
     Parameters
     ----------
-    needed
-        Whether the net runs the layer; else its weights are checked and not read.
+    read
+        Whether the weights are read; else they are checked only.
     """
 
-    def __init__(self, layer: Layer, file: WeightsFile, *, needed: bool) -> None:
-        self._layer, self._file, self._needed = layer, file, needed
+    def __init__(self, layer: Layer, file: WeightsFile, *, read: bool) -> None:
+        self._layer, self._file, self._read = layer, file, read
         self._taken = False
 
     def tensors(self, shapes: Sequence[Sequence[int]]) -> list[Tensor]:
@@ -48,7 +48,7 @@ class LayerWeights:
         found = []
         for number, (blob, shape) in enumerate(zip(blobs, shapes, strict=True)):
             what = f"{self._layer.fields.where}: weights {number}"
-            if self._needed:
+            if self._read:
                 found.append(self._file.tensor(blob, shape, what))
             else:
                 self._file.check(blob, shape, what)

@@ -13,6 +13,7 @@ from spacer_tasks.exceptions import WeightsError
 from spacer_tasks.extractors.caffe.definition import Definition, read_definition
 from spacer_tasks.extractors.caffe.layers import MAKERS, ReLU
 from spacer_tasks.extractors.caffe.making import LayerWeights, Shape
+from spacer_tasks.extractors.caffe.text_format import MAX_BYTES
 from spacer_tasks.extractors.caffe.weights_file import WeightsFile
 from spacer_tasks.extractors.caffe.wiring import Wiring, wire
 
@@ -34,6 +35,8 @@ class CaffeNet(nn.Module):
         The names of the blobs to give; all where None.
     name
         Says which definition in errors.
+    only_check
+        Whether both files are checked and no weights are read; the net cannot be run then.
 
     Raises
     ------
@@ -47,6 +50,8 @@ class CaffeNet(nn.Module):
         weights: WeightsFile,
         blobs: Sequence[str] | None = None,
         name: str = "the definition",
+        *,
+        only_check: bool = False,
     ) -> None:
         super().__init__()
         if len(definition.inputs) != 1:
@@ -58,7 +63,7 @@ class CaffeNet(nn.Module):
         self._outputs = {blob: wiring.values[blob] for blob in blobs or wiring.values}
         #: of one image
         self.input_shape: Shape = definition.inputs[0].shape[1:]
-        shapes = self._make(wiring, weights)
+        shapes = self._make(wiring, weights, read=not only_check)
         #: of one image in each blob that it gives
         self.shapes = {blob: shapes[value] for blob, value in self._outputs.items()}
         self.eval()
@@ -72,7 +77,7 @@ class CaffeNet(nn.Module):
                 del values[value]
         return {blob: values[value] for blob, value in self._outputs.items()}
 
-    def _make(self, wiring: Wiring, weights: WeightsFile) -> dict[int, Shape]:
+    def _make(self, wiring: Wiring, weights: WeightsFile, *, read: bool) -> dict[int, Shape]:
         """Make all layers, and keep those that are needed."""
         needed = wiring.needed_for(self._outputs)
         shapes: dict[int, Shape] = {0: self.input_shape}
@@ -80,7 +85,7 @@ class CaffeNet(nn.Module):
         modules = []
         for step in wiring.steps:
             is_needed = step.target in needed
-            layer_weights = LayerWeights(step.layer, weights, needed=is_needed)
+            layer_weights = LayerWeights(step.layer, weights, read=is_needed and read)
             made = MAKERS[step.layer.type](
                 step.layer, [shapes[source] for source in step.sources], layer_weights
             )
@@ -118,7 +123,11 @@ class CaffeNet(nn.Module):
 
 
 def load_net(
-    definition: BinaryIO, weights: BinaryIO, blobs: Sequence[str] | None = None
+    definition: BinaryIO,
+    weights: BinaryIO,
+    blobs: Sequence[str] | None = None,
+    *,
+    only_check: bool = False,
 ) -> CaffeNet:
     """The net of two open files: a `.prototxt` and a `.caffemodel`. Raises as `CaffeNet`.
 
@@ -126,11 +135,14 @@ def load_net(
     ----------
     blobs
         The names of the blobs that it gives; all where None.
+    only_check
+        Whether the weights are checked and not read.
     """
     name = "the definition (.prototxt)"
     return CaffeNet(
-        read_definition(definition.read(), name),
+        read_definition(definition.read(MAX_BYTES + 1), name),
         WeightsFile(weights, "the weights file (.caffemodel)"),
         blobs,
         name,
+        only_check=only_check,
     )

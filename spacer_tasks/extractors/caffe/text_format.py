@@ -70,7 +70,7 @@ def parse_text(data: bytes, name: str) -> Message:
         It is not in the text format; the error names the line.
     """
     if len(data) > MAX_BYTES:
-        raise WeightsError(f"{name} has {len(data)} bytes, more than a definition's {MAX_BYTES}")
+        raise WeightsError(f"{name} has more than the {MAX_BYTES} bytes of the largest definitions")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
