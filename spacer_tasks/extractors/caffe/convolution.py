@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 
 from torch import Tensor, nn
@@ -19,14 +20,25 @@ MAX_COLUMNS = 2**28
 class Convolution(nn.Module):
     """Of images, float32 (n, channels, rows, columns)."""
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, windows: Windows, group: int) -> None:
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor | None,
+        windows: Windows,
+        group: int,
+        lacking: Sequence[int],
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(weight, requires_grad=False)
         self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
         self.windows, self.group = windows, group
+        #: columns and rows of zeros to the right and below, as torch orders them
+        self.padding = (0, lacking[1], 0, lacking[0])
 
     def forward(self, x: Tensor) -> Tensor:
         w = self.windows
+        if any(self.padding):
+            x = functional.pad(x, self.padding)
         return functional.conv2d(x, self.weight, self.bias, w.stride, w.pad, w.dilation, self.group)
 
 
@@ -52,12 +64,15 @@ def make(layer: Layer, bottoms: list[Shape], weights: LayerWeights) -> Made:
     options.check_all_known()
     if channels % group or count % group:
         raise layer.error(f"{channels} channels to {count} are not {group} groups")
-    rows, columns = (convolved(length, windows, axis) for axis, length in enumerate(image))
+    counts = [convolved(length, windows, axis) for axis, length in enumerate(image)]
+    (rows, columns), lacking = zip(*counts, strict=True)
     if rows < 1 or columns < 1:
         raise layer.error(f"its windows are larger than the {image[0]} x {image[1]} image")
-    if channels // group * prod(windows.kernel) * rows * columns > MAX_COLUMNS:
+    held = channels // group * prod(windows.kernel) * rows * columns
+    padded = channels * prod(length + each for length, each in zip(image, lacking, strict=True))
+    if max(held, padded) > MAX_COLUMNS:
         raise layer.error("its windows are larger than any net's")
     shape = (count, channels // group, *windows.kernel)
     weight, *bias = weights.tensors([shape, (count,)] if has_bias else [shape])
-    module = Convolution(weight, bias[0] if bias else None, windows, group)
+    module = Convolution(weight, bias[0] if bias else None, windows, group, lacking)
     return Made(module, (count, rows, columns))

@@ -83,7 +83,7 @@ class Scale(nn.Module):
         return scaled if self.bias is None else scaled.add_(self._spread(self.bias))
 
     def _spread(self, weights: Tensor) -> Tensor:
-        return weights.view(*weights.shape, *(1,) * self.after)
+        return weights.view((*weights.shape, *(1,) * self.after))
 
 
 def make_lrn(layer: Layer, bottoms: list[Shape], weights: LayerWeights) -> Made:

@@ -57,10 +57,15 @@ def pair(
     return found
 
 
-def convolved(length: int, windows: Windows, axis: int) -> int:
-    """How many windows lie wholly in a padded length (axis 0: rows, 1: columns)."""
+def convolved(length: int, windows: Windows, axis: int) -> tuple[int, int]:
+    """How many windows lie in a padded length (axis 0: rows, 1: columns), and what it lacks.
+
+    Source: Caffe, `conv_layer.cpp`, whose division rounds towards zero: a window that is larger by
+    less than the stride is still taken, with zeros where the image lacks.
+    """
     extent = windows.dilation[axis] * (windows.kernel[axis] - 1) + 1
-    return (length + 2 * windows.pad[axis] - extent) // windows.stride[axis] + 1
+    room, stride = length + 2 * windows.pad[axis] - extent, windows.stride[axis]
+    return (room // stride if room >= 0 else -(-room // stride)) + 1, max(0, -room)
 
 
 def pooled(length: int, windows: Windows, axis: int, *, ceil: bool) -> int:
