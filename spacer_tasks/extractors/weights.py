@@ -61,15 +61,17 @@ def open_file(loc: DataLocation, sha256: str | None = None) -> OpenedFile:
             stream.close()
             raise _mismatch(loc, found, expected)
         return OpenedFile(stream, found, downloaded=False)
-    slot = _slot(loc, storage.version(loc) if loc.is_remote and expected is None else None)
-    kept = _open_kept(slot, expected) if loc.is_remote else None
+    version = storage.version(loc) if loc.is_remote and expected is None else None
+    may_be_kept = loc.is_remote and (expected is not None or _tells_objects_apart(version))
+    slot = _slot(loc, version)
+    kept = _open_kept(slot, expected) if may_be_kept else None
     if kept is not None:
         return kept
     file = load_file(loc, sha256)
-    kept = _open_kept(slot, file.sha256) if loc.is_remote else None
+    kept = _open_kept(slot, file.sha256) if may_be_kept else None
     if kept is not None:
         return kept._replace(downloaded=file.downloaded)
-    # it could not be kept, or another is there already
+    # it could not be kept
     return OpenedFile(BytesIO(file.data), file.sha256, file.downloaded)
 
 
