@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks import caffe
 from benchmarks.inputs import make_inputs
 from benchmarks.queue import section
 from benchmarks.training import BUCKET, make_training_cases
@@ -149,7 +150,8 @@ def main() -> None:
     print(f"validation accuracy (reference and project): {accuracies}\npeak memory: {peaks}")
     if not options.only:
         queue = section()
-        print(queue)
+        legacy = caffe.section(options.threads)
+        print(queue, legacy, sep="\n")
         options.write.write_text(
             "# Benchmarks\n\n"
             "`make bench` runs this project and the reference"
@@ -161,7 +163,7 @@ def main() -> None:
             f"\n\n{text}\n\n"
             f"Validation accuracy (reference and this project): {accuracies}.\n"
             + (f"Left out in this run: {options.skip}.\n" if options.skip else "")
-            + f"Peak memory of the process over all cases: {peaks}.\n\n{queue}"
+            + f"Peak memory of the process over all cases: {peaks}.\n\n{queue}\n{legacy}"
         )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.caffemodels import FIXTURES, blob, caffemodel, layer, message, one_layer, varint
@@ -195,10 +196,38 @@ def test_what_hostile_files_ask_for_is_refused_in_bounded_memory() -> None:
         assert len(line) < 400
 
 
-def test_a_blob_is_no_longer_than_the_file_that_says_so() -> None:
-    """The writer of these tests makes files that are taken where nothing is wrong with them."""
-    import numpy as np
+def read_large(path: str) -> None:
+    """In a process of its own: how much its memory grew while a file was read."""
+    from spacer_tasks.extractors.caffe import load_net
 
+    def peak() -> int:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        (line,) = [line for line in lines if line.startswith("VmHWM:")]
+        return int(line.split()[1]) * 1024
+
+    text = one_layer("InnerProduct", "inner_product_param { num_output: 200000 }")
+    before = peak()
+    with Path(path).open("rb") as weights:
+        load_net(BytesIO(text.encode()), weights)
+    print(peak() - before)
+
+
+def test_a_large_file_is_not_held_twice(tmp_path: Path) -> None:
+    path = tmp_path / "large.caffemodel"
+    values = [np.ones((200_000, 90), np.float32), np.ones(200_000, np.float32)]
+    path.write_bytes(layer("it", map(blob, values)))
+    size = path.stat().st_size
+    assert size > 70e6
+    code = f"from tests.unit.test_caffe_hostile import read_large; read_large({str(path)!r})"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2]
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    assert 0.8 * size < int(ran.stdout) < 1.3 * size
+
+
+def test_the_same_files_without_their_faults_are_taken() -> None:
+    """The writer of these tests makes files that are taken where nothing is wrong with them."""
     from spacer_tasks.extractors.caffe import load_net
 
     weights = layer("it", [blob(np.ones(3, np.float32))])
