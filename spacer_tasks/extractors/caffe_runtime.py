@@ -1,6 +1,7 @@
 """Run a net in Caffe itself, through its Python interface.
 
-Caffe is no package of an index (the one of its name is empty): whoever wants it compiles it.
+No index of Python packages has Caffe (the package of its name is empty): docs/caffe.md says how to
+compile it.
 """
 
 from __future__ import annotations

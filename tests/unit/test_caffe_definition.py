@@ -73,8 +73,8 @@ def test_what_is_not_in_the_text_format_is_told_with_its_line(text: str, fault: 
 def test_what_is_no_text_or_too_long() -> None:
     with pytest.raises(WeightsError, match=r"is not a text; expected a \.prototxt"):
         parse_text(b"\xff\xfe\x00", "net.prototxt")
-    with pytest.raises(WeightsError, match="more than the 4194304 bytes"):
-        parse_text(b"#" * (2**22 + 1), "net.prototxt")
+    with pytest.raises(WeightsError, match="more than the 2097152 bytes"):
+        parse_text(b"#" * (2**21 + 1), "net.prototxt")
 
 
 def slope_of(layer: Layer) -> float:

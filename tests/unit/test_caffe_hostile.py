@@ -141,8 +141,16 @@ HOSTILE = {
         ),
         NOTHING,
     ),
-    "messages nested without end": (b"a {" * 10**6, NOTHING),
-    "an open text of megabytes": (b'a: "' + b"\\" * 4_000_000, NOTHING),
+    "one layer's weights again and again": (
+        b'input: "b0" input_shape { dim: 1 dim: 9 }'
+        + b"".join(
+            b'layer { name: "it" type: "PReLU" bottom: "b%d" top: "b%d" }' % (each, each + 1)
+            for each in range(9000)
+        ),
+        layer("it", [blob(np.ones(9, np.float32))]),
+    ),
+    "messages nested without end": (b"a {" * 500_000, NOTHING),
+    "an open text of megabytes": (b'a: "' + b"\\" * 2_000_000, NOTHING),
     "a number of a million digits": (b"a: " + b"9" * 10**6, NOTHING),
     "a million fields": (TEXT, b"\x08\x00" * 10**6),
     "a million layers": (TEXT, b"\xa2\x06\x00" * 10**6),
@@ -172,6 +180,7 @@ EXPECTED = {
     "an input that fills memory": "larger than any net's",
     "padding that fills memory": "larger than any net's",
     "a blob doubled again and again": "larger than any net's",
+    "one layer's weights again and again": "a layer before it has the same name",
     "messages nested without end": "nested more than 16 deep",
     "an open text of megabytes": "is not of a .prototxt",
     "a number of a million digits": "is too long",

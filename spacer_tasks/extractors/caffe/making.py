@@ -29,15 +29,19 @@ class LayerWeights:
     ----------
     read
         Whether the weights are read; else they are checked only.
+    first
+        Whether the layer is the first of its name, to which Caffe gives the weights.
     """
 
-    def __init__(self, layer: Layer, file: WeightsFile, *, read: bool) -> None:
-        self._layer, self._file, self._read = layer, file, read
+    def __init__(self, layer: Layer, file: WeightsFile, *, read: bool, first: bool) -> None:
+        self._layer, self._file, self._read, self._first = layer, file, read, first
         self._taken = False
 
     def tensors(self, shapes: Sequence[Sequence[int]]) -> list[Tensor]:
         """The weights in their order, which must be as many as the shapes and have these."""
         self._taken = True
+        if not self._first:
+            raise self._layer.error("a layer before it has the same name, and so its weights")
         blobs = self._file.layers.get(self._layer.name)
         if blobs is None:
             raise self._layer.error("its weights are missing in the weights file")
@@ -57,7 +61,7 @@ class LayerWeights:
 
     def check_taken(self) -> None:
         """Refuse weights in the file for a layer that has none."""
-        if not self._taken and self._file.layers.get(self._layer.name):
+        if not self._taken and self._first and self._file.layers.get(self._layer.name):
             self.tensors([])
 
 

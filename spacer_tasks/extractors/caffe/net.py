@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import BinaryIO
 
@@ -15,7 +15,7 @@ from spacer_tasks.extractors.caffe.layers import MAKERS, ReLU
 from spacer_tasks.extractors.caffe.making import LayerWeights, Shape
 from spacer_tasks.extractors.caffe.text_format import MAX_BYTES
 from spacer_tasks.extractors.caffe.weights_file import WeightsFile
-from spacer_tasks.extractors.caffe.wiring import Wiring, wire
+from spacer_tasks.extractors.caffe.wiring import Step, Wiring, wire
 
 #: numbers in the blobs of one image at one time: 0.5 GB. VGG16's are 6 million at most.
 MAX_NUMBERS = 2**27
@@ -55,7 +55,10 @@ class CaffeNet(nn.Module):
     ) -> None:
         super().__init__()
         if len(definition.inputs) != 1:
-            raise WeightsError(f"{name} has {len(definition.inputs)} inputs, expected one")
+            raise WeightsError(
+                f"{name} has {len(definition.inputs)} inputs (`input`, or layers of the type"
+                " Input), expected one"
+            )
         wiring = wire(definition, name)
         unknown = sorted(set(blobs or ()) - set(wiring.values))
         if unknown:
@@ -78,14 +81,18 @@ class CaffeNet(nn.Module):
         return {blob: values[value] for blob, value in self._outputs.items()}
 
     def _make(self, wiring: Wiring, weights: WeightsFile, *, read: bool) -> dict[int, Shape]:
-        """Make all layers, and keep those that are needed."""
+        """Make all layers, and keep the modules of those that are needed."""
         needed = wiring.needed_for(self._outputs)
         shapes: dict[int, Shape] = {0: self.input_shape}
         steps = []
         modules = []
+        names: set[str] = set()
         for step in wiring.steps:
             is_needed = step.target in needed
-            layer_weights = LayerWeights(step.layer, weights, read=is_needed and read)
+            layer_weights = LayerWeights(
+                step.layer, weights, read=is_needed and read, first=step.layer.name not in names
+            )
+            names.add(step.layer.name)
             made = MAKERS[step.layer.type](
                 step.layer, [shapes[source] for source in step.sources], layer_weights
             )
@@ -97,29 +104,31 @@ class CaffeNet(nn.Module):
                 steps.append(step)
                 modules.append(made.module)
         self._modules_in_order = nn.ModuleList(modules)
+        self._plan = self._planned(steps, modules, shapes)
+        return shapes
+
+    def _planned(
+        self, steps: Sequence[Step], modules: Sequence[nn.Module], shapes: Mapping[int, Shape]
+    ) -> list[tuple[tuple[int, ...], int, list[int]]]:
+        """Of each step the values that it reads, the one that it gives, and those it reads last."""
         kept = set(self._outputs.values())
         reads = Counter(source for step in steps for source in step.sources)
         last_read = {source: step.target for step in steps for source in step.sources}
-        self._plan: list[tuple[tuple[int, ...], int, list[int]]] = []
-        live = {0}
+        # the input is the caller's, and an identity gives what it was given
+        fresh = {step.target for step in steps if step.layer.type != "Dropout"}
+        plan = []
+        live = prod(self.input_shape)
         for step, module in zip(steps, modules, strict=True):
             if isinstance(module, ReLU):
                 (source,) = step.sources
-                # the input is the caller's, and an identity before it gives what it was given
-                fresh = [each for each in steps if each.target == source]
-                module.in_place = (
-                    reads[source] == 1
-                    and source not in kept
-                    and bool(fresh)
-                    and fresh[0].layer.type != "Dropout"
-                )
-            live.add(step.target)
-            if sum(prod(shapes[value]) for value in live) > MAX_NUMBERS:
+                module.in_place = reads[source] == 1 and source in fresh and source not in kept
+            live += prod(shapes[step.target])
+            if live > MAX_NUMBERS:
                 raise step.layer.error("the blobs of one image are larger than any net's")
             last = [v for v in set(step.sources) if last_read[v] == step.target and v not in kept]
-            live -= set(last)
-            self._plan.append((step.sources, step.target, last))
-        return shapes
+            live -= sum(prod(shapes[value]) for value in last)
+            plan.append((step.sources, step.target, last))
+        return plan
 
 
 def load_net(

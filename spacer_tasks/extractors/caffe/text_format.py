@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from spacer_tasks.exceptions import WeightsError
 
 #: the largest known definitions (of nets with over a thousand layers) have 0.5 MB
-MAX_BYTES = 4 * 2**20
+MAX_BYTES = 2 * 2**20
 #: a rule of a layer of a net is at depth 3
 MAX_DEPTH = 16
 #: characters of a name or a number; Python refuses integers of more than 4300 digits
