@@ -1,6 +1,6 @@
 """Run both sides alternately, then this project's other measurements; write docs/benchmarks.md.
 
-A part alone: `python -m benchmarks --parts limits` (or beside, bulk, queue, overhead, growth).
+A part alone: `python -m benchmarks --parts limits`; `--help` names them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from spacer_tasks.demo.services import S3Server, s3_server
 
 #: in the name of cases that take minutes: one run of each side
 LARGE = "50,000"
-PARTS = ("beside", "limits", "bulk", "queue", "overhead", "growth")
+PARTS = ("beside", "limits", "bulk", "caffe", "queue", "overhead", "growth")
 
 
 def s3_environment(s3: S3Server) -> dict[str, str]:
@@ -119,6 +119,10 @@ def part(name: str, options: argparse.Namespace) -> str:
         from benchmarks import bulk
 
         return bulk.section()
+    if name == "caffe":
+        from benchmarks import caffe
+
+        return caffe.section(options.threads)
     if name == "queue":
         from benchmarks import queue
 

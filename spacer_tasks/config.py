@@ -185,6 +185,10 @@ class Settings(BaseSettings):
     cpu_runtime: Literal["auto", "onnxruntime", "torch"] = Field(
         "auto", description="runs networks on a CPU; auto: onnxruntime if installed, else torch"
     )
+    caffe_runtime: Literal["torch", "caffe"] = Field(
+        "torch",
+        description="runs nets in Caffe's formats; caffe: Caffe itself, where it is installed",
+    )
     precision: Precision = Field(
         "float32",
         description="what networks compute in; less is faster, and its features are other features."

@@ -176,7 +176,7 @@ class HashMismatchError(InputError):
 
 
 class WeightsError(InputError):
-    """An extractor's weights file is not a weights file, or not of this network."""
+    """An extractor's file is not of its format, or not of this network. The text names the part."""
 
 
 class FeatureFileError(InputError):

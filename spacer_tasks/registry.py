@@ -29,6 +29,11 @@ ALIASES = {
     "dummy": "spacer_tasks.extractors.DummyExtractor",
     "spacer.extractors.DummyExtractor": "spacer_tasks.extractors.DummyExtractor",
     "spacer.extractors.base.DummyExtractor": "spacer_tasks.extractors.DummyExtractor",
+    "vgg16": "spacer_tasks.extractors.VGG16CaffeExtractor",
+    "spacer.extractors.VGG16CaffeExtractor": "spacer_tasks.extractors.VGG16CaffeExtractor",
+    "spacer.extractors.vgg16.VGG16CaffeExtractor": "spacer_tasks.extractors.VGG16CaffeExtractor",
+    # before pyspacer 0.11
+    "spacer.extract_features.VGG16CaffeExtractor": "spacer_tasks.extractors.VGG16CaffeExtractor",
     "minibatch": "spacer_tasks.training.MiniBatchTrainer",
     "spacer.train_classifier.MiniBatchTrainer": "spacer_tasks.training.MiniBatchTrainer",
 }

@@ -28,7 +28,7 @@ from spacer_tasks.parsing import parse
 from spacer_tasks.points_file import Column, PointsFile, read_points_file
 from spacer_tasks.registry import canonical_name
 
-EFFICIENTNET = canonical_name("efficientnet")
+EFFICIENTNET, VGG16 = canonical_name("efficientnet"), canonical_name("vgg16")
 #: titles in the commands' help
 CSV, NETWORK, TRAINING = "Reading the CSV", "The network", "Training"
 
@@ -176,6 +176,14 @@ class ExtractorOptions:
             rich_help_panel=NETWORK,
         ),
     ] = None
+    definition: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="The network's definition (.prototxt), where its weights are a .caffemodel.",
+            rich_help_panel=NETWORK,
+        ),
+    ] = None
     sha256: Annotated[
         str | None,
         typer.Option(
@@ -183,12 +191,13 @@ class ExtractorOptions:
         ),
     ] = None
     extractor: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="efficientnet, dummy, or what an installed package registers.",
+            help="efficientnet, vgg16, dummy, or what an installed package registers. If not given:"
+            " vgg16 with a definition, efficientnet without.",
             rich_help_panel=NETWORK,
         ),
-    ] = "efficientnet"
+    ] = None
     extractor_option: Annotated[
         list[str] | None,
         typer.Option(
@@ -200,14 +209,19 @@ class ExtractorOptions:
 
     def spec(self) -> ExtractorSpec:
         """The extractor as a message names it."""
-        if canonical_name(self.extractor) == EFFICIENTNET and not self.weights:
+        extractor = self.extractor or ("vgg16" if self.definition else "efficientnet")
+        if canonical_name(extractor) in (EFFICIENTNET, VGG16) and not self.weights:
             raise typer.BadParameter("give the network's weights file", param_hint="--weights")
+        if canonical_name(extractor) == VGG16 and not self.definition:
+            raise typer.BadParameter("give the network's .prototxt", param_hint="--definition")
         if self.sha256 and not self.weights:
             raise typer.BadParameter("there is no --weights to check", param_hint="--sha256")
         spec: dict[str, Any] = dict(map(_name_and_value, self.extractor_option or []))
-        spec["class_path"] = self.extractor
-        if self.weights:
-            spec["data_locations"] = {"weights": location(self.weights)}
+        spec["class_path"] = extractor
+        given = {"definition": self.definition, "weights": self.weights}
+        files = {key: location(text) for key, text in given.items() if text}
+        if files:
+            spec["data_locations"] = files
         if self.sha256:
             spec["data_hashes"] = {"weights": self.sha256}
         return parse(ExtractorSpec, spec)

@@ -14,7 +14,7 @@ from spacer_tasks.config import Precision, get_settings
 from spacer_tasks.data_classes import Point
 from spacer_tasks.extractors.micro_batcher import MicroBatcher
 from spacer_tasks.extractors.patches import cut_patches
-from spacer_tasks.extractors.weights import ExtractorFile
+from spacer_tasks.extractors.weights import ExtractorFile, OpenedFile
 
 
 class Extractor(ABC):
@@ -41,10 +41,14 @@ class Extractor(ABC):
     option_names: ClassVar[frozenset[str]] = frozenset()
     #: keys that a message's `data_locations` must have
     file_keys: ClassVar[tuple[str, ...]] = ()
+    #: those of them that are given open, not loaded: too large to be held beside what is made
+    opened_keys: ClassVar[frozenset[str]] = frozenset()
     #: patches of one forward pass; as the reference, and memory stays small
     batch_size: int = 10
 
-    def __init__(self, name: str, files: Mapping[str, ExtractorFile], **options: Any) -> None:
+    def __init__(
+        self, name: str, files: Mapping[str, ExtractorFile | OpenedFile], **options: Any
+    ) -> None:
         #: JSON-ready: equal for two extractors if and only if they give the same features
         self.identity: dict[str, Any] = {
             "name": name,

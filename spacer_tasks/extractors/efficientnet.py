@@ -19,6 +19,7 @@ from spacer_tasks.config import Precision, get_settings
 from spacer_tasks.exceptions import ConfigError, WeightsError
 from spacer_tasks.extractors.base import Extractor
 from spacer_tasks.extractors.cuda_network import CudaNetwork
+from spacer_tasks.extractors.devices import chosen_device
 from spacer_tasks.extractors.efficientnet_b0 import FEATURE_DIM, EfficientNetB0
 from spacer_tasks.extractors.micro_batcher import IN_FLIGHT
 from spacer_tasks.extractors.precision import DTYPES, is_taken, sample_patches, usable
@@ -58,7 +59,7 @@ class EfficientNetExtractor(Extractor):
 
     def __init__(self, name: str, files: Mapping[str, ExtractorFile]) -> None:
         super().__init__(name, files)
-        device = _device()
+        device = chosen_device()
         net = load_network(files["weights"].data, f"{name}: the file `weights`")
         precision = usable(get_settings().precision, device)
         onnx_network = None
@@ -131,16 +132,6 @@ def _run_in_torch(
         # bytes cross to the device, four times fewer than floats
         vectors: NDArray[np.float32] = network(torch.from_numpy(patches).to(device)).cpu().numpy()
     return vectors
-
-
-def _device() -> torch.device:
-    wanted = get_settings().device
-    available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
-        raise ConfigError("SPACER_DEVICE is cuda, but torch finds no CUDA device on this machine")
-    if wanted == "cpu" or not available:
-        return torch.device("cpu")
-    return torch.device("cuda")
 
 
 def _allow_tf32(allowed: bool) -> None:

@@ -12,6 +12,7 @@ import json
 import time
 from collections import OrderedDict
 from concurrent.futures import Future
+from contextlib import ExitStack
 from threading import Lock
 
 from spacer_tasks import storage
@@ -19,7 +20,7 @@ from spacer_tasks.components import ExtractorSpec
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import MessageError
 from spacer_tasks.extractors.base import Extractor
-from spacer_tasks.extractors.weights import load_file
+from spacer_tasks.extractors.weights import ExtractorFile, OpenedFile, load_file, open_file
 from spacer_tasks.registry import canonical_name, registered_class
 
 #: a site runs one extractor and, while it moves to another, two; each may take 0.6 GB
@@ -134,8 +135,13 @@ _LOADED = _Loaded()
 
 
 def _load(spec: ExtractorSpec, extractor_class: type[Extractor]) -> Extractor:
-    files = {
-        name: load_file(loc, spec.data_hashes.get(name))
-        for name, loc in spec.data_locations.items()
-    }
-    return extractor_class(canonical_name(spec.class_path), files, **spec.options)
+    files: dict[str, ExtractorFile | OpenedFile] = {}
+    with ExitStack() as opened:
+        for name, loc in spec.data_locations.items():
+            sha256 = spec.data_hashes.get(name)
+            if name in extractor_class.opened_keys:
+                file = files[name] = open_file(loc, sha256)
+                opened.enter_context(file.stream)
+            else:
+                files[name] = load_file(loc, sha256)
+        return extractor_class(canonical_name(spec.class_path), files, **spec.options)

@@ -11,20 +11,24 @@ import hashlib
 import json
 import logging
 import os
+from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from spacer_tasks import storage
 from spacer_tasks.config import get_settings
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import ConfigError, HashMismatchError, SpacerError
-from spacer_tasks.storage.filesystem import FilesystemStorage
+from spacer_tasks.storage.filesystem import FilesystemStorage, file_errors
 
 log = logging.getLogger(__name__)
 
 #: version of a URL whose server names neither an ETag nor a date: it cannot tell one file from
 #: another of the same length
 NO_VERSION = "length-"
+#: bytes hashed at a time
+HASHED = 2**20
 
 
 class ExtractorFile(NamedTuple):
@@ -33,6 +37,42 @@ class ExtractorFile(NamedTuple):
     data: bytes
     sha256: str
     downloaded: bool
+
+
+class OpenedFile(NamedTuple):
+    """A file open for reading, at its start; its SHA-256, and whether it was downloaded just now.
+
+    For files that are half a gigabyte: they are read into what is made of them, and never held
+    whole beside it.
+    """
+
+    stream: BinaryIO
+    sha256: str
+    downloaded: bool
+
+
+def open_file(loc: DataLocation, sha256: str | None = None) -> OpenedFile:
+    """As `load_file`, with the file open instead of loaded. The caller closes it."""
+    expected = None if sha256 is None else sha256.lower()
+    if loc.storage_type == "filesystem":
+        stream = FilesystemStorage().open(loc.key)
+        found = _sha256_of(stream)
+        if expected not in (None, found):
+            stream.close()
+            raise _mismatch(loc, found, expected)
+        return OpenedFile(stream, found, downloaded=False)
+    version = storage.version(loc) if loc.is_remote and expected is None else None
+    may_be_kept = loc.is_remote and (expected is not None or _tells_objects_apart(version))
+    slot = _slot(loc, version)
+    kept = _open_kept(slot, expected) if may_be_kept else None
+    if kept is not None:
+        return kept
+    file = load_file(loc, sha256)
+    kept = _open_kept(slot, file.sha256) if may_be_kept else None
+    if kept is not None:
+        return kept._replace(downloaded=file.downloaded)
+    # it could not be kept
+    return OpenedFile(BytesIO(file.data), file.sha256, file.downloaded)
 
 
 def load_file(loc: DataLocation, sha256: str | None = None) -> ExtractorFile:
@@ -77,10 +117,24 @@ def _checked(
 ) -> ExtractorFile:
     found = hashlib.sha256(data).hexdigest()
     if expected is not None and found != expected:
-        raise HashMismatchError(
-            f"{loc}: the file's SHA-256 is {found}, the message expects {expected}"
-        )
+        raise _mismatch(loc, found, expected)
     return ExtractorFile(data, found, downloaded)
+
+
+def _mismatch(loc: DataLocation, found: str, expected: str | None) -> HashMismatchError:
+    return HashMismatchError(
+        f"{loc}: the file's SHA-256 is {found}, the message expects {expected}"
+    )
+
+
+def _sha256_of(stream: BinaryIO) -> str:
+    """Of the whole file, which is then at its start again."""
+    digest, buffer = hashlib.sha256(), bytearray(HASHED)
+    with file_errors(getattr(stream, "name", "a file")):
+        while count := stream.readinto(buffer):  # type: ignore[attr-defined]
+            digest.update(memoryview(buffer)[:count])
+        stream.seek(0)
+    return digest.hexdigest()
 
 
 def _tells_objects_apart(version: str | None) -> bool:
@@ -96,10 +150,7 @@ def _slot(loc: DataLocation, version: str | None) -> str:
 
 def _kept_file(slot: str, expected: str | None) -> ExtractorFile | None:
     disk = FilesystemStorage()
-    for path in _folder().glob(f"{slot}-*"):
-        # a message's hash is compared, and never part of a path or pattern
-        if expected is not None and path.name != f"{slot}-{expected}":
-            continue
+    for path in _kept_paths(slot, expected):
         try:
             data = disk.load(str(path))
         except SpacerError as error:
@@ -108,9 +159,36 @@ def _kept_file(slot: str, expected: str | None) -> ExtractorFile | None:
         found = hashlib.sha256(data).hexdigest()
         if path.name == f"{slot}-{found}":
             return ExtractorFile(data, found, downloaded=False)
-        log.warning("%s is damaged; it is deleted and downloaded again", path)
-        disk.delete(str(path))
+        _delete_damaged(path)
     return None
+
+
+def _open_kept(slot: str, expected: str | None) -> OpenedFile | None:
+    """As `_kept_file`, opened."""
+    for path in _kept_paths(slot, expected):
+        try:
+            stream = FilesystemStorage().open(str(path))
+        except SpacerError as error:
+            log.warning("a kept extractor file cannot be read: %s", error)
+            continue
+        found = _sha256_of(stream)
+        if path.name == f"{slot}-{found}":
+            return OpenedFile(stream, found, downloaded=False)
+        stream.close()
+        _delete_damaged(path)
+    return None
+
+
+def _kept_paths(slot: str, expected: str | None) -> Iterator[Path]:
+    for path in _folder().glob(f"{slot}-*"):
+        # a message's hash is compared, and never part of a path or pattern
+        if expected is None or path.name == f"{slot}-{expected}":
+            yield path
+
+
+def _delete_damaged(path: Path) -> None:
+    log.warning("%s is damaged; it is deleted and downloaded again", path)
+    FilesystemStorage().delete(str(path))
 
 
 def _keep(slot: str, file: ExtractorFile) -> None:

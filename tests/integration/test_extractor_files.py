@@ -17,6 +17,7 @@ from spacer_tasks.exceptions import BucketNotFoundError, ObjectNotFoundError
 from spacer_tasks.extractors import Extractor, load_extractor, loading
 from spacer_tasks.extractors.efficientnet_b0 import EfficientNetB0
 from spacer_tasks.extractors.weights import load_file
+from tests.caffemodels import FIXTURES
 
 
 @pytest.fixture
@@ -105,3 +106,18 @@ def test_with_a_hash_a_loaded_network_needs_no_storage(
     monkeypatch.setattr(loading, "RECHECK_S", 0.0)
     storage.delete(loc)
     assert extractor_at(loc, weights=digest) is loaded
+
+
+@pytest.mark.usefixtures("nothing_loaded")
+def test_files_that_are_opened_are_downloaded_once_too(loc: DataLocation, tmp_path: Path) -> None:
+    files = {}
+    for key, name in (("definition", "tiny_vgg16.prototxt"), ("weights", "tiny_vgg16.caffemodel")):
+        files[key] = loc.model_copy(update={"key": f"nets/{name}"})
+        storage.store(files[key], (FIXTURES / name).read_bytes())
+    spec = ExtractorSpec(class_path="vgg16", data_locations=files)
+    assert load_extractor(spec).loaded_remotely
+    assert len(list(tmp_path.iterdir())) == 2
+    loading.forget_extractors()
+    again = load_extractor(spec)
+    assert not again.loaded_remotely
+    assert again.feature_dim == 96

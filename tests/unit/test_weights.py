@@ -12,7 +12,7 @@ import pytest
 
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import ConfigError, HashMismatchError, ObjectNotFoundError
-from spacer_tasks.extractors.weights import load_file
+from spacer_tasks.extractors.weights import OpenedFile, load_file, open_file
 
 
 def sha256(data: bytes) -> str:
@@ -241,3 +241,66 @@ def test_a_user_without_a_home_is_told_which_setting_to_make(
     settings_changed()
     with pytest.raises(ConfigError, match="SPACER_EXTRACTORS_CACHE_DIR"):
         load_file(server.put("/net.pt", b"weights"))
+
+
+# --- opened instead of loaded --------------------------------------------------------------------
+
+
+def content_of(file: OpenedFile) -> tuple[bytes, str, bool]:
+    """What an opened file holds; closes it."""
+    with file.stream as stream:
+        return stream.read(), file.sha256, file.downloaded
+
+
+def test_a_local_file_is_opened_where_it_is(tmp_path: Path, folder: Path) -> None:
+    path = tmp_path / "net.caffemodel"
+    path.write_bytes(b"weights" * 10**6)
+    loc = DataLocation(storage_type="filesystem", key=str(path))
+    digest = sha256(path.read_bytes())
+    assert content_of(open_file(loc, digest)) == (path.read_bytes(), digest, False)
+    assert not folder.exists()
+    with pytest.raises(HashMismatchError, match=sha256(b"others")):
+        open_file(loc, sha256(b"others"))
+    with pytest.raises(ObjectNotFoundError, match=r"no-net\.caffemodel"):
+        open_file(loc.model_copy(update={"key": str(tmp_path / "no-net.caffemodel")}))
+
+
+@pytest.mark.parametrize("given", [None, sha256(b"weights")])
+def test_a_remote_file_is_downloaded_once_and_opened_where_it_is_kept(
+    server: FileServer, folder: Path, given: str | None
+) -> None:
+    loc = server.put("/net.caffemodel", b"weights")
+    first = open_file(loc, given)
+    (kept,) = folder.iterdir()
+    assert Path(first.stream.name) == kept
+    assert content_of(first) == (b"weights", sha256(b"weights"), True)
+    assert content_of(open_file(loc, given)) == (b"weights", sha256(b"weights"), False)
+    assert server.downloads == 1
+    kept.write_bytes(b"damaged")
+    assert content_of(open_file(loc, given)) == (b"weights", sha256(b"weights"), True)
+    assert kept.read_bytes() == b"weights"
+
+
+def test_a_kept_file_stands_for_no_file_that_is_gone(server: FileServer, folder: Path) -> None:
+    loc = server.put("/net.caffemodel", b"weights")
+    open_file(loc, sha256(b"weights")).stream.close()
+    server.files.clear()
+    assert content_of(open_file(loc, sha256(b"weights")))[0] == b"weights"
+    with pytest.raises(ObjectNotFoundError):
+        open_file(loc)
+
+
+def test_what_cannot_be_kept_is_opened_in_memory(server: FileServer, folder: Path) -> None:
+    loc = server.put("/net.caffemodel", b"weights")
+    folder.parent.mkdir()
+    folder.write_text("a file, not a folder")
+    assert content_of(open_file(loc)) == (b"weights", sha256(b"weights"), True)
+    with pytest.raises(HashMismatchError):
+        open_file(loc, sha256(b"others"))
+
+
+def test_a_file_without_a_version_is_opened_as_it_is_now(server: FileServer, folder: Path) -> None:
+    loc = server.put("/net.caffemodel", b"older", etag=None)
+    assert content_of(open_file(loc)) == (b"older", sha256(b"older"), True)
+    server.put("/net.caffemodel", b"newer", etag=None)
+    assert content_of(open_file(loc)) == (b"newer", sha256(b"newer"), True)
