@@ -64,7 +64,8 @@ def store_once(loc: DataLocation, data: bytes) -> bool:
 
     An S3-compatible server that does not know `If-None-Match` replaces an older object.
     """
-    return storage_for(loc).store_once(loc.key, data)
+    storage, key = storage_for(loc)
+    return storage.store_once(key, data)
 
 
 def exists(loc: DataLocation) -> bool:
