@@ -71,10 +71,14 @@ def test_a_job_runs_with_s3_alone(
     (tmp_path / "spacer").mkdir()
     shutil.copy(CHECKOUT / "deploy" / "mailman.py", tmp_path / COMMAND[0])
     nowhere = {"SPACER_BROKER_URL": "redis://127.0.0.1:1/0", "SPACER_RESULTS_PREFIX": ""}
+    # what the images allow messages to name
+    dockerfile = (CHECKOUT / "Dockerfile.cpu").read_text()
+    allowed = dict(re.findall(r"(SPACER_ALLOWED_\w+)=(\S+)", dockerfile))
+    assert sorted(allowed.values()) == ["none", "none", "results"]
     subprocess.run(
         [sys.executable, *COMMAND],
         cwd=tmp_path,
-        env={**os.environ, **nowhere, **environment(folder, job)},
+        env={**os.environ, **nowhere, **allowed, **environment(folder, job)},
         check=True,
     )
     answer = answer_in(folder)
