@@ -295,6 +295,10 @@ for folder, folders, names in os.walk("/"):
                 pass
 print(json.dumps(found))
 """
+#: keys that everybody knows: of libraries' own tests and examples
+PUBLISHED = (
+    r"/libgnutls\.so|/boto3/examples/|/botocore/data/.*/examples-1\.json$|/tornado/test/test\.key$"
+)
 #: parts of names of variables that hold secrets
 SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|KEY(?!RING)|CREDENTIAL|BASIC_AUTH", re.IGNORECASE)
 
@@ -326,7 +330,7 @@ def test_no_secret_is_in_an_image(deployment: Deployment) -> None:
             stdin=SCAN,
         )
     )
-    assert found == []
+    assert [path for path in found if not re.search(PUBLISHED, path)] == []
     for image in ("spacer-tasks:cpu", "spacer-tasks:s3"):
         (inspected,) = json.loads(docker("image", "inspect", image))
         told = [

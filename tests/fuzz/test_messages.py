@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from spacer_tasks import operations, storage
 from spacer_tasks.data_classes import DataLocation
-from spacer_tasks.exceptions import InputError, TransientError
+from spacer_tasks.exceptions import InputError, MessageError, TransientError
 from spacer_tasks.features import ImageFeatures
 from spacer_tasks.job_reading import read_job
 from spacer_tasks.messages import Message
@@ -92,6 +92,23 @@ def test_a_job_ends_in_an_answer_that_is_no_bug(job: Any) -> None:
         return
     if not answer.ok:
         assert "Traceback" not in (answer.error_message or ""), answer.error_message
+
+
+@pytest.mark.parametrize("name", [["extract_features"], {}, 7, None, ""])
+def test_a_task_name_that_is_no_text_is_refused(name: Any) -> None:
+    job = {**JOBS[0], "task_name": name}
+    for take in (lambda: read_job(json.dumps(job)), lambda: process_job.checked(job)):
+        with pytest.raises(MessageError, match="task_name"):
+            take()
+    assert "Traceback" not in (operations.process_job(job).error_message or "Traceback")
+
+
+@pytest.mark.parametrize("job", [None, 7, "x", [1]])
+def test_what_is_no_job_at_all_is_refused(job: Any) -> None:
+    with pytest.raises(MessageError, match="object"):
+        operations.process_job(job)
+    with pytest.raises(MessageError, match="object"):
+        process_job.received(job)
 
 
 WIRES = {name: message.to_wire() for name, message in messages({}).items()}

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +71,14 @@ def test_a_job_runs_with_s3_alone(
     (tmp_path / "spacer").mkdir()
     shutil.copy(CHECKOUT / "deploy" / "mailman.py", tmp_path / COMMAND[0])
     nowhere = {"SPACER_BROKER_URL": "redis://127.0.0.1:1/0", "SPACER_RESULTS_PREFIX": ""}
+    # what the images allow messages to name
+    dockerfile = (CHECKOUT / "Dockerfile.cpu").read_text()
+    allowed = dict(re.findall(r"(SPACER_ALLOWED_\w+)=(\S+)", dockerfile))
+    assert sorted(allowed.values()) == ["none", "none", "results"]
     subprocess.run(
         [sys.executable, *COMMAND],
         cwd=tmp_path,
-        env={**os.environ, **nowhere, **environment(folder, job)},
+        env={**os.environ, **nowhere, **allowed, **environment(folder, job)},
         check=True,
     )
     answer = answer_in(folder)
@@ -94,8 +99,14 @@ def test_a_job_that_fails_has_an_answer(folder: DataLocation) -> None:
 
 @pytest.mark.parametrize(("refusals", "ok"), [(3, True), (4, False)])
 def test_what_passes_is_tried_again_and_then_reported(
-    folder: DataLocation, monkeypatch: pytest.MonkeyPatch, refusals: int, ok: bool
+    folder: DataLocation,
+    monkeypatch: pytest.MonkeyPatch,
+    settings_changed: Callable[[], None],
+    refusals: int,
+    ok: bool,
 ) -> None:
+    monkeypatch.setenv("SPACER_ALLOWED_URLS", "127.0.0.1")
+    settings_changed()
     monkeypatch.setattr(env_job_module, "PAUSES_S", (0.0, 0.0, 0.0))
     gate = Gate(refusals)
     gate.open()

@@ -138,7 +138,7 @@ def test_an_unknown_option_is_named() -> None:
         load_extractor(spec_of("dummy", feature_dims=5))
 
 
-@pytest.mark.parametrize("value", [0, -1, 2.5, "5", True, None])
+@pytest.mark.parametrize("value", [0, -1, 2.5, "5", True, None, 2**16 + 1, 10**12])
 def test_a_feature_dim_that_is_no_positive_integer_is_refused(value: Any) -> None:
     with pytest.raises(MessageError, match=r"feature_dim is .*expected an integer from 1"):
         load_extractor(spec_of("dummy", feature_dim=value))
