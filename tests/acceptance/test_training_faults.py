@@ -31,7 +31,7 @@ ENV = {
     "PYTHONPATH": f"{CHECKOUT}:{CHECKOUT / 'tests' / 'plugins'}",
     # the defaults are 20 and 10
     "SPACER_WORKER_SILENT_S": "2",
-    "SPACER_CHECKPOINT_EVERY_S": "0.01",
+    "SPACER_CHECKPOINT_EVERY_S": "0.000001",
 }
 EPOCHS, POINTS = 8, 60
 
