@@ -212,9 +212,9 @@ class MessageTask(CeleryTask):
         *before, _ = lock.starts
         workers = ", ".join(str(start["worker"]) for start in before)
         error = TaskAbandonedError(
-            f"{self.name} was begun {len(before)} times and each time its worker ended before it"
-            f" was done ({workers}); out of memory, perhaps. `spacer-tasks dead show"
-            f" {lock.task_id}` tells more"
+            f"{self.name} was begun {len(before)} time{'s' if len(before) > 1 else ''} and each"
+            f" time its worker ended before it was done ({workers}); out of memory, perhaps."
+            f" `spacer-tasks dead show {lock.task_id}` tells more"
         )
         logger.error("%s is given up: %s", lock.task_id, error)
         dead_letters.keep(worker_redis(), self.request, before, str(error))

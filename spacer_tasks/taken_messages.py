@@ -54,7 +54,9 @@ class Poll:
 
     def __init__(self) -> None:
         self.queues: list[str] = []
-        #: "take", "wait", or "refused"
+        #: queues of this channel whose messages are not acknowledged
+        self.unacknowledged: set[str] = set()
+        #: "take", "wait", "refused", or "kombu" for what it asked itself
         self.asked = ""
         self.next = "take"
 
@@ -177,6 +179,19 @@ def polled_at() -> float:
 # not in Kombu's type stubs
 _CHANNEL: Any = Channel
 _kombu_start, _kombu_read = _CHANNEL._brpop_start, _CHANNEL._brpop_read
+_kombu_consume = _CHANNEL.basic_consume
+
+
+def _poll_of(channel: Any) -> Poll:
+    found: Poll = channel.__dict__.setdefault("_poll", Poll())
+    return found
+
+
+def _consume(channel: Any, queue: str, no_ack: bool = False, **options: Any) -> Any:
+    """Take from a queue; where nobody acknowledges, as for answers to `inspect`, in Kombu's way."""
+    if no_ack:
+        _poll_of(channel).unacknowledged.add(queue)
+    return _kombu_consume(channel, queue, no_ack=no_ack, **options)
 
 
 def _ask(channel: Any, timeout: float | None = None) -> None:
@@ -186,14 +201,14 @@ def _ask(channel: Any, timeout: float | None = None) -> None:
     changes nothing, and is answered as soon as there is one: Redis has no other command that waits
     and leaves the message.
     """
-    if channel.no_ack_consumers:
-        # answers to `inspect`: nobody acknowledges them
+    poll = _poll_of(channel)
+    if poll.unacknowledged.intersection(channel.active_queues):
+        poll.asked = "kombu"
         _kombu_start(channel, timeout)
         return
     queues = channel._queue_cycle.consume(len(channel.active_queues))
     if not queues:
         return
-    poll: Poll = channel.__dict__.setdefault("_poll", Poll())
     listed = [
         (channel.global_keyprefix + channel._q_for_pri(queue, priority), queue)
         for priority in channel.priority_steps
@@ -216,9 +231,9 @@ def _ask(channel: Any, timeout: float | None = None) -> None:
 
 def _read(channel: Any, **options: Any) -> bool:
     """Read the answer, and hand on the message if it holds one."""
-    if channel.no_ack_consumers or "_poll" not in channel.__dict__:
+    poll = _poll_of(channel)
+    if poll.asked == "kombu":
         return bool(_kombu_read(channel, **options))
-    poll: Poll = channel._poll
     try:
         try:
             answer = channel.client.connection.read_response()
@@ -260,5 +275,6 @@ def survive_lost_connections() -> None:
     """Let this process's Redis channels take and keep messages as above."""
     held_messages.me()
     _CHANNEL.QoS = QoS
+    _CHANNEL.basic_consume = _consume
     _CHANNEL._brpop_start = _ask
     _CHANNEL._brpop_read = _read

@@ -135,17 +135,17 @@ def test_a_worker_that_is_given_no_tasks_ends_itself(
         name="patient",
         **through(way, redis_url, SPACER_STUCK_AFTER_S="900", SPACER_STOP_GRACE_S="1"),
     )
-    assert send().get(timeout=30)
+    assert send().get(timeout=180)
     assert health("test").returncode == 0
     way.deaf.set()
     sent = send()
-    assert stuck.popen.wait(40) == 70
+    assert stuck.popen.wait(180) == 70
     assert patient.running
     monkeypatch.setenv("SPACER_STUCK_AFTER_S", "2")
     assert "patient@test has not asked for tasks for" in health("test").stderr
     # started again, by its supervisor, on a way that works
     start_worker("feature", name="again", SPACER_WORKER_SILENT_S="2")
-    assert sent.get(timeout=30)
+    assert sent.get(timeout=180)
 
 
 def test_a_worker_waits_while_redis_itself_is_away(
@@ -164,7 +164,7 @@ def test_a_worker_waits_while_redis_itself_is_away(
             worker.popen.wait(8)
     finally:
         os.kill(redis_process_pid, signal.SIGCONT)
-    assert send().get(timeout=30)
+    assert send().get(timeout=180)
     assert worker.running
 
 

@@ -59,7 +59,7 @@ def redis(tmp_path: Path) -> Iterator[DurableRedis]:
 @pytest.fixture
 def ours(monkeypatch: pytest.MonkeyPatch) -> None:
     # put back at the end
-    for name in ("QoS", "_brpop_start", "_brpop_read"):
+    for name in ("QoS", "basic_consume", "_brpop_start", "_brpop_read"):
         monkeypatch.setattr(Channel, name, getattr(Channel, name))
     monkeypatch.setattr(taken_messages, "_LATER", {})
     monkeypatch.setattr(taken_messages, "_KNOWN", set())
@@ -183,6 +183,29 @@ def test_a_worker_killed_between_taking_and_noting_a_message(
 
 
 @pytest.mark.usefixtures("ours")
+def test_what_nobody_acknowledges_is_not_noted(redis: DurableRedis) -> None:
+    # such as other workers' answers to a worker that starts
+    taken: list[Any] = []
+    with Connection(redis.url) as connection:
+        connection.SimpleQueue("q").put({"number": 1})
+        with connection.Consumer(Queue("q"), on_message=taken.append, no_ack=True):
+            while not taken:
+                connection.drain_events(timeout=5)
+        assert left(redis) == (0, 0)
+        assert not taken_messages.known_tags()
+        # and what the same channel takes afterwards is: a worker's is the same
+        connection.SimpleQueue("q").put({"number": 2})
+        with connection.Consumer(Queue("r"), on_message=taken.append):
+            connection.SimpleQueue("r").put({"number": 3})
+            while len(taken) < 2:
+                connection.drain_events(timeout=5)
+            holders = held_messages.holders(
+                Redis.from_url(redis.url), Keys("unacked", "unacked_index")
+            )
+            assert list(holders) == [taken[1].delivery_tag]
+
+
+@pytest.mark.usefixtures("ours")
 def test_what_is_no_message_is_put_aside(redis: DurableRedis) -> None:
     client = Redis.from_url(redis.url)
     nonsense = [b"no JSON", b"[]", b"{}", b'{"properties": []}', b'{"properties": {}}']
@@ -243,3 +266,17 @@ def test_a_late_acknowledgement_leaves_alone_what_another_worker_holds(
 def test_kombu_alone_puts_a_running_task_back(redis: DurableRedis) -> None:
     lose_redis(redis, count=2, stop=False)
     assert left(redis) == (2, 0)
+
+
+def test_kombu_alone_gives_out_a_message_again_while_its_task_runs(redis: DurableRedis) -> None:
+    # which is why a second delivery finds a lock: see test_running_lock.py
+    taken: list[Any] = []
+    with Connection(redis.url, transport_options={"visibility_timeout": 0.1}) as connection:
+        connection.SimpleQueue("q").put({"number": 1})
+        with connection.Consumer(Queue("q"), on_message=taken.append):
+            while not taken:
+                connection.drain_events(timeout=5)
+            assert left(redis) == (0, 1)
+            time.sleep(0.2)
+            connection.default_channel.qos.restore_visible(interval=1)
+            assert left(redis) == (1, 0)
