@@ -84,10 +84,6 @@ CONTRACT: dict[str, Any] = {
 }
 
 
-#: seconds for one answer of Redis. Before a task is sent, the result backend subscribes to its
-#: answer, and where that fails tries once more from a new connection: a send to a Redis that hangs
-#: waits for two answers at most. A worker takes longer ones.
-CALLER_TIMEOUT_S = 0.8
 #: seconds for a connection to one address of the host; a send tries twice if all it sends is
 #: dropped. The system repeats a lost packet after a whole second, so twice as much would not help.
 CALLER_CONNECT_S = 0.4
@@ -98,21 +94,24 @@ CALLER_RETRIES = {"max_retries": 0}
 
 def _from_settings() -> dict[str, Any]:
     settings = get_settings()
-    sentinel = sentinel_options(settings, CALLER_TIMEOUT_S)
+    # Before a task is sent, the result backend subscribes to its answer, and where that fails tries
+    # once more from a new connection. A worker takes longer time-outs.
+    timeout = settings.caller_timeout_s
+    sentinel = sentinel_options(settings, timeout)
     return {
         "broker_url": settings.broker_url.get_secret_value(),
         "result_backend": settings.result_backend,
         "result_expires": settings.results_expire_s,
         # each of these alone would let a Redis that hangs hold a caller for seconds, or for ever
-        "broker_connection_timeout": CALLER_TIMEOUT_S,
+        "broker_connection_timeout": timeout,
         "broker_transport_options": {
-            "socket_timeout": CALLER_TIMEOUT_S,
+            "socket_timeout": timeout,
             "socket_connect_timeout": CALLER_CONNECT_S,
             "priority_steps": list(PRIORITY_STEPS),
             **CALLER_RETRIES,
             **sentinel,
         },
-        "redis_socket_timeout": CALLER_TIMEOUT_S,
+        "redis_socket_timeout": timeout,
         "redis_socket_connect_timeout": CALLER_CONNECT_S,
         "result_backend_transport_options": {"retry_policy": CALLER_RETRIES, **sentinel},
         "task_publish_retry": False,

@@ -112,6 +112,11 @@ class Settings(BaseSettings):
     result_backend_url: SecretStr | None = Field(
         None, description="Redis that carries the results; the broker's where not set"
     )
+    caller_timeout_s: Seconds = Field(
+        0.8,
+        description="seconds that a caller waits for one answer of Redis; a send to one that hangs"
+        " waits for two at most",
+    )
     sentinel_master: str | None = Field(
         None, description="the name by which sentinel:// URLs ask Redis Sentinel for the primary"
     )

@@ -80,7 +80,9 @@ class Watchdog:
         now, limit = time.monotonic(), get_settings().stuck_after_s
         loops = now - self._ticked_at < limit / 2
         wanted = bool(app.amqp.queues.consume_from) and state.should_stop is None
-        room = len(state.reserved_requests) < self._worker.pool.num_processes
+        # not what is reserved: after a lost connection Celery may keep a task and never hand it to
+        # its idle process
+        room = len(state.active_requests) < self._worker.pool.num_processes
         if loops and not (wanted and room):
             self._content_at = now
         elif loops:

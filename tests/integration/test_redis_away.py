@@ -72,12 +72,13 @@ Caller = Callable[[str], str]
 
 
 @contextmanager
-def caller(python: Path, url: str, folder: Path) -> Iterator[Caller]:
+def caller(python: Path, url: str, folder: Path, **settings: str) -> Iterator[Caller]:
     """A process that sends and collects, ended if it hangs."""
     env = {
         **clean_environment(),
         "SPACER_BROKER_URL": url,
         "SPACER_RESULTS_PREFIX": str(folder / "results"),
+        **settings,
     }
     with subprocess.Popen(
         [python, "-c", CALLER],
@@ -195,6 +196,26 @@ def test_a_caller_is_told_and_the_first_send_to_a_redis_that_is_back_succeeds(
             assert do("collect").startswith("2 3 ")
         finally:
             redis.stop()
+
+
+def test_how_long_a_caller_waits_is_a_setting(tmp_path: Path) -> None:
+    redis = DurableRedis(tmp_path)
+    redis.start()
+    took = {}
+    try:
+        for seconds in ("0.2", "3"):
+            settings = {"SPACER_CALLER_TIMEOUT_S": seconds}
+            with caller(Path(sys.executable), redis.url, tmp_path, **settings) as do:
+                assert do("delay") == "sent"
+                redis.pause()
+                started = time.monotonic()
+                assert do("delay").startswith("BrokerUnavailableError: Redis cannot be reached")
+                took[seconds] = time.monotonic() - started
+                redis.go_on()
+    finally:
+        redis.stop()
+    assert took["3"] >= 3
+    assert took["0.2"] < took["3"]
 
 
 @with_both_versions

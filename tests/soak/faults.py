@@ -99,7 +99,8 @@ class Fault:
     def go_on(self, scene: Scene, seconds: float) -> None:
         """Again and again, for so long."""
         now = time.monotonic()
-        end, turn = now + seconds, now + self.every_s / 2
+        # once at least, however short the time is
+        end, turn = now + seconds, now + min(self.every_s / 2, seconds / 3)
         while turn < end:
             time.sleep(max(0, turn - time.monotonic()))
             self.once(scene)

@@ -17,8 +17,9 @@ from tests.soak.workers import workers
 #: workers of each kind; two tasks at once each, trainers one
 POOL = {"feature": 2, "classify": 2, "trainer": 1}
 #: seconds for the last answers of a part, after its last fault: what a dead worker had is with
-#: another within a minute, and is retried for about a minute if S3 fails
-PATIENCE_S = 150
+#: another within a minute, it is retried for about a minute if S3 fails, and a worker that is given
+#: no tasks ends after two minutes
+PATIENCE_S = 300
 
 
 @dataclass(frozen=True)
