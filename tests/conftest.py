@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from spacer_tasks import app as sending
 from spacer_tasks import redis_client
+from spacer_tasks.app import app
 from spacer_tasks.demo.services import RedisServer, S3Server, redis_server, s3_server
 from tests.servers import empty_queues, forget_settings, fresh_bucket, settings_in_environment
 
@@ -19,11 +19,15 @@ PATIENCE_S = 30
 @pytest.fixture(scope="session", autouse=True)
 def patient_callers() -> Iterator[None]:
     """Callers in this process wait longer for Redis than those of a site."""
+    limits = {"socket_timeout": PATIENCE_S, "socket_connect_timeout": PATIENCE_S}
+    app.conf.update(
+        broker_connection_timeout=PATIENCE_S,
+        broker_transport_options={**app.conf.broker_transport_options, **limits},
+        redis_socket_timeout=PATIENCE_S,
+        redis_socket_connect_timeout=PATIENCE_S,
+    )
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(redis_client, "TIMEOUT_S", PATIENCE_S)
-        # read when the application's settings are first looked at
-        monkeypatch.setattr(sending, "CALLER_TIMEOUT_S", PATIENCE_S)
-        monkeypatch.setattr(sending, "CALLER_CONNECT_S", PATIENCE_S)
         yield
 
 
