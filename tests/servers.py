@@ -75,6 +75,7 @@ def empty_queues(redis_url: str) -> Iterator[None]:
     app.conf.update(broker_url=redis_url, result_backend=redis_url)
     app.__dict__.pop("backend", None)
     app._backend_cache = None
+    app._local.__dict__.pop("backend", None)
     # and may have left connections to its own Redis
     pools.reset()
     app._pool = None
