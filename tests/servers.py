@@ -80,6 +80,8 @@ def empty_queues(redis_url: str) -> Iterator[None]:
     pools.reset()
     app._pool = None
     app.amqp._producer_pool = None
+    # it keeps a pool of its own
+    app.__dict__.pop("control", None)
     app.control.purge()
     yield
     # results that nobody holds any more tell Redis so when they go: while it is there
