@@ -76,10 +76,13 @@ def send_through(redis_url: str) -> None:
     app.conf.update(broker_url=redis_url, result_backend=redis_url)
     app.__dict__.pop("backend", None)
     app._backend_cache = None
+    app._local.__dict__.pop("backend", None)
     # and may have left connections to its own Redis
     pools.reset()
     app._pool = None
     app.amqp._producer_pool = None
+    # it keeps a pool of its own
+    app.__dict__.pop("control", None)
 
 
 @contextmanager
