@@ -257,8 +257,12 @@ def _read(channel: Any, **options: Any) -> bool:
         queue = poll.queues[number]
         channel._queue_cycle.rotate(queue)
         message = loads(bytes_to_str(raw))
-        _KNOWN.add(message["properties"]["delivery_tag"])
+        tag = message["properties"]["delivery_tag"]
+        _KNOWN.add(tag)
         channel.connection._deliver(message, queue)
+        if tag not in (channel.qos._delivered or ()):
+            # thrown away (`strange_messages.py`), or settled by now
+            channel.qos._settle_now(tag, put_back=False)
         return True
     finally:
         channel._in_poll = None
