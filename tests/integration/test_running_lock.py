@@ -27,7 +27,7 @@ def redis(
     monkeypatch: pytest.MonkeyPatch,
     settings_changed: Callable[[], None],
 ) -> Redis:
-    monkeypatch.setenv("SPACER_WORKER_SILENT_S", "1")
+    monkeypatch.setenv("SPACER_WORKER_SILENT_S", "2")
     settings_changed()
     return Redis.from_url(redis_url)
 
@@ -116,7 +116,8 @@ def test_a_second_delivery_waits_for_the_first_and_takes_its_answer(
 
     def slow(msg: Any) -> Any:
         calls.append(msg)
-        time.sleep(2)
+        # longer than a lock lasts without renewal
+        time.sleep(3)
         return real(msg)
 
     monkeypatch.setattr(operations, "extract_features", slow)
