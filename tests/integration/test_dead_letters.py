@@ -30,7 +30,10 @@ def worker(queue: None) -> Iterator[None]:
 
 @pytest.fixture
 def redis(redis_url: str) -> Redis:
-    return Redis.from_url(redis_url)
+    client = Redis.from_url(redis_url)
+    # of the tests before, which share the server
+    client.delete(dead_letters.LETTERS, dead_letters.TIMES)
+    return client
 
 
 @pytest.fixture
@@ -62,10 +65,10 @@ def given_up(redis: Redis, message: dict[str, Any], task_id: str) -> None:
 
 @pytest.mark.usefixtures("worker")
 def test_a_task_that_was_begun_twice_before_is_run(redis: Redis, message: dict[str, Any]) -> None:
-    begun(redis, "twice", 2)
-    assert extract_features.apply_async((message,), task_id="twice").get(timeout=60)
+    begun(redis, "begun-twice", 2)
+    assert extract_features.apply_async((message,), task_id="begun-twice").get(timeout=60)
     # answered: were it sent again, it would start from none
-    assert not redis.keys("spacer-task:twice*")
+    assert not redis.keys("spacer-task:begun-twice*")
 
 
 @pytest.mark.usefixtures("worker")

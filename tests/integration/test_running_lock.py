@@ -73,7 +73,7 @@ def test_the_lock_of_a_worker_that_died_lapses() -> None:
     elsewhere("lapses")
     with pytest.raises(RunningElsewhere), running("lapses"):
         pass
-    time.sleep(1.1)
+    time.sleep(2.2)
     with running("lapses") as lock:
         assert len(lock.starts) == 2
 
