@@ -29,6 +29,8 @@ def redis(
 ) -> Redis:
     monkeypatch.setenv("SPACER_WORKER_SILENT_S", "2")
     settings_changed()
+    # one of a test before may sleep for as long as the setting said then
+    monkeypatch.setattr(running_lock, "_keepers", {})
     return Redis.from_url(redis_url)
 
 
