@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from spacer_tasks import __version__
-from spacer_tasks.config import PREFIX, Settings
+from spacer_tasks.config import Settings
+from spacer_tasks.setting_sources import PREFIX
 
 project = "spacer-tasks"
 author = "The spacer-tasks contributors"

@@ -10,10 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import sys
-from collections.abc import Mapping
-from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -29,26 +25,9 @@ from pydantic_settings import (
 
 from spacer_tasks.allowed import HostList, RootList, S3List, listed
 from spacer_tasks.exceptions import ConfigError
+from spacer_tasks.setting_sources import PREFIX, leave_django, sources, unused
 
 logger = logging.getLogger(__name__)
-
-PREFIX = "SPACER_"
-#: settings of the reference and of CoralNet that mean nothing here; a site that still sets them
-#: is not stopped
-IGNORED = {
-    "TEST_BUCKET",
-    "CN_TEST_EXTRACTORS_BUCKET",
-    "CN_FIXTURES_BUCKET",
-    "LOG_DESTINATION",
-    "QUEUE_CHOICE",
-    "JOB_HASH",
-}
-#: an empty string is the same as none, as with the reference
-_NOT_SET = ("", None)
-#: the variable by which Django finds its settings
-_DJANGO = "DJANGO_SETTINGS_MODULE"
-#: older names, still taken
-OLDER_NAMES = {"LOCAL_MODEL_PATH": "EXTRACTORS_CACHE_DIR"}
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 Precision = Literal["float32", "tf32", "bfloat16", "float16"]
@@ -249,7 +228,10 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """First found wins: arguments, environment, secrets.json, Django."""
-        found = (InitSettingsSource(settings_cls, values) for _, values in _sources())
+        found = (
+            InitSettingsSource(settings_cls, values)
+            for _, values in sources(settings_cls.model_fields)
+        )
         return (init_settings, *found)
 
 
@@ -265,19 +247,18 @@ def get_settings() -> Settings:
     try:
         settings = Settings()
     except ValidationError as error:
-        sources = _sources()
+        found = sources(Settings.model_fields)
         lines = []
         for item in error.errors(include_url=False, include_input=False):
             name = str(item["loc"][0])
-            where = next((label for label, values in sources if name in values), "its default")
+            where = next((label for label, values in found if name in values), "its default")
             reason = item["msg"]
             if item["type"] == "extra_forbidden":
                 reason = "no such setting; `spacer-tasks config` lists them"
             lines.append(f"{PREFIX}{name.upper()} (from {where}): {reason}")
         raise ConfigError("; ".join(lines)) from None
-    for name, value in _django_setting().items():
-        if value not in _NOT_SET and _field(name) not in Settings.model_fields:
-            logger.warning("Django's SPACER[%r] is not used: %s", name, _why_unused(name))
+    for name, why in unused(Settings.model_fields).items():
+        logger.warning("Django's SPACER[%r] is not used: %s", name, why)
     return settings
 
 
@@ -287,7 +268,7 @@ def without_django() -> None:
     For workers, which may be started in an environment of the site's. Call it before Django is
     set up.
     """
-    os.environ.pop(_DJANGO, None)
+    leave_django()
     get_settings.cache_clear()
 
 
@@ -313,85 +294,3 @@ def _shown(value: Any) -> str:
     except ValueError:
         return "***"
     return "***"
-
-
-def secrets_path() -> Path:
-    """Where `secrets.json` is looked for: beside the README of a checkout."""
-    return Path(__file__).resolve().parent.parent / "secrets.json"
-
-
-def _sources() -> list[tuple[str, dict[str, Any]]]:
-    """Where settings were found, first found first: (what to call the place, its settings)."""
-    return [
-        ("the environment", _cleaned(_environment())),
-        ("secrets.json", _cleaned(_secrets_file())),
-        ("Django's SPACER", _known(_cleaned(_django_setting()))),
-    ]
-
-
-def _cleaned(values: dict[str, Any]) -> dict[str, Any]:
-    # a newer name goes before an older one of the same setting
-    ordered = sorted(values.items(), key=lambda item: item[0] not in OLDER_NAMES)
-    return {
-        _field(name): value
-        for name, value in ordered
-        if name not in IGNORED and value not in _NOT_SET
-    }
-
-
-def _known(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name in Settings.model_fields}
-
-
-def _field(name: str) -> str:
-    return OLDER_NAMES.get(name, name).lower()
-
-
-def _why_unused(name: str) -> str:
-    if name in IGNORED:
-        return "it is the reference's or CoralNet's, and means nothing here"
-    close = get_close_matches(name.upper(), map(str.upper, Settings.model_fields), 1, 0.8)
-    if close:
-        return f"no such setting; {close[0]} is one, so perhaps it is a typing error"
-    return "no such setting; perhaps it is one of a newer reference"
-
-
-def _environment() -> dict[str, Any]:
-    return {
-        name.removeprefix(PREFIX): value
-        for name, value in os.environ.items()
-        if name.startswith(PREFIX)
-    }
-
-
-def _secrets_file() -> dict[str, Any]:
-    path = secrets_path()
-    if not path.is_file():
-        return {}
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ConfigError(f"{path} is not JSON: {error}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} holds a {type(values).__name__}, expected an object")
-    return values
-
-
-def _django_setting() -> dict[str, Any]:
-    if _DJANGO not in os.environ and "django.conf" not in sys.modules:
-        return {}
-    try:
-        from django.conf import settings
-        from django.core.exceptions import ImproperlyConfigured
-    except ImportError:
-        return {}
-    try:
-        values = getattr(settings, "SPACER", {})
-    except (ImproperlyConfigured, ImportError):
-        return {}
-    except Exception as error:
-        module, reason = os.environ.get(_DJANGO), f"{type(error).__name__}: {error}"
-        raise ConfigError(f"Django's settings in {module} cannot be read: {reason}") from error
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"Django's SPACER is a {type(values).__name__}, expected a dict")
-    return {str(name): value for name, value in values.items()}

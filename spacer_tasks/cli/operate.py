@@ -11,8 +11,9 @@ from rich.padding import Padding
 from rich.text import Text
 
 from spacer_tasks.cli.console import out
-from spacer_tasks.config import PREFIX, Settings, get_settings, shown
+from spacer_tasks.config import Settings, get_settings, shown
 from spacer_tasks.results import answer_location
+from spacer_tasks.setting_sources import PREFIX
 
 #: whatever this program does not know goes on to Celery
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spacer_tasks import config
+from spacer_tasks import setting_sources
 from spacer_tasks.config import get_settings, shown
 from spacer_tasks.exceptions import ConfigError
 
@@ -16,7 +16,7 @@ from spacer_tasks.exceptions import ConfigError
 def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """No settings from outside; what stands for secrets.json is a file of the test."""
     secrets = tmp_path / "secrets.json"
-    monkeypatch.setattr(config, "secrets_path", lambda: secrets)
+    monkeypatch.setattr(setting_sources, "secrets_path", lambda: secrets)
     get_settings.cache_clear()
     yield secrets
     get_settings.cache_clear()

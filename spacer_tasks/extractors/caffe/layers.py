@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spacer_tasks.extractors.caffe import convolution, normalization, pooling
+import spacer_tasks.extractors.caffe.convolution as convolution
+import spacer_tasks.extractors.caffe.normalization as normalization
+import spacer_tasks.extractors.caffe.pooling as pooling
 from spacer_tasks.extractors.caffe.definition import TRAIN, Layer
 from spacer_tasks.extractors.caffe.making import LayerWeights, Made, Maker, Shape, axis_of, one
 
