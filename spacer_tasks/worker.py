@@ -228,7 +228,7 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
 
 
 def _cores() -> int:
-    """Those that this process may use: a container or `taskset` can leave it fewer than there are."""
+    """Those that this process may use: a container or `taskset` can leave it fewer than all."""
     if hasattr(os, "sched_getaffinity"):  # macOS has none
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
