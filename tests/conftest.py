@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -29,6 +30,12 @@ def patient_callers() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(redis_client, "TIMEOUT_S", PATIENCE_S)
         yield
+
+
+@pytest.fixture(autouse=True)
+def usual_logging() -> None:
+    """A worker in this process, of a test before, lets only errors through."""
+    logging.getLogger().setLevel(logging.WARNING)
 
 
 @pytest.fixture(scope="session")

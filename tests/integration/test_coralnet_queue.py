@@ -314,8 +314,6 @@ def test_a_damaged_state_is_not_the_others_trouble_nor_its_own_end(
     caplog: pytest.LogCaptureFixture,
     damage: bytes,
 ) -> None:
-    # a worker in this process, of a test before, lets only errors through
-    caplog.set_level("WARNING")
     jobs = [extraction(name) for name in ("0", "1")]
     records = [submitted(job, number) for number, job in enumerate(jobs)]
     answers = [
