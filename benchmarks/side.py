@@ -2,8 +2,9 @@
 
     python side.py reference|project THREADS
 
-reads a JSON line per case (`{"task_name": …, "job_token": …, …}`), runs it, and prints a JSON line:
-seconds and the run's peak memory. It imports nothing of the other side.
+reads a JSON line per case (`{"task_name": …, "job_token": …, …}`), runs it (`times` times, one
+after the other), and prints a JSON line: seconds of one and the run's peak memory. It imports
+nothing of the other side.
 """
 
 from __future__ import annotations
@@ -49,9 +50,11 @@ def main(side: str, threads: int) -> None:
         message = json.loads(line)
         forget_peak()
         held = peak_mib()
+        name, times = message.pop("task_name"), message.pop("times", 1)
         started = time.perf_counter()
-        answer = run(message.pop("task_name"), message)
-        seconds = time.perf_counter() - started
+        for _ in range(times):
+            answer = run(name, message)
+        seconds = (time.perf_counter() - started) / times
         peak = peak_mib()
         result = {
             "seconds": seconds,
