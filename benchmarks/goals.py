@@ -33,7 +33,11 @@ Where a goal is not reached, this is what the time goes to:
 - *Logistic regression, 20 classes*: each point's step depends on the one before. The 80,000 steps
   of ten epochs take 3 µs each, of five calls into numpy on twenty numbers; with 100 classes the
   same calls do five times the work.
-- *Classification*: of the time for 100 points the product with the first layer, in float64, takes
-  half (25 million operations); float32 would halve it and miss the 1e-6 to which probabilities
-  agree. Reading the reference's own files is inflating a megabyte of float64 numbers.
+- *Classification*: alone on the machine, without a process of the reference beside it, 100 points
+  take about 0.6 ms where the table above says 1.0 (see "As work grows"). Of that the product with
+  the first layer, in float64, takes half (25 million operations); float32 would halve it and miss
+  the 1e-6 to which probabilities agree. Reading the reference's own files is inflating a megabyte
+  of float64 numbers.
+- *A million labels* take about one and a half times as long each as 50,000 (goal 1.3): their matrix
+  lies in a file. How much of that is the disk was not measured.
 """
