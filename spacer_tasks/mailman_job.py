@@ -230,7 +230,9 @@ class Steps:
         body = self._fitting(queue, job.message.body, attributes, "dead_letters", job)
         queue.send(body, job.task_id, attributes)
         job.answered = True
-        logger.warning("%s went to the dead-letter queue: %s", job, reason)
+        # it quotes what came, in which half a character can be
+        printable = reason.encode("utf-8", "backslashreplace").decode()
+        logger.warning("%s went to the dead-letter queue: %s", job, printable)
         self._finish(job)
 
     def _finish(self, job: JobInHand) -> None:

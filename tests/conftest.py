@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
@@ -15,6 +15,16 @@ from tests.servers import empty_queues, forget_settings, fresh_bucket, settings_
 #: seconds; on a busy machine a Redis that is well can take longer to answer than callers wait for.
 #: What they do when it does not is shown by processes of their own
 PATIENCE_S = 30
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Half a character in what a test logged would end the process that sends its report."""
+    report = yield
+    report.sections = [
+        (name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections
+    ]
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)
