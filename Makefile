@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 # pip says on each call that it could be newer
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test soak many fuzz audit test-unit lint format docs bench clean
+.PHONY: help setup demo test test-again soak many fuzz audit test-unit lint format docs bench clean
 
 help:  ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ demo: $(READY)  ## The whole job on real photographs; leaves demo-output/report.
 # three at a time, a file each: many wait for processes, and two cores are enough for that
 test: $(READY)  ## All tests, with private Redis and S3 servers
 	$(PYTEST) --numprocesses 3 --dist loadfile $(PYTEST_ARGS)
+
+test-again: $(READY)  ## What failed in the last run of the tests, one at a time
+	$(PYTEST) --last-failed --last-failed-no-failures none $(PYTEST_ARGS)
 
 # SOAK_ARGS="--minutes 5" makes it shorter; that is the time of sending, half of the whole
 soak: $(READY)  ## Every fault on real workers, for half an hour; writes docs/reliability.md
