@@ -11,6 +11,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
@@ -26,6 +27,8 @@ from spacer_tasks.demo.services import S3Server, s3_server
 LARGE = "50,000"
 #: classifications in one run
 QUICK = 20
+#: seconds between one side's run and the other's
+REST_S = 0.5
 PARTS = ("beside", "limits", "bulk", "caffe", "queue", "overhead", "growth")
 
 
@@ -107,6 +110,8 @@ def _both(sides: dict[str, Side], case: str, message: dict[str, Any], repeats: i
     first = LARGE in case
     for repeat in range(first, 2 if first else repeats + 1):
         for name, side in sides.items():
+            # the other side's threads wait busily for their next product, on cores that this needs
+            time.sleep(REST_S)
             text = json.dumps(message).replace("{side}", name)
             side.run(case, json.loads(text), keep=repeat > 0)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import secrets
 import threading
@@ -38,6 +39,8 @@ PREFIX = "spacer-task:"
 STARTS_KEPT_S = 7 * 24 * 3600
 #: renewals before a lock lapses: some may come late
 RENEWALS = 4
+#: seconds after a renewal in which a lock is not asked for again: it cannot have lapsed
+FRESH_S = 1.0
 
 #: answers the holder if it is another's, or else takes the lock and answers all starts so far
 BEGIN = """
@@ -92,16 +95,19 @@ class Running:
     ----------
     starts
         When and where it was begun and not answered, this start included.
+    renewed_at
+        On `time.monotonic()`, when it was last known to be held here.
     """
 
     task_id: str
     token: str
     starts: list[dict[str, Any]] = field(default_factory=list)
     lost: bool = False
+    renewed_at: float = -math.inf
 
     def check(self) -> None:
         """Raise `RunningElsewhere` if another worker took the task over: nothing may be stored."""
-        if not self.lost:
+        if not self.lost and time.monotonic() - self.renewed_at > _fresh_s():
             try:
                 self.renew(worker_redis())
             except (RedisError, OSError) as error:
@@ -119,8 +125,10 @@ class Running:
 
     def renew(self, redis: Redis) -> None:
         """Say that the task still runs; notice if it is another's by now."""
-        keys = _keys(self.task_id)
-        if not redis.eval(RENEW, 1, keys[0], self.token, _lapse_ms()):
+        asked_at = time.monotonic()
+        if redis.eval(RENEW, 1, _keys(self.task_id)[0], self.token, _lapse_ms()):
+            self.renewed_at = asked_at
+        else:
             self.lost = True
 
 
@@ -169,6 +177,7 @@ def running(task_id: str) -> Iterator[Running]:
 
 
 def _begin(lock: Running) -> None:
+    asked_at = time.monotonic()
     start = {"at": round(time.time(), 3), "worker": me()}
     found = worker_redis().eval(
         BEGIN,
@@ -182,6 +191,7 @@ def _begin(lock: Running) -> None:
     holder, *starts = cast("list[bytes]", found)
     if holder:
         raise RunningElsewhere(f"{lock.task_id} runs at {holder.decode()}")
+    lock.renewed_at = asked_at
     lock.starts = [json.loads(each) for each in starts]
 
 
@@ -216,6 +226,10 @@ def noted_loss(task_id: str) -> str | None:
 
 def _keys(task_id: str) -> list[str]:
     return [f"{PREFIX}{task_id}:{name}" for name in ("lock", "starts", "loss")]
+
+
+def _fresh_s() -> float:
+    return min(FRESH_S, get_settings().worker_silent_s / RENEWALS)
 
 
 def _lapse_ms() -> int:

@@ -169,6 +169,7 @@ def _client_of(process: int, endpoint_url: str | None) -> S3Client:
     options: dict[str, Any] = {
         "connect_timeout": settings.s3_connect_timeout_s,
         "read_timeout": settings.s3_read_timeout_s,
+        "user_agent": aws.user_agent(),
         "max_pool_connections": settings.s3_max_connections,
         # quick retries of one request; a task's own retries come after these
         "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS},

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import BoundedSemaphore
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +26,15 @@ from spacer_tasks.features import ImageFeatures
 
 logger = logging.getLogger(__name__)
 
-#: threads that read feature files; a request to S3 waits tens of milliseconds, so more threads
+CORES = os.cpu_count() or 1
+#: threads that read feature files from S3 or the web; a request waits tens of milliseconds, so more
 #: than cores, and fewer than S3 connections (SPACER_S3_MAX_CONNECTIONS)
 THREADS = 16
+#: threads that read them from disk
+DISK_THREADS = 2 * CORES
+#: how many of them inflate what they have read at once: more take the interpreter and the cache
+#: from each other, and half as long again
+INFLATING = BoundedSemaphore(CORES + 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +101,7 @@ def load_sets(
         for name, labels in sets.items()
     }
 
-    first = _features(files[0])
+    first = ImageFeatures.from_bytes(storage.load(files[0]), str(files[0]))
     matrices = _matrices(
         {name: labels.label_count for name, labels in sets.items()}, first.dimensions
     )
@@ -117,12 +124,16 @@ def load_sets(
                 matrices[name][start : start + len(rows)] = features.vectors[rows]
 
     def read_and_fill(loc: DataLocation) -> None:
-        fill(loc, _features(loc))
+        data = storage.load(loc)
+        with INFLATING:
+            fill(loc, ImageFeatures.from_bytes(data, str(loc)))
 
     fill(files[0], first)
     if on_image:
         on_image(1, len(files))
-    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="features")
+    on_disk = all(loc.storage_type == "filesystem" for loc in files)
+    threads = DISK_THREADS if on_disk else THREADS
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="features")
     try:
         for done, _ in enumerate(pool.map(read_and_fill, files[1:]), start=2):
             if on_image:
@@ -172,7 +183,3 @@ def _matrices(counts: Mapping[str, int], dimensions: int) -> dict[str, NDArray[n
         name: matrix[end - count : end]
         for (name, count), end in zip(counts.items(), ends, strict=True)
     }
-
-
-def _features(loc: DataLocation) -> ImageFeatures:
-    return ImageFeatures.from_bytes(storage.load(loc), str(loc))

@@ -30,7 +30,7 @@ PENALTY = 1e-4
 #: the schedule's first step count; from scikit-learn, whose first learning rate is 1/sqrt(sqrt(p))
 FIRST = 1 / (PENALTY * math.sqrt(1 / math.sqrt(PENALTY)))
 #: vectors of one block: with more, their products with one another cost more than they save
-BLOCK_ROWS = 64
+BLOCK_ROWS = 48
 #: vectors that are copied, as float64, at a time
 CHUNK_ROWS = 512
 
@@ -166,8 +166,9 @@ class OneAgainstRest:
             after = shrunk[1:][block]
             decisions = before * (vectors[block] @ self._weights.T) + self._biases
             # a vector's share in a later one's decision, by the weights and by the bias
-            shares = before * product + after
-            _steps(decisions, shares, wanted[block], rates[block] / after, added[block])
+            shares = (before * product + after) * (rates[block] / after)
+            errors = _steps(decisions, shares, wanted[block])
+            np.multiply(errors, (rates[block] / after)[:, np.newaxis], out=added[block])
             self._weights += added[block].T @ vectors[block]
             self._biases = self._biases + after @ added[block]
         self._weights *= shrunk[-1]
@@ -212,20 +213,17 @@ def _ready(
     return some, [some[block] @ some[block].T for block in _blocks(len(some))]
 
 
-def _steps(
-    decisions: FloatArray,
-    shares: FloatArray,
-    wanted: FloatArray,
-    rates: FloatArray,
-    added: FloatArray,
-) -> None:
-    """Fill `added`, row after row: what each vector's step adds to the weights of each class."""
-    value = np.empty(decisions.shape[1])
-    for i, (decision, share, hot, rate) in enumerate(
-        zip(decisions, shares, wanted, rates.tolist(), strict=True)
-    ):
-        np.dot(share[:i], added[:i], out=value)
-        value += decision
+def _steps(decisions: FloatArray, shares: FloatArray, wanted: FloatArray) -> FloatArray:
+    """How far each vector's probabilities are from what is wanted, row after row.
+
+    A row's decisions are those at the block's start, plus the errors of the rows before it, each by
+    its share. Both stand in one array, a row's decisions where its errors will be, so that one
+    product adds them up: three calls of numpy for a row, whose cost is the training's.
+    """
+    errors, value = decisions, np.empty(decisions.shape[1])
+    np.fill_diagonal(shares, 1.0)
+    for i, (share, hot, error) in enumerate(zip(shares, wanted, errors, strict=True), start=1):
+        np.dot(share[:i], errors[:i], out=value)
         expit(value, out=value)
-        np.subtract(hot, value, out=value)
-        np.multiply(value, rate, out=added[i])
+        np.subtract(hot, value, out=error)
+    return errors

@@ -15,7 +15,7 @@ from spacer_tasks.app import app
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import RunningElsewhere
 from spacer_tasks.results import find_answer, load_answer
-from spacer_tasks.running_lock import Running, running
+from spacer_tasks.running_lock import FRESH_S, Running, running
 from spacer_tasks.tasks import extract_features
 from tests.acceptance.photos import photo
 
@@ -86,6 +86,7 @@ def test_who_lost_a_task_is_told(redis: Redis) -> None:
         # as when it was cut off for so long that it lapsed, and another took it
         redis.delete("spacer-task:lost:lock")
         elsewhere("lost")
+        time.sleep(FRESH_S)
         with pytest.raises(RunningElsewhere, match="taken over"):
             lock.check()
     # and leaves the other's lock and starts alone
@@ -93,9 +94,23 @@ def test_who_lost_a_task_is_told(redis: Redis) -> None:
         pass
 
 
+def test_a_lock_that_was_just_taken_is_not_asked_for(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(running_lock.Running, "renew", lambda lock, _: asked.append(lock))
+    with running("fresh") as lock:
+        lock.check()
+        assert not asked
+        lock.renewed_at -= FRESH_S
+        lock.check()
+        assert asked == [lock]
+
+
 def test_a_lock_that_redis_forgot_is_taken_again(redis: Redis) -> None:
     with running("forgotten") as lock:
         redis.delete("spacer-task:forgotten:lock")
+        time.sleep(FRESH_S)
         lock.check()
         with pytest.raises(RunningElsewhere):
             elsewhere("forgotten")
@@ -139,6 +154,7 @@ def test_a_worker_that_lost_its_task_stores_no_answer(
     def loses(msg: Any) -> Any:
         redis.delete("spacer-task:loser:lock")
         elsewhere("loser")
+        time.sleep(FRESH_S)
         ended.append(real(msg))
         return ended[0]
 
