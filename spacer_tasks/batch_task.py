@@ -23,13 +23,10 @@ from spacer_tasks import cancellation, storage
 from spacer_tasks.broker_errors import redis_is_away
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import BrokerUnavailableError, TaskCancelledError
-from spacer_tasks.message_task import (
-    MessageTask,
-    pointer_to,
-    progress_only,
-    report_progress,
-)
+from spacer_tasks.message_task import MessageTask
 from spacer_tasks.messages import Message
+from spacer_tasks.packed_messages import pointer_to
+from spacer_tasks.progress import progress_only, report_progress
 from spacer_tasks.results import StoredAnswer, TaskError, results_location
 from spacer_tasks.workflow_messages import BatchFailure
 

@@ -26,8 +26,8 @@ from spacer_tasks.job_reading import load_job, read_job, read_object
 from spacer_tasks.job_states import CONFIRM_SHARE, Seen, State
 from spacer_tasks.mailman_pauses import StoragePause, pause_after
 from spacer_tasks.mailman_records import Known
-from spacer_tasks.message_task import INLINE_BYTES
 from spacer_tasks.messages import JobReturnMsg, JsonDict
+from spacer_tasks.packed_messages import INLINE_BYTES
 from spacer_tasks.results import StoredAnswer, find_answer, read_answer, results_location
 from spacer_tasks.sqs import SQSMessage, SQSQueue
 from spacer_tasks.tasks import JOB_QUEUES, process_job

@@ -7,12 +7,9 @@ error is stored and reported.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from celery import Task
@@ -21,25 +18,23 @@ from celery.states import SUCCESS
 from celery.utils import uuid
 from celery.utils.time import get_exponential_backoff_interval
 
-from spacer_tasks import cancellation, results, storage
+from spacer_tasks import cancellation, results
 from spacer_tasks.broker_errors import redis_is_away, unavailable_broker
 from spacer_tasks.callbacks import with_queues
 from spacer_tasks.config import get_settings
-from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import (
     InputError,
-    MessageError,
     ObjectNotFoundError,
     RunningElsewhere,
     SpacerError,
-    StorageUnavailableError,
     TaskAbandonedError,
     TaskCancelledError,
     TransientError,
 )
-from spacer_tasks.job_reading import read_object
 from spacer_tasks.messages import Message
+from spacer_tasks.packed_messages import packed, unpacked
 from spacer_tasks.parsing import parse
+from spacer_tasks.progress import report_progress
 from spacer_tasks.results import StoredAnswer, TaskError
 from spacer_tasks.stopping import stopped_by
 from spacer_tasks.storage.policy import permit_all
@@ -57,12 +52,8 @@ else:
 
 logger = logging.getLogger(__name__)
 
-#: bytes of JSON; a larger message goes through storage, so that Redis holds only small ones
-INLINE_BYTES = 64 * 1024
 #: header of a message: when it was sent, in seconds since 1970
 SENT_AT = "sent_at"
-#: beside the location of a stored message: the SHA-256 of its content
-SHA256 = "message_sha256"
 #: seconds; the longest wait between two tries, well under every pool's visibility timeout
 RETRY_BACKOFF_MAX = 60
 
@@ -104,25 +95,19 @@ class MessageTask(CeleryTask):
         """
         task_id = task_id or uuid()
         message, *rest = tuple(args or ()) or (dict(kwargs or {}).pop("message"),)
-        packed = self._packed(message, task_id)
+        sent = self._packed(message, task_id)
         for name in ("link", "link_error"):
             if options.get(name):
                 options[name] = with_queues(options[name])
         # so that who looks at a queue can tell how long its oldest message has waited
         options["headers"] = {**(options.get("headers") or {}), SENT_AT: time.time()}
         with unavailable_broker(self.app):
-            return super().apply_async((packed, *rest), None, task_id=task_id, **options)
+            return super().apply_async((sent, *rest), None, task_id=task_id, **options)
 
     def _packed(self, message: Message | Mapping[str, Any], task_id: str) -> dict[str, Any]:
         if isinstance(message, Mapping) and "message_loc" in message:
             return dict(message)
-        wire = self.checked(message)
-        data = json.dumps(wire).encode()
-        if len(data) <= INLINE_BYTES:
-            return wire
-        location = results.message_location(task_id)
-        storage.store(location, data)
-        return pointer_to(location, data)
+        return packed(self.checked(message), task_id)
 
     @property
     def task_id(self) -> str:
@@ -133,34 +118,13 @@ class MessageTask(CeleryTask):
         """The message as JSON-ready data, after a check."""
         return parse(self.message_class, message).to_wire()
 
-    def unpacked(self, packed: dict[str, Any]) -> dict[str, Any]:
-        """The JSON data that was sent, fetched from storage if it went that way."""
-        if not isinstance(packed, dict):
-            raise MessageError(f"the message is a {type(packed).__name__}, expected an object")
-        if "message_loc" not in packed:
-            return packed
-        location = parse(DataLocation, packed["message_loc"])
-        try:
-            data = storage.load(location)
-        except ObjectNotFoundError as error:
-            # stored before the task was sent, so it will be seen
-            raise StorageUnavailableError(
-                f"{location}: the task's message, not seen yet"
-            ) from error
-        expected = packed.get(SHA256)
-        if expected is None and get_settings().require_signed:
-            raise MessageError(f"{location}: a stored message without its hash, and so not signed")
-        if expected not in (None, hashlib.sha256(data).hexdigest()):
-            raise MessageError(f"{location}: another message is there than was sent")
-        return read_object(data, str(location))
-
-    def received(self, packed: dict[str, Any]) -> Any:
+    def received(self, sent: dict[str, Any]) -> Any:
         """What `run` is given: the message, checked, and its locations too before any work."""
-        message = parse(self.message_class, self.unpacked(packed))
+        message = parse(self.message_class, unpacked(sent))
         permit_all(message)
         return message
 
-    def perform(self, packed: dict[str, Any], *extra: Any) -> StoredAnswer:
+    def perform(self, sent: dict[str, Any], *extra: Any) -> StoredAnswer:
         """Run the task on a message and keep what it came to, also when that is an error.
 
         `extra` is handed to `run` after the message.
@@ -184,7 +148,7 @@ class MessageTask(CeleryTask):
                 self._end_if_told()
                 return stored
             with running_lock.running(task_id) as lock:
-                return self._run_once(lock, packed, *extra)
+                return self._run_once(lock, sent, *extra)
         except TaskPredicate:
             raise
         except RunningElsewhere as found:
@@ -203,12 +167,12 @@ class MessageTask(CeleryTask):
             return self._kept_or_again(error)
         raise Ignore
 
-    def _run_once(self, lock: Running, packed: dict[str, Any], *extra: Any) -> StoredAnswer:
+    def _run_once(self, lock: Running, sent: dict[str, Any], *extra: Any) -> StoredAnswer:
         if len(lock.starts) > get_settings().max_deliveries:
             return self._given_up(lock)
         try:
             with stopped_by(self.stop_if_cancelled):
-                answer = self.run(self.received(packed), *extra).to_wire()
+                answer = self.run(self.received(sent), *extra).to_wire()
             lock.check()
             return self._kept(answer=answer)
         except (TaskPredicate, RunningElsewhere, TransientError, TaskCancelledError):
@@ -334,13 +298,6 @@ class MessageTask(CeleryTask):
         report_progress(self, self.task_id, fields)
 
 
-def pointer_to(location: DataLocation, data: bytes) -> dict[str, Any]:
-    """What is sent instead of a message that was stored: where it is, and its hash, so that a
-    signature is one of its content too.
-    """
-    return {"message_loc": location.model_dump(), SHA256: hashlib.sha256(data).hexdigest()}
-
-
 class OperationTask(MessageTask):
     """A task that a caller waits for: its result is the small answer, its failure the error."""
 
@@ -351,26 +308,3 @@ class OperationTask(MessageTask):
         if stored.error is not None:
             raise stored.error.as_exception()
         return stored.small()
-
-
-def report_progress(task: CeleryTask, task_id: str, fields: dict[str, Any]) -> None:
-    """Set the state PROGRESS on a task (this one, or the batch it belongs to).
-
-    Flower learns it from an event; what it shows as the result meanwhile is the progress.
-    """
-    shown = ", ".join(f"{name} {value}" for name, value in fields.items())
-    with progress_only(task_id):
-        task.backend.store_result(task_id, fields, "PROGRESS")
-        with task.app.events.default_dispatcher(hostname=task.request.hostname) as dispatcher:
-            dispatcher.send("task-progress", uuid=task_id, result=shown)
-
-
-@contextmanager
-def progress_only(task_id: str) -> Iterator[None]:
-    """A Redis that is away for a moment costs a line of progress, never the work."""
-    try:
-        yield
-    except Exception as error:
-        if not redis_is_away(error):
-            raise
-        logger.warning("%s: progress not reported: %s", task_id, error)

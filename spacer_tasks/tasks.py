@@ -24,6 +24,7 @@ from spacer_tasks.messages import (
     TrainClassifierMsg,
     TrainClassifierReturnMsg,
 )
+from spacer_tasks.packed_messages import unpacked
 from spacer_tasks.parsing import as_data
 
 if TYPE_CHECKING:
@@ -120,9 +121,9 @@ class JobTask(OperationTask):
             options["queue"] = JOB_QUEUES.get(str(name), CLASSIFY)
         return super().apply_async(args, kwargs, task_id=task_id, **options)
 
-    def received(self, packed: dict[str, Any]) -> Any:
+    def received(self, sent: dict[str, Any]) -> Any:
         """The job's dict as it came in."""
-        return self.unpacked(packed)
+        return unpacked(sent)
 
     def checked(self, message: Message | Mapping[str, Any]) -> dict[str, Any]:
         """The job's dict as it was given, so that the answer can echo it; its name is checked."""

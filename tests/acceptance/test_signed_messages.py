@@ -19,7 +19,7 @@ from spacer_tasks.app import app
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.demo.processes import Process
 from spacer_tasks.exceptions import LocationNotAllowedError
-from spacer_tasks.message_task import INLINE_BYTES
+from spacer_tasks.packed_messages import INLINE_BYTES
 from spacer_tasks.results import message_location
 from spacer_tasks.signing import HEADER
 from spacer_tasks.tasks import extract_features

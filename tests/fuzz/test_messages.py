@@ -135,9 +135,10 @@ def test_a_message_is_taken_or_refused(name: str, data: st.DataObject) -> None:
 def test_the_text_of_a_message_is_taken_or_refused(data: bytes) -> None:
     for cls in (TrainFromImagesMsg, TrainManyMsg, *CLASSES.values()):
         try:
-            parse(cls, data)
+            message = parse(cls, data)
         except InputError:
             continue
+        json.dumps(message.to_wire())
 
 
 @examples(200)
@@ -145,9 +146,10 @@ def test_the_text_of_a_message_is_taken_or_refused(data: bytes) -> None:
 def test_a_job_from_outside_is_read_or_refused(value: Any) -> None:
     try:
         text = json.dumps(value)
-        read_job(text, load=lambda location: {})
+        job = read_job(text, load=lambda location: {})
     except InputError:
         return
+    assert isinstance(job, dict)
 
 
 @examples(200)

@@ -25,7 +25,9 @@ from spacer_tasks.exceptions import (
     StorageUnavailableError,
     UnknownExtractorError,
 )
-from spacer_tasks.message_task import INLINE_BYTES, MessageTask, report_progress
+from spacer_tasks.message_task import MessageTask
+from spacer_tasks.packed_messages import INLINE_BYTES
+from spacer_tasks.progress import report_progress
 from spacer_tasks.results import find_answer, load_answer
 from spacer_tasks.tasks import classify_features, extract_features, process_job
 from spacer_tasks.workflows import extract_one
@@ -233,9 +235,7 @@ def test_a_redis_that_is_away_costs_progress_and_not_the_work(
 ) -> None:
     said: list[str] = []
     # not caplog: the workers of the tests before took over the logging
-    monkeypatch.setattr(
-        "spacer_tasks.message_task.logger.warning", lambda text, *_: said.append(text)
-    )
+    monkeypatch.setattr("spacer_tasks.progress.logger.warning", lambda text, *_: said.append(text))
 
     def away(*_: object, **__: object) -> None:
         raise RedisConnectionError("Connection refused")
