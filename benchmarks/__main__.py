@@ -95,8 +95,8 @@ def beside(options: argparse.Namespace) -> str:
         for case, accuracy in sides["project"].accuracy.items()
     )
     return (
-        f"Medians of {options.repeats} (of {LARGE} labels one run; {QUICK} classifications in a row"
-        " are one). The photo has 12 megapixels;"
+        f"Medians of {options.repeats} (of {LARGE} labels one run; of classifications, each run is"
+        f" the median of {QUICK} in a row). The photo has 12 megapixels;"
         " features have 1280 numbers, classes have a long tail, 10 epochs. Memory is the most that"
         f" the process held during a run.\n\n{table(sides)}\n\n"
         f"Validation accuracy (reference and this project): {accuracies}.\n"

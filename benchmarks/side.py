@@ -3,8 +3,8 @@
     python side.py reference|project THREADS
 
 reads a JSON line per case (`{"task_name": …, "job_token": …, …}`), runs it (`times` times, one
-after the other), and prints a JSON line: seconds of one and the run's peak memory. It imports
-nothing of the other side.
+after the other), and prints a JSON line: the median seconds of one and the run's peak memory.
+It imports nothing of the other side.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 
@@ -51,13 +52,14 @@ def main(side: str, threads: int) -> None:
         forget_peak()
         held = peak_mib()
         name, times = message.pop("task_name"), message.pop("times", 1)
-        started = time.perf_counter()
+        seconds = []
         for _ in range(times):
+            started = time.perf_counter()
             answer = run(name, message)
-        seconds = (time.perf_counter() - started) / times
+            seconds.append(time.perf_counter() - started)
         peak = peak_mib()
         result = {
-            "seconds": seconds,
+            "seconds": median(seconds),
             "held_mib": held,
             "peak_mib": peak,
             "acc": getattr(answer, "acc", None),
