@@ -6,7 +6,9 @@ delivery finds it and stands aside. When the worker dies, the lock lapses after
 SPACER_WORKER_SILENT_S.
 
 Each start is noted until the task is answered, so that a task which ends its worker each time can
-be told from one that was delivered again by chance.
+be told from one that was delivered again by chance. Of the tasks that were begun before, a process
+runs one at a time: a task that ends its worker would otherwise take the same others with it each
+time, and they would be given up as it is.
 """
 
 from __future__ import annotations
@@ -95,6 +97,8 @@ class Running:
     ----------
     starts
         When and where it was begun and not answered, this start included.
+    again
+        Whether it was begun before, and so is the one of these that this process runs.
     renewed_at
         On `time.monotonic()`, when it was last known to be held here.
     """
@@ -103,6 +107,7 @@ class Running:
     token: str
     starts: list[dict[str, Any]] = field(default_factory=list)
     lost: bool = False
+    again: bool = False
     renewed_at: float = -math.inf
 
     def check(self) -> None:
@@ -150,11 +155,12 @@ def running(task_id: str) -> Iterator[Running]:
     Raises
     ------
     RunningElsewhere
-        Another worker holds it.
+        Another worker holds it; or it was begun before, and this process runs another such task.
     """
     lock = Running(task_id, f"{me()}/{os.getpid()}/{secrets.token_hex(4)}")
     try:
         _begin(lock)
+        _wait_for_its_turn(lock)
     except (RedisError, OSError) as error:
         logger.warning("%s runs without a lock, Redis is away: %s", task_id, error)
     _keeper().add(lock)
@@ -170,6 +176,8 @@ def running(task_id: str) -> Iterator[Running]:
     finally:
         _current.reset(before)
         _keeper().remove(lock)
+        if lock.again:
+            _AGAIN.release()
         try:
             worker_redis().eval(RELEASE, 3, *_keys(task_id), lock.token, int(ended))
         except (RedisError, OSError) as error:
@@ -193,6 +201,18 @@ def _begin(lock: Running) -> None:
         raise RunningElsewhere(f"{lock.task_id} runs at {holder.decode()}")
     lock.renewed_at = asked_at
     lock.starts = [json.loads(each) for each in starts]
+
+
+def _wait_for_its_turn(lock: Running) -> None:
+    """Take the place of the one task that was begun before, or give this start back."""
+    if len(lock.starts) < 2:
+        return
+    lock.again = _AGAIN.acquire(blocking=False)
+    if not lock.again:
+        worker_redis().eval(TAKE_BACK, 2, *_keys(lock.task_id)[:2], me())
+        raise RunningElsewhere(
+            f"{lock.task_id} was begun before, as another task that runs at {me()}"
+        )
 
 
 def forget_starts(task_id: str) -> None:
@@ -273,6 +293,8 @@ class _Keeper:
 
 _keepers: dict[int, _Keeper] = {}
 _MAKING = threading.Lock()
+#: held by the one task of this process that was begun before
+_AGAIN = threading.Lock()
 
 
 def _keeper() -> _Keeper:
@@ -285,8 +307,8 @@ def _keeper() -> _Keeper:
 
 
 def _after_fork() -> None:
-    global _MAKING
-    _MAKING = threading.Lock()
+    global _MAKING, _AGAIN
+    _MAKING, _AGAIN = threading.Lock(), threading.Lock()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -120,6 +120,26 @@ def test_a_task_that_kills_its_worker_is_given_up_and_can_be_sent_again(
     assert app.AsyncResult(sent.id).get(timeout=180)["summary"]["runtime"] > 0
 
 
+def test_a_task_that_kills_its_worker_does_not_take_its_neighbour_with_it(
+    start_worker: StartWorker, send: Send, starts: Path
+) -> None:
+    killer, neighbour = send("kill", times=99), send("sleep 3", times=99)
+    for number in range(6):
+        worker = start_worker("feature", "--concurrency=2", name=f"shared-{number}", **FAULTY)
+        wait_until(
+            lambda worker=worker: (
+                worker.popen.poll() is not None or (killer.ready() and neighbour.ready())
+            ),
+            180,
+            "the tasks neither ended nor killed their worker",
+        )
+        if worker.popen.poll() is None:
+            break
+    assert neighbour.get(timeout=1)["summary"]["runtime"] > 0
+    with pytest.raises(TaskAbandonedError, match="begun 3 times"):
+        killer.get(timeout=1)
+
+
 def test_a_hung_thread_is_answered_and_its_worker_ends(
     start_worker: StartWorker, send: Send, starts: Path
 ) -> None:

@@ -116,6 +116,21 @@ def test_a_lock_that_redis_forgot_is_taken_again(redis: Redis) -> None:
             elsewhere("forgotten")
 
 
+def test_of_the_tasks_that_were_begun_before_one_runs_at_a_time(redis: Redis) -> None:
+    for name in ("suspect", "neighbour"):
+        elsewhere(name)
+        redis.delete(f"spacer-task:{name}:lock")
+    with running("suspect") as suspect:
+        assert len(suspect.starts) == 2
+        with pytest.raises(RunningElsewhere, match="was begun before"), running("neighbour"):
+            pass
+        with running("new"):
+            pass
+    # waiting was no start
+    with running("neighbour") as neighbour:
+        assert len(neighbour.starts) == 2
+
+
 def test_a_start_that_is_taken_back_does_not_count(redis: Redis) -> None:
     with running("stopped") as lock:
         assert len(lock.starts) == 1
