@@ -15,6 +15,7 @@ from kombu import pools
 from spacer_tasks.app import app
 from spacer_tasks.config import get_settings
 from spacer_tasks.demo.services import S3Server
+from spacer_tasks.sentinel import sentinel_options
 from spacer_tasks.storage.s3 import forget_clients
 
 if TYPE_CHECKING:
@@ -83,6 +84,16 @@ def send_through(redis_url: str) -> None:
     app.amqp._producer_pool = None
     # it keeps a pool of its own
     app.__dict__.pop("control", None)
+
+
+@contextmanager
+def sentinel_in_use() -> Iterator[None]:
+    """This process's Celery application asks the Sentinels of the settings for the primary."""
+    options = sentinel_options(get_settings(), 0.8)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name in ("broker_transport_options", "result_backend_transport_options"):
+            monkeypatch.setitem(app.conf, name, {**app.conf[name], **options})
+        yield
 
 
 @contextmanager

@@ -20,9 +20,9 @@ from redis import Redis
 
 from spacer_tasks import results, storage
 from spacer_tasks.data_classes import DataLocation
+from tests.durable_redis import DurableRedis, durable_redis
 
 from .conftest import StartWorker, wait_until
-from .durable_redis import DurableRedis, durable_redis
 from .installed import CHECKOUT, coralnet_python, run, site_environment
 from .photos import photo
 

@@ -19,8 +19,8 @@ import pytest
 from redis import Redis
 
 from spacer_tasks.demo.services import _redis_program, free_ports
-from tests.acceptance.durable_redis import DurableRedis
 from tests.acceptance.installed import clean_environment, coralnet_python
+from tests.durable_redis import DurableRedis
 
 #: seconds; a caller that hangs is ended by then. Each of its steps takes two at most
 HANGS_S = 60

@@ -19,7 +19,7 @@ from redis import Redis
 
 from spacer_tasks import held_messages, taken_messages
 from spacer_tasks.held_messages import Keys
-from tests.acceptance.durable_redis import DurableRedis, durable_redis
+from tests.durable_redis import DurableRedis, durable_redis
 
 #: a worker that asks for a message and dies before it reads the answer
 ASKS_AND_DIES = """

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 
 from tests.soak.back_pressure import measure_back_pressure
-from tests.soak.faults import FAULTS
+from tests.soak.caller import Caller
+from tests.soak.faults import FAULTS, PROMOTION, Fault, Scene
 from tests.soak.page import tables, write
-from tests.soak.run import run_part, scene
+from tests.soak.run import Part, run_part, scene
 from tests.soak.servers import CHECKOUT
 
 OUTPUT = CHECKOUT / "soak-output"
@@ -23,7 +25,9 @@ def main() -> None:
     parser.add_argument("--only", default="", help="faults whose name holds this")
     parser.add_argument("--waiting", type=int, default=100_000, help="tasks of the pile")
     arguments = parser.parse_args()
-    faults = [fault for fault in FAULTS if arguments.only in fault.name]
+    faults, promotions = (
+        [fault for fault in some if arguments.only in fault.name] for some in (FAULTS, [PROMOTION])
+    )
     started = time.monotonic()
     OUTPUT.mkdir(exist_ok=True)
     log = (OUTPUT / "soak.log").open("w")
@@ -33,21 +37,29 @@ def main() -> None:
         print(line, flush=True)
         print(line, file=log, flush=True)
 
-    with scene(OUTPUT) as (stage, caller):
-        parts = [
-            run_part(fault, stage, caller, arguments.minutes * 60 * fault.share, say)
-            for fault in faults
-        ]
-        clean = all(part.tally.clean for part in parts)
-        say("clean" if clean else "NOT clean")
-        if not arguments.only:
-            caller.end()
-            stage.workers.end()
-            redis = stage.servers.redis.client()
-            redis.flushall()
-            pressure = measure_back_pressure(redis, arguments.waiting)
-            say(str(pressure))
-            write(PAGE, tables(parts, pressure, (time.monotonic() - started) / 60))
+    def run(these: Sequence[Fault], stage: Scene, caller: Caller) -> list[Part]:
+        seconds = arguments.minutes * 60
+        return [run_part(each, stage, caller, seconds * each.share, say) for each in these]
+
+    parts: list[Part] = []
+    if promotions:
+        with scene(OUTPUT / "sentinel", watched=True) as (stage, caller):
+            parts += run(promotions, stage, caller)
+    pressure = None
+    if faults:
+        with scene(OUTPUT) as (stage, caller):
+            parts = run(faults, stage, caller) + parts
+            if not arguments.only:
+                caller.end()
+                stage.workers.end()
+                redis = stage.servers.redis.client()
+                redis.flushall()
+                pressure = measure_back_pressure(redis, arguments.waiting)
+                say(str(pressure))
+    clean = all(part.tally.clean for part in parts)
+    say("clean" if clean else "NOT clean")
+    if pressure:
+        write(PAGE, tables(parts, pressure, (time.monotonic() - started) / 60))
     sys.exit(0 if clean else 1)
 
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
@@ -19,8 +19,9 @@ from redis.exceptions import RedisError, ResponseError
 from spacer_tasks.app import app
 from spacer_tasks.exceptions import BrokerUnavailableError, SpacerError
 from spacer_tasks.results import StoredAnswer, find_answer
-from tests.soak.servers import SoakRedis
+from tests.durable_redis import DurableRedis
 from tests.soak.work import ANSWERED, FAILED, Sent, Work, check_whole
+from tests.watched_redis import WatchedRedis
 
 #: tasks that wait or run at a time: enough to keep all workers busy, and to see a task that hangs.
 #: With as many, one a second is sent all the same: a caller meets faults too
@@ -36,9 +37,10 @@ class Tally:
     Attributes
     ----------
     tasks_in, answers_out
-        Messages, with the parts and bodies of batches; answers are of tasks that succeeded.
+        Messages, with the parts and bodies of batches; answers are of tasks that ended as they
+        should: nearly all succeed.
     errors
-        Answers that are an error, by its type.
+        Answers that are not what they should be, by their type.
     lost
         Tasks without an answer, by kind.
     second_answers
@@ -81,7 +83,7 @@ class Tally:
 class Caller:
     """Sends from its own thread between `start` and `stop`."""
 
-    def __init__(self, work: Work, redis: SoakRedis) -> None:
+    def __init__(self, work: Work, redis: DurableRedis | WatchedRedis) -> None:
         self._work = work
         self._redis = redis
         self._client: Redis = redis.client()
@@ -113,6 +115,21 @@ class Caller:
         # what is being sent now belongs to what was sent before
         with self._between:
             pass
+
+    def send(self, kind: str | None = None, or_ends: str | None = None) -> str | None:
+        """Send one task at once, of a kind or of any. Its id, or None where Redis refuses it.
+
+        Parameters
+        ----------
+        or_ends
+            The error in which it may end, too.
+        """
+        with self._between:
+            task_id = self._send_one(kind)
+            if task_id and or_ends:
+                sent = self.sent[task_id]
+                self.sent[task_id] = replace(sent, expected=(*sent.expected, or_ends))
+        return task_id
 
     def end(self) -> None:
         """End the threads."""
@@ -168,8 +185,10 @@ class Caller:
                 tally.finished_at.append(answer.finished_at.timestamp())
             if answer is None:
                 tally.lost[each.kind] += 1
-            elif answer.error is not None:
-                tally.errors[f"{each.kind}: {answer.error.type.rpartition('.')[2]}"] += 1
+            elif (ended := _end_of(answer)) not in each.expected:
+                tally.errors[f"{each.kind}: {ended or 'answered'}"] += 1
+            elif ended:
+                tally.answers_out += each.tasks
             elif each.kind == "job" and not (answer.answer or {}).get("ok"):
                 tally.errors["job: not ok"] += 1
             else:
@@ -217,11 +236,11 @@ class Caller:
                     if self._sending.is_set():
                         self._send_one()
 
-    def _send_one(self) -> None:
+    def _send_one(self, kind: str | None = None) -> str | None:
         task_id = str(uuid.uuid4())
         started = time.monotonic()
         try:
-            self.sent[task_id] = self._work.send(task_id)
+            self.sent[task_id] = self._work.send(task_id, kind)
         except BrokerUnavailableError as error:
             # a caller's own part: it sends again, under another id where it is not known whether
             # the first was taken
@@ -230,6 +249,8 @@ class Caller:
             self.refused += 1
             self.longest_send_s = max(self.longest_send_s, time.monotonic() - started)
             time.sleep(0.2)
+            return None
+        return task_id
 
     def _listen(self) -> None:
         number = 0
@@ -261,6 +282,10 @@ class Caller:
                 args = json.loads(base64.b64decode(json.loads(text)["body"]))[0]
                 first = args[0]
                 count[first["task_id"] if isinstance(first, dict) else str(first)] += 1
+
+
+def _end_of(answer: StoredAnswer) -> str:
+    return answer.error.type.rpartition(".")[2] if answer.error else ""
 
 
 def _damage(location: object) -> str | None:

@@ -14,9 +14,14 @@ from functools import partial
 
 from redis.exceptions import RedisError
 
+from spacer_tasks.cancellation import cancel
+from spacer_tasks.exceptions import BrokerUnavailableError
+from tests.durable_redis import DurableRedis
+from tests.soak.caller import Caller
 from tests.soak.s3_faults import ALL, S3Faults
 from tests.soak.servers import Servers
 from tests.soak.workers import Workers
+from tests.watched_redis import WatchedRedis
 
 #: hashes of what workers have taken
 TAKEN = ("unacked.features", "unacked.training", "unacked.classify")
@@ -46,7 +51,10 @@ class Scene:
 
     servers: Servers
     workers: Workers
+    caller: Caller
     events: list[Event] = field(default_factory=list)
+    #: how often the fault happened
+    times: int = 0
 
     def held(self, process: int | None = None) -> list[str]:
         """The ids of the tasks that workers hold, or that one worker does."""
@@ -67,6 +75,7 @@ class Scene:
     def event(self, process: int | None = None) -> Iterator[None]:
         """A fault that lasts as long as the block; of one worker, or of all."""
         held = self.held(process)
+        self.times += 1
         yield
         self.events.append(Event(time.time(), held))
 
@@ -134,12 +143,58 @@ def change_the_pool(scene: Scene) -> None:
             scene.workers.remove(process)
 
 
+def let_a_worker_hang(scene: Scene, seconds: float = 40) -> None:
+    """SIGSTOP, with its children: it does nothing and keeps its connections; then it goes on, and
+    finds that others have its tasks.
+    """
+    process = scene.workers.one_of(next(_TURNS))
+    if process is not None:
+        with scene.event(process.pid):
+            scene.workers.pause(process)
+        time.sleep(seconds)
+        scene.workers.go_on(process)
+
+
+def send_a_killer(scene: Scene) -> None:
+    """A task that ends its worker with SIGKILL, each time that it is begun."""
+    scene.times += bool(scene.caller.send("kills"))
+
+
+def send_one_that_hangs(scene: Scene) -> None:
+    """A task that does not end."""
+    scene.times += bool(scene.caller.send("hangs"))
+
+
+def send_one_that_grows(scene: Scene) -> None:
+    """A task after which its worker has too much memory."""
+    scene.times += bool(scene.caller.send("grows"))
+
+
+def cancel_one(scene: Scene) -> None:
+    """A task or a batch that is cancelled while it waits or runs, or when it has just ended."""
+    kind = random.choice(("extract", "train", "train_from_images", "train_many"))
+    task_id = scene.caller.send(kind, or_ends="TaskCancelledError")
+    if task_id is None:
+        return
+    time.sleep(random.uniform(0, 2))
+    with suppress(BrokerUnavailableError):
+        scene.times += cancel(task_id)
+
+
+def promote_the_replica(scene: Scene) -> None:
+    """The primary dies, Sentinel puts its replica in its place."""
+    redis = scene.servers.redis
+    assert isinstance(redis, WatchedRedis)
+    with scene.event():
+        redis.replace_primary()
+
+
 def stop_redis(scene: Scene) -> None:
     """Away for half a minute."""
     with scene.event():
-        scene.servers.redis.stop()
+        _durable(scene).stop()
         time.sleep(30)
-        scene.servers.redis.start()
+        _durable(scene).start()
 
 
 _SIGNALS = itertools.cycle((signal.SIGTERM, signal.SIGKILL))
@@ -148,8 +203,13 @@ _SIGNALS = itertools.cycle((signal.SIGTERM, signal.SIGKILL))
 def restart_redis(scene: Scene) -> None:
     """Stopped, or killed, and started at once."""
     with scene.event():
-        scene.servers.redis.stop(by=next(_SIGNALS))
-        scene.servers.redis.start()
+        _durable(scene).stop(by=next(_SIGNALS))
+        _durable(scene).start()
+
+
+def _durable(scene: Scene) -> DurableRedis:
+    assert isinstance(scene.servers.redis, DurableRedis)
+    return scene.servers.redis
 
 
 def cut_connections(scene: Scene) -> None:
@@ -192,6 +252,11 @@ FAULTS = (
     Fault("none", "", 0.06, 5, nothing),
     Fault("a worker is killed (SIGKILL)", "every 6 s", 0.24, 6, kill_a_worker),
     Fault("workers come and go (SIGTERM)", "every 8 s", 0.12, 8, change_the_pool),
+    Fault("a worker hangs for 40 s (SIGSTOP)", "every 50 s", 0.12, 50, let_a_worker_hang),
+    Fault("a task kills its worker each time", "every 30 s", 0.1, 30, send_a_killer),
+    Fault("a task hangs", "every 20 s", 0.08, 20, send_one_that_hangs),
+    Fault("a worker's memory passes its limit", "every 12 s", 0.06, 12, send_one_that_grows),
+    Fault("tasks and batches are cancelled", "every 2 s", 0.06, 1, cancel_one),
     Fault("Redis is stopped for 30 s", "every 75 s", 0.14, 75, stop_redis),
     Fault("Redis is stopped or killed, and restarted", "every 12 s", 0.09, 12, restart_redis),
     Fault("all connections to Redis are cut", "every 5 s", 0.09, 5, cut_connections),
@@ -200,7 +265,12 @@ FAULTS = (
     Fault("S3 misbehaves", "one request in six", 0.14, 5, nothing, ALL),
 )
 
-#: all of them but the long one, within half a minute
+#: with a Redis that Sentinel watches
+PROMOTION = Fault(
+    "the primary Redis is killed, its replica promoted", "every 40 s", 0.14, 40, promote_the_replica
+)
+
+#: all of them but the long ones, within half a minute
 _ALL_IN_TURN = itertools.cycle(
     (
         kill_a_worker,

@@ -40,10 +40,11 @@ def tables(parts: Sequence[Part], pressure: BackPressure, minutes: float) -> str
             *rows,
             "",
             f"Measured on {date.today():%d %B %Y} in {minutes:.0f} minutes, on two cores that ran"
-            " workers, Redis, S3 and the caller. Answers that were an error:"
-            f" {errors}. Chord bodies that ran, each once: {bodies:,}. Outputs that were missing or"
-            f" not whole: {outputs}. Sends that were refused with an error because Redis was away:"
-            f" {refused:,}; the slowest of them took {slowest:.1f} s.",
+            " workers, Redis, S3 and the caller. Answers that were an error,"
+            f" and should not have been: {errors}. Chord bodies that ran, each once: {bodies:,}."
+            f" Outputs that were missing or not whole: {outputs}. Sends that were"
+            f" refused with an error because Redis was away: {refused:,}; the slowest of them"
+            f" took {slowest:.1f} s.",
             "",
             f"{pressure.tasks:,} extractions that wait take {pressure.bytes_a_task:,.0f} bytes of"
             f" Redis's memory each. They were sent by one process at"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.soak.caller import Caller, Tally
 from tests.soak.faults import Fault, Scene, misbehaving_s3
@@ -46,17 +47,21 @@ class Part:
 
 @contextmanager
 def scene(
-    folder: Path, pool: Mapping[str, int] | None = None, **settings: str
+    folder: Path, pool: Mapping[str, int] | None = None, *, watched: bool = False, **settings: str
 ) -> Iterator[tuple[Scene, Caller]]:
     """Servers, workers that start, and a caller that does not send yet."""
-    with servers(folder) as there, workers({**there.environment, **settings}, folder) as some:
+    with (
+        servers(folder, watched=watched) as there,
+        workers({**there.environment, **settings}, folder) as some,
+    ):
         for kind, count in (pool or POOL).items():
             some.add(kind, count)
-        caller = Caller(Work(there.bucket), there.redis)
-        try:
-            yield Scene(there, some), caller
-        finally:
-            caller.end()
+        with TemporaryDirectory() as scratch:
+            caller = Caller(Work(there.bucket, Path(scratch)), there.redis)
+            try:
+                yield Scene(there, some, caller), caller
+            finally:
+                caller.end()
 
 
 def run_part(
@@ -65,6 +70,7 @@ def run_part(
     """Send for so many seconds while the fault happens, then wait for the answers."""
     before = set(caller.sent)
     stage.events.clear()
+    stage.times = 0
     met = stage.servers.front.met()
     started = time.monotonic()
     caller.refused, caller.longest_send_s = 0, 0.0
@@ -75,7 +81,7 @@ def run_part(
         caller.wait(PATIENCE_S)
     ids = caller.sent.keys() - before
     tally = caller.tally(ids, stage.servers.front.writes())
-    times = len(stage.events)
+    times = stage.times
     if fault.s3 and not times:
         times = sum(stage.servers.front.met().values()) - sum(met.values())
     part = Part(

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,8 @@ MIX = {
     "train_from_images": 4,
     "train_many": 2,
 }
+#: seconds that a task which hangs is given
+HANGING_S = 5
 #: images of a batch: to learn from, and to be classified
 LEARNED, CLASSIFIED = 6, 2
 CANDIDATES = 3
@@ -62,6 +65,8 @@ class Sent:
         Chord bodies among them.
     outputs
         What must be there, whole, once it is answered.
+    expected
+        How it may end: the name of an error, or "" for an answer.
     """
 
     task_id: str
@@ -69,12 +74,14 @@ class Sent:
     tasks: int
     bodies: int
     outputs: tuple[DataLocation, ...]
+    expected: tuple[str, ...] = ("",)
 
 
 class Work:
     """Makes and sends tasks."""
 
-    def __init__(self, bucket: str) -> None:
+    def __init__(self, bucket: str, scratch: Path | None = None) -> None:
+        self._scratch = scratch
         self._root = DataLocation.parse(f"s3://{bucket}/soak")
         self._number = count()
         self._images = {}
@@ -95,6 +102,7 @@ class Work:
         task.apply_async(
             (message,),
             task_id=task_id,
+            time_limit=HANGING_S if kind == "hangs" else None,
             link=signature("soak.answered", queue=ANSWERED, app=app),
             link_error=signature("soak.failed", queue=FAILED, app=app),
         )
@@ -135,6 +143,30 @@ class Work:
         message = self._extraction(random.choice(list(self._images)), to)
         job = {"task_name": "extract_features", "tasks": [message]}
         return process_job, job, Sent(task_id, "job", 1, 0, (to,))
+
+    def _kills(self, task_id: str) -> tuple[Any, Any, Sent]:
+        """Ends its worker each time; other tasks of that worker must not be given up with it."""
+        return self._faulty(task_id, "kill", 99, "TaskAbandonedError")
+
+    def _hangs(self, task_id: str) -> tuple[Any, Any, Sent]:
+        return self._faulty(task_id, "sleep 600", 99, "TaskTimeoutError")
+
+    def _grows(self, task_id: str) -> tuple[Any, Any, Sent]:
+        return self._faulty(task_id, "grow", 1, "")
+
+    def _faulty(self, task_id: str, fault: str, times: int, expected: str) -> tuple[Any, Any, Sent]:
+        assert self._scratch is not None
+        folder = self._scratch / task_id
+        folder.mkdir(parents=True)
+        to = self._at("out", f"{task_id}.npz")
+        message = self._extraction(random.choice(list(self._images)), to)
+        message["extractor"] = {
+            "class_path": "faulty",
+            "fault": fault,
+            "times": times,
+            "folder": str(folder),
+        }
+        return extract_features, message, Sent(task_id, fault, 1, 0, (to,), (expected,))
 
     def _train(self, task_id: str) -> tuple[Any, Any, Sent]:
         to = self._at("out", f"{task_id}.safetensors")

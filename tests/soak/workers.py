@@ -64,6 +64,14 @@ class Workers:
         """SIGKILL it with all its children, as when its container is killed."""
         _kill_group(process, signal.SIGKILL)
 
+    def pause(self, process: subprocess.Popen[bytes]) -> None:
+        """SIGSTOP it with all its children."""
+        _kill_group(process, signal.SIGSTOP)
+
+    def go_on(self, process: subprocess.Popen[bytes]) -> None:
+        """End the pause."""
+        _kill_group(process, signal.SIGCONT)
+
     def remove(self, process: subprocess.Popen[bytes]) -> None:
         """SIGTERM it; it is not started again, and killed if it takes too long."""
         with self._lock:
