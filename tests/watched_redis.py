@@ -21,7 +21,8 @@ class WatchedRedis:
     """Two of them, and who watches. They end with the stack."""
 
     def __init__(self, stack: ExitStack, folder: Path) -> None:
-        self._stack, self._folder = stack, folder
+        # of its own: a server that is started later must not end before what uses it
+        self._stack, self._folder = stack.enter_context(ExitStack()), folder
         self.primary_port, self.replica_port, self._port = free_ports(3)
         self._servers: dict[int, Process] = {}
         self._start_redis(self.primary_port)
