@@ -32,7 +32,13 @@ class FilesystemStorage(Storage):
     def open(self, key: str) -> BinaryIO:
         """The file, open for reading: for files too large to be held whole."""
         with file_errors(key):
-            return Path(key).open("rb")
+            stream = Path(key).open("rb")
+            try:
+                check_size(os.fstat(stream.fileno()).st_size, key)
+            except BaseException:
+                stream.close()
+                raise
+            return stream
 
     def store(self, key: str, data: bytes) -> None:
         self._store(key, data, os.replace)
