@@ -23,6 +23,7 @@ from spacer_tasks.extractors.devices import chosen_device
 from spacer_tasks.extractors.efficientnet_b0 import FEATURE_DIM, EfficientNetB0
 from spacer_tasks.extractors.micro_batcher import IN_FLIGHT
 from spacer_tasks.extractors.precision import DTYPES, is_taken, sample_patches, usable
+from spacer_tasks.extractors.torch_zip import check_torch_zip
 from spacer_tasks.extractors.weights import ExtractorFile
 
 log = logging.getLogger(__name__)
@@ -182,6 +183,7 @@ def load_network(data: bytes, name: str) -> EfficientNetB0:
 def _tensors(data: bytes, name: str) -> dict[str, Any]:
     """The used entries of the state dict, by the names that the network has for them."""
     expected = 'expected what torch.save({"net": state_dict}) writes'
+    check_torch_zip(data, name)
     _allow_numpy_numbers()
     try:
         content = torch.load(BytesIO(data), map_location="cpu", weights_only=True)
