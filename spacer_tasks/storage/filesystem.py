@@ -32,13 +32,8 @@ class FilesystemStorage(Storage):
     def open(self, key: str) -> BinaryIO:
         """The file, open for reading: for files too large to be held whole."""
         with file_errors(key):
-            stream = Path(key).open("rb")
-            try:
-                check_size(os.fstat(stream.fileno()).st_size, key)
-            except BaseException:
-                stream.close()
-                raise
-            return stream
+            check_size(Path(key).stat().st_size, key)
+            return Path(key).open("rb")
 
     def store(self, key: str, data: bytes) -> None:
         self._store(key, data, os.replace)

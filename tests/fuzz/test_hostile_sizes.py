@@ -197,13 +197,15 @@ WEIGHTS: dict[str, tuple[Callable[[], bytes], str]] = {
 
 #: prints what came of a file, and by how many MB the process grew: torch's memory is not Python's
 LOAD = """
-import resource, sys
+import sys
 from pathlib import Path
 from spacer_tasks.exceptions import InputError
 from spacer_tasks.extractors.efficientnet import load_network
 
 def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # getrusage would count what the process was before it became this one
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0])
 
 data, before = Path(sys.argv[1]).read_bytes(), peak()
 try:
