@@ -22,7 +22,7 @@ from spacer_tasks import features
 from spacer_tasks.classifiers.file_format import FORMAT
 from spacer_tasks.classifiers.formats import decoded, format_of
 from spacer_tasks.exceptions import ClassifierFileError, FeatureFileError, WeightsError
-from spacer_tasks.extractors.torch_zip import check_torch_zip
+from spacer_tasks.extractors.torch_file import check_torch_file
 from spacer_tasks.features import MAX_ARRAY_BYTES, ImageFeatures
 
 #: bytes that reading a hostile file may take; the largest of these files has 2 MB
@@ -173,6 +173,22 @@ def with_entries_that_share(data: bytes, times: int) -> bytes:
     return data[:start] + data[start : start + size] * times + end
 
 
+def pickled(instructions: bytes) -> bytes:
+    """A list of what these make."""
+    return b"\x80\x02](" + instructions + b"e."
+
+
+def in_zip(pickle: bytes) -> bytes:
+    return weights(lambda name, data: pickle if name.endswith("data.pkl") else data)
+
+
+#: 3 GB in 60 bytes
+BYTEARRAYS = pickled((b"c__builtin__\nbytearray\n" + b"J\xff\xff\xff\x3f" + b"\x85R") * 3)
+#: 1 GB in one
+ENCODED = pickled(
+    b"X\x00\x00\x10\x00" + b"x" * 2**20 + b"q\x00" + b"c_codecs\nencode\nh\x00\x85R" * 1000
+)
+OTHER_LETTERS = pickled("c__builtin__\nb\u00fctearray\n".encode())
 DEFLATED = {"compression": zipfile.ZIP_DEFLATED}
 #: the file, and why it is refused
 WEIGHTS: dict[str, tuple[Callable[[], bytes], str]] = {
@@ -183,12 +199,20 @@ WEIGHTS: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: weights(larger("data/0"), compression=zipfile.ZIP_LZMA),
         "is compressed",
     ),
-    "a bomb behind a harmless list": (with_two_lists, "not as torch.save writes it"),
-    "a note at its end": (lambda: weights() + bytes(30), "not as torch.save writes it"),
+    "a bomb behind a harmless list": (with_two_lists, "another program wrote"),
+    "a note at its end": (lambda: weights() + bytes(30), "another program wrote"),
     "entries that share their bytes": (
         lambda: with_entries_that_share(weights(lambda _, data: data + bytes(5000)), 9),
         r"\d+ bytes in a file of \d+; expected no more",
     ),
+    "arrays of a gigabyte": (lambda: in_zip(BYTEARRAYS), "it makes a bytearray"),
+    "arrays of a gigabyte, before zips": (lambda: BYTEARRAYS, "it makes a bytearray"),
+    "a text encoded a thousand times": (lambda: in_zip(ENCODED), "a large one"),
+    "half such a text": (
+        lambda: in_zip(pickled(b"X\x00\x00\x08\x00" + b"x" * 2**19)),
+        "a text of 524288 characters",
+    ),
+    "other letters in a name": (lambda: in_zip(OTHER_LETTERS), "a damaged pickle"),
     "a list of entries without end": (
         lambda: with_entries_that_share(weights(), 4000),
         "bytes list what is in the file",
@@ -221,15 +245,19 @@ def test_weights_are_no_larger_than_their_file(name: str) -> None:
     data = make()
     assert len(data) < 2**21
     with little_memory(), pytest.raises(WeightsError, match=f"reef.*{told}"):
-        check_torch_zip(data, "reef")
+        check_torch_file(data, "reef")
 
 
 def test_weights_as_torch_saves_them_pass() -> None:
     for zipped in (True, False):
         stream = io.BytesIO()
-        torch.save({"net": torch.zeros(2, 3)}, stream, _use_new_zipfile_serialization=zipped)
-        check_torch_zip(stream.getvalue(), "reef")
-    check_torch_zip(weights(), "reef")
+        torch.save(
+            {"net": torch.zeros(2, 3), "acc": np.float64(1)},
+            stream,
+            _use_new_zipfile_serialization=zipped,
+        )
+        check_torch_file(stream.getvalue(), "reef")
+    check_torch_file(weights(), "reef")
 
 
 def old_weights() -> bytes:
@@ -242,7 +270,14 @@ def old_weights() -> bytes:
 
 
 @pytest.mark.parametrize(
-    "make", [WEIGHTS["a tensor that is a bomb"][0], with_two_lists, old_weights]
+    "make",
+    [
+        WEIGHTS["a tensor that is a bomb"][0],
+        with_two_lists,
+        old_weights,
+        lambda: in_zip(BYTEARRAYS),
+        lambda: in_zip(ENCODED),
+    ],
 )
 def test_a_process_that_loads_hostile_weights_stays_small(
     make: Callable[[], bytes], tmp_path: Path
