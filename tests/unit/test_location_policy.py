@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -102,13 +103,28 @@ def test_every_way_through_the_door_is_watched(allow: Allow) -> None:
         list_below,
         lambda loc: storage.store(loc, b""),
         lambda loc: storage.store_once(loc, b""),
+        load_file,
         open_file,
-        # a kept file of this hash would be given without a request
-        lambda loc: open_file(loc, "0" * 64),
-        lambda loc: load_file(loc, "0" * 64),
     ):
         with pytest.raises(LocationNotAllowedError, match="s3://reef/k"):
             attempt(loc)
+
+
+def test_a_kept_extractor_file_is_given_only_for_an_allowed_location(
+    allow: Allow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SPACER_EXTRACTORS_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(storage, "load", lambda _: b"weights")
+    loc, sha256 = at("s3://reef/k"), hashlib.sha256(b"weights").hexdigest()
+    allow(s3="s3://reef")
+    for _ in range(2):
+        kept = load_file(loc, sha256)
+    # with its hash it needs no request
+    assert not kept.downloaded
+    allow(s3="none")
+    for read in (load_file, open_file):
+        with pytest.raises(LocationNotAllowedError, match="s3://reef/k"):
+            read(loc, sha256)
 
 
 # --- files -----------------------------------------------------------------------------------
