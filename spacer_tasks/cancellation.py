@@ -13,6 +13,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, cast
 
+from spacer_tasks.app import WAITS_AT_MOST_S
 from spacer_tasks.app import app as our_app
 from spacer_tasks.broker_errors import redis_is_away, unavailable_broker
 from spacer_tasks.exceptions import TaskCancelledError
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: seconds that a mark is kept: a task may wait in its queue for days
-MARK_EXPIRES_S = 14 * 86400
 #: seconds between two looks of a task that runs
 LOOK_EVERY_S = 1
 #: on `time.monotonic()`, when tasks that run looked last, by their ids
@@ -53,7 +52,7 @@ def cancel(task_id: str) -> bool:
     backend = cast("Any", our_app.backend)
     with unavailable_broker(our_app):
         # first, so that no part of it reports progress after what follows
-        backend.client.set(mark_of(task_id), int(time.time()), ex=MARK_EXPIRES_S)
+        backend.client.set(mark_of(task_id), int(time.time()), ex=WAITS_AT_MOST_S)
     kept = store_answer(task_id, "", None, error=TaskError.of(error))
     if kept.error is None or not kept.error.type.endswith(TaskCancelledError.__name__):
         backend.client.delete(mark_of(task_id))
