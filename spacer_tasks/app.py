@@ -84,8 +84,8 @@ CONTRACT: dict[str, Any] = {
 }
 
 
-#: seconds that Redis keeps what is known of unfinished work beside its messages: bulk work waits for
-#: days, and a training may take all of its time limit
+#: seconds that Redis keeps what is known of unfinished work beside its messages: bulk work waits
+#: for days, and a training may take all of its time limit
 WAITS_AT_MOST_S = 14 * 86400
 #: seconds for a connection to one address of the host; a send tries twice if all it sends is
 #: dropped. The system repeats a lost packet after a whole second, so twice as much would not help.
