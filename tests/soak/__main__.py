@@ -38,7 +38,7 @@ def main() -> None:
         print(line, file=log, flush=True)
 
     def run(these: Sequence[Fault], stage: Scene, caller: Caller) -> list[Part]:
-        seconds = arguments.minutes * 60
+        seconds = arguments.minutes * 60 / sum(fault.share for fault in (*FAULTS, PROMOTION))
         return [run_part(each, stage, caller, seconds * each.share, say) for each in these]
 
     parts: list[Part] = []
