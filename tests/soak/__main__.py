@@ -56,7 +56,7 @@ def main() -> None:
                 redis.flushall()
                 pressure = measure_back_pressure(redis, arguments.waiting)
                 say(str(pressure))
-    clean = all(part.tally.clean for part in parts)
+    clean = all(part.clean for part in parts)
     say("clean" if clean else "NOT clean")
     if pressure:
         write(PAGE, tables(parts, pressure, (time.monotonic() - started) / 60))

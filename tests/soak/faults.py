@@ -157,9 +157,12 @@ def let_a_worker_hang(scene: Scene, seconds: float = 40) -> None:
         scene.workers.go_on(process)
 
 
+_KILLERS = itertools.cycle(("kills", "kills_a_child"))
+
+
 def send_a_killer(scene: Scene) -> None:
-    """A task that ends its worker with SIGKILL, each time that it is begun."""
-    scene.times += bool(scene.caller.send("kills"))
+    """A task that ends its process with SIGKILL, each time that it is begun."""
+    scene.times += bool(scene.caller.send(next(_KILLERS)))
 
 
 def send_one_that_hangs(scene: Scene) -> None:
