@@ -45,8 +45,8 @@ def tables(parts: Sequence[Part], pressure: BackPressure, minutes: float) -> str
             f" been: {errors}. Chord bodies that led to their batch's answer: {bodies:,}. Outputs"
             f" that were missing or not whole: {outputs}. Answers that came second, of tasks that"
             f" ran twice or whose storing was tried again, and were not kept: {second:,}. Sends"
-            f" that were refused with an error because Redis was away: {refused:,}; the slowest of them"
-            f" took {slowest:.1f} s.",
+            f" that were refused with an error because Redis was away: {refused:,}; the slowest of"
+            f" them took {slowest:.1f} s.",
             "",
             f"{pressure.tasks:,} extractions that wait take {pressure.bytes_a_task:,.0f} bytes of"
             f" Redis's memory each. They were sent by one process at"
