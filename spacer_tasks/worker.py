@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -209,6 +210,8 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
     else:
         # imported before the fork, so that the children share the memory
         importlib.import_module("spacer_tasks.operations")
+    # at DEBUG it writes down whole messages, with the signatures of their URLs
+    logging.getLogger("celery.pool").setLevel(logging.INFO)
     # its stubs say that it never returns
     run_worker: Any = app.worker_main
     run_worker(
