@@ -59,10 +59,10 @@ def cancel(task_id: str) -> bool:
         with unavailable_broker(our_app):
             # first, so that no part of it reports progress after what follows
             backend.client.set(mark_of(task_id), int(time.time()), ex=WAITS_AT_MOST_S)
-    except NoPermissionError as error:
+    except NoPermissionError as refused:
         raise ConfigError(
             "the user in SPACER_BROKER_URL may not cancel tasks; see docs/security.md, Redis users"
-        ) from error
+        ) from refused
     kept = store_answer(task_id, "", None, error=TaskError.of(error))
     if kept.error is None or not kept.error.type.endswith(TaskCancelledError.__name__):
         backend.client.delete(mark_of(task_id))
