@@ -5,7 +5,9 @@ Feature vectors need numpy and live in `features.py`; this module is what a web 
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, KeysView
 from pathlib import PurePosixPath
@@ -30,6 +32,16 @@ LabelId = StrictInt | StrictStr
 Point = tuple[StrictInt, StrictInt]
 #: (row, column, label)
 Annotation = tuple[StrictInt, StrictInt, LabelId]
+
+
+def shown_url(url: str) -> str:
+    """A URL for errors and logs: no name or password, and no query, which may be a signature.
+
+    The query's hash is in its place, since images may differ in nothing else.
+    """
+    address, _, query = url.partition("?")
+    shown = re.sub(r"//[^/?#]*@", "//***@", address, count=1)
+    return f"{shown}?…{hashlib.sha256(query.encode()).hexdigest()[:8]}" if query else shown
 
 
 class DataLocation(BaseModel):
@@ -72,7 +84,8 @@ class DataLocation(BaseModel):
         return self.key
 
     def __str__(self) -> str:
-        return self.uri
+        """As errors and logs show it: `uri`, and of a URL what `shown_url` leaves."""
+        return shown_url(self.key) if self.storage_type == "url" else self.uri
 
     @property
     def filename(self) -> str:

@@ -90,7 +90,7 @@ def features_are_current(msg: ExtractFeaturesMsg | Mapping[str, Any]) -> bool:
     """
     msg = parse(ExtractFeaturesMsg, msg)
     try:
-        stored = ImageFeatures.from_bytes(storage.load(msg.feature_loc), msg.feature_loc.uri)
+        stored = ImageFeatures.from_bytes(storage.load(msg.feature_loc), str(msg.feature_loc))
     except (ObjectNotFoundError, FeatureFileError):
         # none yet, or none that can be used: extracting replaces it
         return False
@@ -216,7 +216,7 @@ def classify_image(msg: ClassifyImageMsg | Mapping[str, Any]) -> ClassifyReturnM
     started = time.monotonic()
     classifier = load_classifier(msg.classifier_loc)
     vectors = _vectors(msg.image_loc, msg.rowcols, load_extractor(msg.extractor))
-    return _scores(started, list(msg.rowcols), vectors, classifier, msg.image_loc.uri)
+    return _scores(started, list(msg.rowcols), vectors, classifier, str(msg.image_loc))
 
 
 def process_job(
@@ -295,20 +295,20 @@ def _origin(msg: ExtractFeaturesMsg, extractor: Extractor) -> dict[str, Any]:
 
 
 def _vectors(image_loc: DataLocation, rowcols: list[Point], extractor: Extractor) -> Any:
-    pixels = load_pixels(storage.load(image_loc), image_loc.uri)
+    pixels = load_pixels(storage.load(image_loc), str(image_loc))
     height, width = pixels.shape[:2]
-    check_points(rowcols, width, height, image_loc.uri)
+    check_points(rowcols, width, height, str(image_loc))
     return extractor.extract(pixels, rowcols)
 
 
 def _scored(
     started: float, msg: ClassifyFeaturesMsg, data: bytes, classifier: Callable[[], Classifier]
 ) -> ClassifyReturnMsg:
-    features = ImageFeatures.from_bytes(data, msg.feature_loc.uri)
+    features = ImageFeatures.from_bytes(data, str(msg.feature_loc))
     points: list[tuple[int | None, int | None]] = (
         list(features.rowcols()) if features.has_rowcols else [(None, None)] * len(features)
     )
-    return _scores(started, points, features.vectors, classifier(), msg.feature_loc.uri)
+    return _scores(started, points, features.vectors, classifier(), str(msg.feature_loc))
 
 
 def _scores(

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from spacer_tasks.data_classes import shown_url
 from spacer_tasks.exceptions import MessageError, RowColumnInvalidError
 
 M = TypeVar("M", bound=BaseModel)
@@ -43,7 +44,8 @@ def parse(cls: type[M], data: Any) -> M:
             return cls.model_validate_json(data)
         return cls.model_validate(data)
     except ValidationError as error:
-        raise _as_input_error(cls.__name__, data, error) from error
+        # its own text would show more of the message
+        raise _as_input_error(cls.__name__, data, error) from None
 
 
 def _as_input_error(
@@ -53,7 +55,7 @@ def _as_input_error(
     shown = error.errors(include_url=False)[:5]
     lines = [
         f"{'.'.join(map(str, item['loc'])) or 'the message'}: {item['msg']}"
-        f" (found {str(item['input'])[:80]!r})"
+        f" (found {_shown(item['input'])!r})"
         for item in shown
     ]
     if error.error_count() > len(shown):
@@ -63,6 +65,13 @@ def _as_input_error(
         image = data.get("image_loc")
         key = image.get("key") if isinstance(image, Mapping) else image
         return RowColumnInvalidError(
-            f"image {key}: points must be pairs of integers (row, column); " + "; ".join(lines)
+            f"image {_shown(key, None)}: points must be pairs of integers (row, column); "
+            + "; ".join(lines)
         )
     return MessageError(f"{name}: " + "; ".join(lines))
+
+
+def _shown(value: object, length: int | None = 80) -> str:
+    """A part of a message in an error. Only what has a URL in it is cut at a question mark."""
+    text = str(value)
+    return (shown_url(text) if "://" in text else text)[:length]

@@ -38,7 +38,7 @@ class BatchImage(Message):
     def _labelled_or_not(self) -> BatchImage:
         if bool(self.annotations) == bool(self.rowcols):
             raise ValueError(
-                f"image {self.image_loc.uri}: expected either annotations (to learn from) or"
+                f"image {self.image_loc}: expected either annotations (to learn from) or"
                 " rowcols (to be classified)"
             )
         return self

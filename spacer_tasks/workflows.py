@@ -93,7 +93,7 @@ def train_on_extracted(
     self: BodyTask, msg: TrainFromImagesMsg, parts: list[dict[str, Any]]
 ) -> TrainFromImagesReturnMsg:
     """Train on the labelled images that were extracted, then classify the others."""
-    failures = failures_of(parts, [image.image_loc.uri for image in msg.images])
+    failures = failures_of(parts, [str(image.image_loc) for image in msg.images])
     if len(failures) > msg.max_failed_share * len(msg.images):
         raise TooManyFailuresError(
             f"{len(failures)} of {len(msg.images)} images failed, more than the"
@@ -164,7 +164,7 @@ def finish(
     trained = TrainFromImagesReturnMsg.model_validate_json(
         storage.load(batch_location(self.task_id, "training.json"))
     )
-    failures = failures_of(parts, [image.image_loc.uri for image in msg.images])
+    failures = failures_of(parts, [str(image.image_loc) for image in msg.images])
     return trained.model_copy(
         update={
             "classified": len(parts) - len(failures),

@@ -94,7 +94,7 @@ def batch(
         f"{counted(answer.extracted, 'image')} extracted, {answer.skipped} skipped (features are"
         f" current), {answer.classified} classified"
     )
-    names = {image.location.uri: image.name for image in selection.images}
+    names = {str(image.location): image.name for image in selection.images}
     failed = {
         names[failure.name]: reason(failure.message, failure.name) for failure in answer.failures
     }

@@ -23,6 +23,7 @@ from spacer_tasks.extractors.devices import chosen_device
 from spacer_tasks.extractors.efficientnet_b0 import FEATURE_DIM, EfficientNetB0
 from spacer_tasks.extractors.micro_batcher import IN_FLIGHT
 from spacer_tasks.extractors.precision import DTYPES, is_taken, sample_patches, usable
+from spacer_tasks.extractors.torch_file import EXPECTED, check_torch_file
 from spacer_tasks.extractors.weights import ExtractorFile
 
 log = logging.getLogger(__name__)
@@ -181,18 +182,18 @@ def load_network(data: bytes, name: str) -> EfficientNetB0:
 
 def _tensors(data: bytes, name: str) -> dict[str, Any]:
     """The used entries of the state dict, by the names that the network has for them."""
-    expected = 'expected what torch.save({"net": state_dict}) writes'
+    check_torch_file(data, name)
     _allow_numpy_numbers()
     try:
         content = torch.load(BytesIO(data), map_location="cpu", weights_only=True)
     # torch raises nearly anything on what is not its own
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise WeightsError(f"{name} is not a weights file; {expected} ({reason[:200]})") from error
+        raise WeightsError(f"{name} is not a weights file; {EXPECTED} ({reason[:200]})") from error
     net = content.get("net") if isinstance(content, Mapping) else None
     if not isinstance(net, Mapping):
         found = sorted(map(str, content)) if isinstance(content, Mapping) else [type(content)]
-        raise WeightsError(f"{name} has no state dict `net`; {expected}, found {found[:5]}")
+        raise WeightsError(f"{name} has no state dict `net`; {EXPECTED}, found {found[:5]}")
     named = {str(key).removeprefix(WRAPPER_PREFIX): value for key, value in net.items()}
     return {key: value for key, value in named.items() if not _is_unused(key)}
 

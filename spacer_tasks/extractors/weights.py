@@ -21,6 +21,7 @@ from spacer_tasks.config import get_settings
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import ConfigError, HashMismatchError, SpacerError
 from spacer_tasks.storage.filesystem import FilesystemStorage, file_errors
+from spacer_tasks.storage.policy import permitted
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +55,9 @@ class OpenedFile(NamedTuple):
 def open_file(loc: DataLocation, sha256: str | None = None) -> OpenedFile:
     """As `load_file`, with the file open instead of loaded. The caller closes it."""
     expected = None if sha256 is None else sha256.lower()
-    if loc.storage_type == "filesystem":
-        stream = FilesystemStorage().open(loc.key)
+    place, key = storage.storage_for(loc)
+    if isinstance(place, FilesystemStorage):
+        stream = place.open(key)
         found = _sha256_of(stream)
         if expected not in (None, found):
             stream.close()
@@ -98,6 +100,8 @@ def load_file(loc: DataLocation, sha256: str | None = None) -> ExtractorFile:
     expected = None if sha256 is None else sha256.lower()
     if not loc.is_remote:
         return _checked(loc, storage.load(loc), expected, downloaded=False)
+    # a kept file is not asked for at the storage, which looks too
+    permitted(loc)
     version = storage.version(loc) if expected is None else None
     may_keep = expected is not None or _tells_objects_apart(version)
     slot = _slot(loc, version)

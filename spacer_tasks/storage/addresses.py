@@ -6,12 +6,12 @@ addresses are judged where a connection is made; see `url.py`.
 
 from __future__ import annotations
 
-import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from spacer_tasks.allowed import NONE, PUBLIC
 from spacer_tasks.config import get_settings
+from spacer_tasks.data_classes import shown_url
 from spacer_tasks.exceptions import LocationNotAllowedError, URLDownloadError
 
 #: addresses by which IPv4 is reached from a network without it (RFC 6052); the last four bytes are
@@ -46,17 +46,17 @@ def checked_url(url: str) -> SplitResult:
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise URLDownloadError(
-            f"{without_login(url)}: not a URL that can be opened ({error})"
+            f"{shown_url(url)}: not a URL that can be opened ({shown_url(str(error))})"
         ) from None
     if parts.scheme not in _PORTS or not host:
-        raise URLDownloadError(f"{without_login(url)}: expected a http or https URL")
+        raise URLDownloadError(f"{shown_url(url)}: expected a http or https URL")
     if "@" in parts.netloc:
         raise URLDownloadError(
-            f"{without_login(url)}: a URL with a login in it, which would be seen in every log;"
+            f"{shown_url(url)}: a URL with a login in it, which would be seen in every log;"
             " expected one without"
         )
     if not takes_public_hosts() and not is_opened(host, port or _PORTS[parts.scheme]):
-        raise not_allowed(url)
+        raise not_allowed(shown_url(url))
     return parts
 
 
@@ -100,8 +100,3 @@ def is_public(address: str) -> bool:
     if any(ip in network for network in _SPECIAL):
         return False
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
-
-
-def without_login(url: str) -> str:
-    """A URL for an error's text: no name or password."""
-    return re.sub(r"//[^/?#]*@", "//***@", url, count=1)

@@ -32,6 +32,7 @@ class FilesystemStorage(Storage):
     def open(self, key: str) -> BinaryIO:
         """The file, open for reading: for files too large to be held whole."""
         with file_errors(key):
+            check_size(Path(key).stat().st_size, key)
             return Path(key).open("rb")
 
     def store(self, key: str, data: bytes) -> None:

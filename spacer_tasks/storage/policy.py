@@ -16,7 +16,7 @@ from spacer_tasks.allowed import RESULTS
 from spacer_tasks.config import Settings, get_settings
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import LocationNotAllowedError
-from spacer_tasks.storage.addresses import checked_url, without_login
+from spacer_tasks.storage.addresses import checked_url
 
 #: an entry for every bucket
 _ANY_BUCKET = "s3://*"
@@ -118,6 +118,6 @@ def _below_a_root(loc: DataLocation, settings: Settings) -> DataLocation:
 
 def _refusal(loc: DataLocation, setting: str) -> LocationNotAllowedError:
     return LocationNotAllowedError(
-        f"{without_login(loc.uri)}: not among the locations that may be used here; who runs this"
+        f"{loc}: not among the locations that may be used here; who runs this"
         f" can allow it by {setting}"
     )

@@ -20,6 +20,7 @@ from threading import Timer
 from typing import Any
 
 from spacer_tasks.config import get_settings
+from spacer_tasks.data_classes import shown_url
 from spacer_tasks.exceptions import (
     LocationNotAllowedError,
     ObjectNotFoundError,
@@ -63,17 +64,21 @@ class URLStorage(Storage):
                 pieces.append(piece)
                 length += len(piece)
         if length > limit or (size is not None and size > limit):
-            raise URLDownloadError(f"{key}: more than the {limit} bytes of SPACER_URL_MAX_BYTES")
+            raise URLDownloadError(
+                f"{shown_url(key)}: more than the {limit} bytes of SPACER_URL_MAX_BYTES"
+            )
         # read(n) hides a body that was cut short
         if size is not None and length < size:
-            raise URLUnavailableError(f"{key}: {length} bytes came, {size} were announced")
+            raise URLUnavailableError(
+                f"{shown_url(key)}: {length} bytes came, {size} were announced"
+            )
         return b"".join(pieces)
 
     def store(self, key: str, data: bytes) -> None:
-        raise StorageError(f"{key}: nothing can be written to a URL")
+        raise StorageError(f"{shown_url(key)}: nothing can be written to a URL")
 
     def delete(self, key: str) -> None:
-        raise StorageError(f"{key}: a URL cannot be deleted")
+        raise StorageError(f"{shown_url(key)}: a URL cannot be deleted")
 
     def version(self, key: str) -> str | None:
         try:
@@ -143,7 +148,8 @@ def _opened(url: str, method: str) -> Iterator[http.client.HTTPResponse]:
             if not deadline.over:
                 raise
             raise URLUnavailableError(
-                f"{url}: not done within the {deadline.seconds:g} s of SPACER_URL_TOTAL_TIMEOUT_S"
+                f"{shown_url(url)}: not done within the {deadline.seconds:g} s of"
+                " SPACER_URL_TOTAL_TIMEOUT_S"
             ) from error
 
 
@@ -168,8 +174,9 @@ class _Proxies(urllib.request.ProxyHandler):
         parts = checked_url(req.full_url)
         if not is_opened(parts.hostname or "", parts.port or port):
             raise LocationNotAllowedError(
-                f"{req.full_url}: the environment's proxy would connect to it, so that the address"
-                " cannot be checked; who runs this can open the host by SPACER_ALLOWED_URLS"
+                f"{shown_url(req.full_url)}: the environment's proxy would connect to it, so that"
+                " the address cannot be checked; who runs this can open the host by"
+                " SPACER_ALLOWED_URLS"
             )
         return super().proxy_open(req, proxy, type)
 
@@ -250,13 +257,21 @@ def _errors_of(url: str) -> Iterator[None]:
     try:
         yield
     except urllib.error.HTTPError as error:
+        # its text may have the URL of a redirect
         if error.code in (404, 410):
-            raise ObjectNotFoundError(f"{url}: the server answers {error.code}") from error
+            raise ObjectNotFoundError(
+                f"{shown_url(url)}: the server answers {error.code}"
+            ) from None
         if error.code >= 500 or error.code in PASSING_STATUS:
-            raise URLUnavailableError(f"{url}: the server answers {error.code}") from error
-        raise URLDownloadError(f"{url}: the server answers {error.code}") from error
+            raise URLUnavailableError(
+                f"{shown_url(url)}: the server answers {error.code}"
+            ) from None
+        raise URLDownloadError(f"{shown_url(url)}: the server answers {error.code}") from None
     except (ValueError, http.client.InvalidURL) as error:
-        raise URLDownloadError(f"{url}: not a URL that can be opened ({error})") from error
+        # the text of the error has the URL, or a part of it
+        raise URLDownloadError(
+            f"{shown_url(url)}: not a URL that can be opened ({shown_url(str(error))})"
+        ) from None
     except (OSError, http.client.HTTPException) as error:
         # URLError is an OSError: no route, no such host, timed out, reset
-        raise URLUnavailableError(f"{url}: {error}") from error
+        raise URLUnavailableError(f"{shown_url(url)}: {error}") from error

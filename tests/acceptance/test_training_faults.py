@@ -178,6 +178,32 @@ def test_a_training_that_comes_further_each_time_is_not_given_up(
     assert done(epochs) == list(range(1, EPOCHS + 1))
 
 
+def test_a_process_that_grew_too_large_is_replaced_after_its_training(
+    start_worker: StartWorker, send: Send, epochs: Path
+) -> None:
+    # torch and scikit-learn take some 300 MB, "grow" takes 600 more
+    env = {**ENV, "SPACER_MAX_MEMORY_BYTES": str(750 * 2**20)}
+    worker = start_worker("trainer", "--concurrency=1", name="large", **env)
+    assert send({}, "small").get(timeout=180)
+    assert send({}, "small too").get(timeout=180)
+    # a process that stays small stays
+    (small,) = processes(epochs)
+    assert send({"fault": "grow", "times": 9}, "large").get(timeout=180)
+    assert processes(epochs) == [small]
+    assert send({}, "after").get(timeout=180)
+    assert processes(epochs)[0] == small
+    assert len(processes(epochs)) == 2
+    wait_until(lambda: not Path(f"/proc/{small}").exists(), 30, "the large process did not end")
+    assert worker.running
+    assert worker.pid not in processes(epochs)
+
+
+def processes(epochs: Path) -> list[int]:
+    """Those that did epochs, in the order of their first."""
+    files = sorted(epochs.iterdir(), key=lambda path: path.name.split("-")[1])
+    return list(dict.fromkeys(int(path.name.split("-")[2]) for path in files))
+
+
 def test_a_process_past_its_time_limit_is_answered_under_the_prefix(
     start_worker: StartWorker, send: Send, epochs: Path
 ) -> None:

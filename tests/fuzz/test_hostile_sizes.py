@@ -5,19 +5,24 @@ from __future__ import annotations
 import io
 import json
 import struct
+import subprocess
+import sys
 import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from spacer_tasks import features
 from spacer_tasks.classifiers.file_format import FORMAT
 from spacer_tasks.classifiers.formats import decoded, format_of
-from spacer_tasks.exceptions import ClassifierFileError, FeatureFileError
+from spacer_tasks.exceptions import ClassifierFileError, FeatureFileError, WeightsError
+from spacer_tasks.extractors.torch_file import check_torch_file
 from spacer_tasks.features import MAX_ARRAY_BYTES, ImageFeatures
 
 #: bytes that reading a hostile file may take; the largest of these files has 2 MB
@@ -134,3 +139,158 @@ def test_a_classifier_is_no_larger_than_its_file(name: str) -> None:
     with little_memory(), pytest.raises(ClassifierFileError, match="reef"):
         decoded(data, "reef")
     format_of(data)
+
+
+def weights(content: Callable[[str, bytes], bytes] = lambda _, data: data, **how: Any) -> bytes:
+    """What torch.save writes, its entries changed and packed by another writer."""
+    stream, packed = io.BytesIO(), io.BytesIO()
+    torch.save({"net": {"a": torch.zeros(2, 3)}}, stream)
+    with zipfile.ZipFile(stream) as source, zipfile.ZipFile(packed, "w", **how) as archive:
+        for name in source.namelist():
+            archive.writestr(name, content(name, source.read(name)))
+    return packed.getvalue()
+
+
+def larger(end: str) -> Callable[[str, bytes], bytes]:
+    """Adds 400 MB to the entry of this end."""
+    return lambda name, data: data + bytes(400_000_000) if name.endswith(end) else data
+
+
+def with_two_lists() -> bytes:
+    """Python finds the second list of entries, of a harmless file; torch is led to the first."""
+    bomb = weights(larger("data.pkl"), compression=zipfile.ZIP_DEFLATED)
+    (start,) = struct.unpack_from("<I", bomb, len(bomb) - 6)
+    both = bytearray(bomb[:-22] + weights())
+    struct.pack_into("<I", both, len(both) - 6, start)
+    return bytes(both)
+
+
+def with_entries_that_share(data: bytes, times: int) -> bytes:
+    """The list of entries so many times over: all lie in the same bytes."""
+    count, size, start = struct.unpack_from("<HII", data, len(data) - 12)
+    end = struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, count * times, count * times, size * times,
+                      start, 0)  # fmt: skip
+    return data[:start] + data[start : start + size] * times + end
+
+
+def pickled(instructions: bytes) -> bytes:
+    """A list of what these make."""
+    return b"\x80\x02](" + instructions + b"e."
+
+
+def in_zip(pickle: bytes) -> bytes:
+    return weights(lambda name, data: pickle if name.endswith("data.pkl") else data)
+
+
+#: 3 GB in 60 bytes
+BYTEARRAYS = pickled((b"c__builtin__\nbytearray\n" + b"J\xff\xff\xff\x3f" + b"\x85R") * 3)
+#: 1 GB in one
+ENCODED = pickled(
+    b"X\x00\x00\x10\x00" + b"x" * 2**20 + b"q\x00" + b"c_codecs\nencode\nh\x00\x85R" * 1000
+)
+OTHER_LETTERS = pickled("c__builtin__\nb\u00fctearray\n".encode())
+DEFLATED = {"compression": zipfile.ZIP_DEFLATED}
+#: the file, and why it is refused
+WEIGHTS: dict[str, tuple[Callable[[], bytes], str]] = {
+    "a tensor that is a bomb": (lambda: weights(larger("data/0"), **DEFLATED), "is compressed"),
+    "a pickle that is a bomb": (lambda: weights(larger("data.pkl"), **DEFLATED), "is compressed"),
+    "a version that is a bomb": (lambda: weights(larger("/version"), **DEFLATED), "is compressed"),
+    "another way of packing": (
+        lambda: weights(larger("data/0"), compression=zipfile.ZIP_LZMA),
+        "is compressed",
+    ),
+    "a bomb behind a harmless list": (with_two_lists, "another program wrote"),
+    "a note at its end": (lambda: weights() + bytes(30), "another program wrote"),
+    "entries that share their bytes": (
+        lambda: with_entries_that_share(weights(lambda _, data: data + bytes(5000)), 9),
+        r"\d+ bytes in a file of \d+; expected no more",
+    ),
+    "arrays of a gigabyte": (lambda: in_zip(BYTEARRAYS), "it makes a bytearray"),
+    "arrays of a gigabyte, before zips": (lambda: BYTEARRAYS, "it makes a bytearray"),
+    "a text encoded a thousand times": (lambda: in_zip(ENCODED), "a large one"),
+    "half such a text": (
+        lambda: in_zip(pickled(b"X\x00\x00\x08\x00" + b"x" * 2**19)),
+        "a text of 524288 characters",
+    ),
+    "other letters in a name": (lambda: in_zip(OTHER_LETTERS), "a damaged pickle"),
+    "a list of entries without end": (
+        lambda: with_entries_that_share(weights(), 4000),
+        "bytes list what is in the file",
+    ),
+}
+
+#: prints what came of a file, and by how many MB the process grew: torch's memory is not Python's
+LOAD = """
+import sys
+from pathlib import Path
+from spacer_tasks.exceptions import InputError
+from spacer_tasks.extractors.efficientnet import load_network
+
+def peak():
+    # getrusage would count what the process was before it became this one
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0])
+
+data, before = Path(sys.argv[1]).read_bytes(), peak()
+try:
+    load_network(data, "reef")
+except InputError as error:
+    print((peak() - before) // 1024, type(error).__name__, error)
+"""
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_weights_are_no_larger_than_their_file(name: str) -> None:
+    make, told = WEIGHTS[name]
+    data = make()
+    assert len(data) < 2**21
+    with little_memory(), pytest.raises(WeightsError, match=f"reef.*{told}"):
+        check_torch_file(data, "reef")
+
+
+def test_weights_as_torch_saves_them_pass() -> None:
+    for zipped in (True, False):
+        stream = io.BytesIO()
+        torch.save(
+            {"net": torch.zeros(2, 3), "acc": np.float64(1)},
+            stream,
+            _use_new_zipfile_serialization=zipped,
+        )
+        check_torch_file(stream.getvalue(), "reef")
+    check_torch_file(weights(), "reef")
+
+
+def old_weights() -> bytes:
+    """Of torch before 1.6: a tensor of 77 numbers that claims 400 MB, in both places."""
+    stream = io.BytesIO()
+    torch.save({"net": {"a": torch.zeros(77)}}, stream, _use_new_zipfile_serialization=False)
+    claimed = 100_000_000
+    data = stream.getvalue().replace(b"K\x4d", b"J" + struct.pack("<I", claimed))
+    return data.replace(struct.pack("<Q", 77), struct.pack("<Q", claimed))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        WEIGHTS["a tensor that is a bomb"][0],
+        with_two_lists,
+        old_weights,
+        lambda: in_zip(BYTEARRAYS),
+        lambda: in_zip(ENCODED),
+    ],
+)
+def test_a_process_that_loads_hostile_weights_stays_small(
+    make: Callable[[], bytes], tmp_path: Path
+) -> None:
+    (tmp_path / "weights").write_bytes(make())
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD, tmp_path / "weights"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    grown, kind, _ = done.stdout.split(maxsplit=2)
+    assert kind == "WeightsError"
+    # of torch's own libraries the first load reads some
+    assert int(grown) < 100

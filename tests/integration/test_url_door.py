@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -56,11 +57,13 @@ class Site(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.paths.append(self.path)
-        name = self.path.rpartition("/")[2]
+        name = self.path.partition("?")[0].rpartition("/")[2]
         if name == "redirect":
             self.send_response(302)
             self.send_header("Location", self.server.redirect_to)
             self.end_headers()
+        elif name == "missing":
+            self.send_error(404)
         elif name == "large":
             # announced, never sent
             self.send_response(200)
@@ -348,3 +351,38 @@ def test_a_missing_host_and_a_closed_port_are_told_apart_from_a_refusal(set_: Se
         storage.load(url(f"http://127.0.0.1:{port}/"))
     with pytest.raises((URLUnavailableError, ObjectNotFoundError, LocationNotAllowedError)):
         storage.load(url(f"http://{NOWHERE}:{port}/"))
+
+
+@pytest.mark.parametrize("attempt", [storage.load, storage.version])
+@pytest.mark.parametrize(
+    "path", ["inside", "circle", "to-a-file", "large", "missing", "trickle", "with a blank"]
+)
+def test_no_error_has_a_url_s_query(
+    site: Server, set_: Set, path: str, attempt: Callable[[DataLocation], object]
+) -> None:
+    set_(ALLOWED_URLS="127.0.0.1", URL_TOTAL_TIMEOUT_S="0.5")
+    own, query = f"http://127.0.0.1:{site.server_port}", "?signature=hunter2"
+    site.redirect_to = {
+        "inside": f"http://10.0.0.1/x{query}",
+        "circle": f"{own}/redirect{query}",
+        "to-a-file": f"file:///etc/passwd{query}",
+    }.get(path, "")
+    where = url(f"{own}/{'redirect' if site.redirect_to else path}{query}")
+    if attempt is storage.version and path in ("large", "missing", "trickle"):
+        # nothing is wrong before the content
+        attempt(where)
+        return
+    with pytest.raises((StorageError, URLUnavailableError)) as caught:
+        attempt(where)
+    # with the errors that it comes from
+    told = "".join(traceback.format_exception(caught.value))
+    assert "hunter2" not in told
+    assert "?…" in told
+
+
+def test_no_error_of_writing_to_a_url_has_its_query() -> None:
+    where = url("https://example.org/x?signature=hunter2")
+    for attempt in (storage.delete, lambda loc: storage.store(loc, b"")):
+        with pytest.raises(StorageError, match=r"https://example.org/x\?…[0-9a-f]{8}: ") as caught:
+            attempt(where)
+        assert "hunter2" not in str(caught.value)

@@ -54,3 +54,18 @@ def test_validation_results_that_contradict_themselves_are_refused(
     data = {"scores": [0.5, 0.6], "gt": [0, 1], "est": [0, 0], "classes": [3, 5], **change}
     with pytest.raises(ValidationError, match=text):
         ValResults.model_validate(data)
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("https://x.org/a.jpg?X-Amz-Signature=hunter2", "https://x.org/a.jpg?…3ebfbc12"),
+        ("https://x.org/?a=1?b=hunter2#c?d", "https://x.org/?…ab2452ec"),
+        ("https://me:hunter2@x.org/a", "https://***@x.org/a"),
+        ("https://x.org/a.jpg", "https://x.org/a.jpg"),
+        ("s3://bucket/a?b.jpg", "s3://bucket/a?b.jpg"),
+        ("/a?b.jpg", "/a?b.jpg"),
+    ],
+)
+def test_a_url_is_shown_without_what_may_be_a_secret(uri: str, shown: str) -> None:
+    assert f"{DataLocation.parse(uri)}" == shown

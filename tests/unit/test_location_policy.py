@@ -11,6 +11,7 @@ import pytest
 from spacer_tasks import operations, storage
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import ConfigError, InputError, LocationNotAllowedError
+from spacer_tasks.extractors.weights import load_file, open_file
 from spacer_tasks.messages import (
     ClassifyImageMsg,
     ExtractFeaturesMsg,
@@ -100,6 +101,11 @@ def test_every_way_through_the_door_is_watched(allow: Allow) -> None:
         storage.delete,
         list_below,
         lambda loc: storage.store(loc, b""),
+        lambda loc: storage.store_once(loc, b""),
+        open_file,
+        # a kept file of this hash would be given without a request
+        lambda loc: open_file(loc, "0" * 64),
+        lambda loc: load_file(loc, "0" * 64),
     ):
         with pytest.raises(LocationNotAllowedError, match="s3://reef/k"):
             attempt(loc)
@@ -158,6 +164,9 @@ def test_files_outside_are_neither_read_nor_written(allow: Allow, reef: Path, ke
         storage.version,
         storage.delete,
         lambda it: storage.store(it, b""),
+        lambda it: storage.store_once(it, b""),
+        load_file,
+        open_file,
     ):
         with pytest.raises(LocationNotAllowedError, match="SPACER_ALLOWED_ROOTS"):
             attempt(loc)
@@ -337,5 +346,7 @@ def test_an_object_over_the_limit_is_refused_by_its_size(
     # a file of a terabyte that takes no room
     with (tmp_path / "large").open("wb") as stream:
         stream.truncate(2**40)
-    with pytest.raises(InputError, match=r"large: 1099511627776 bytes.*SPACER_MAX_OBJECT_BYTES"):
-        storage.load(at(f"{tmp_path}/large"))
+    for read in (storage.load, load_file, open_file):
+        told = r"large: 1099511627776 bytes.*SPACER_MAX_OBJECT_BYTES"
+        with pytest.raises(InputError, match=told):
+            read(at(f"{tmp_path}/large"))
