@@ -32,7 +32,7 @@ test: $(READY)  ## All tests, with private Redis and S3 servers
 test-again: $(READY)  ## What failed in the last run of the tests, one at a time
 	$(PYTEST) --last-failed --last-failed-no-failures none $(PYTEST_ARGS)
 
-# SOAK_ARGS="--minutes 5" makes it shorter; that is the time of sending, half of the whole
+# SOAK_ARGS="--minutes 5" makes it shorter; that is the time of sending, about half of the whole
 soak: $(READY)  ## Every fault on real workers, for half an hour; writes docs/reliability.md
 	$(BIN)/python -m tests.soak $(SOAK_ARGS)
 

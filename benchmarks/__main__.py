@@ -29,7 +29,7 @@ LARGE = "50,000"
 QUICK = 20
 #: seconds between one side's run and the other's
 REST_S = 0.5
-PARTS = ("beside", "limits", "bulk", "caffe", "queue", "overhead", "growth")
+PARTS = ("beside", "limits", "bulk", "caffe", "queue", "overhead", "growth", "gpu")
 
 
 def s3_environment(s3: S3Server) -> dict[str, str]:
@@ -137,14 +137,18 @@ def part(name: str, options: argparse.Namespace) -> str:
 
         return caffe.section(options.threads)
     if name == "queue":
-        # a process of its own: settings are read once
-        command = [sys.executable, "-m", "benchmarks.queue"]
-        return subprocess.run(
-            command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT
-        ).stdout
+        return _alone("queue")
+    if name == "gpu":
+        return f"## On a GPU\n\n{_alone('gpu')}"
     from benchmarks import overhead
 
     return overhead.section()
+
+
+def _alone(name: str) -> str:
+    """What a benchmark prints in a process of its own: settings are read once."""
+    command = [sys.executable, "-m", f"benchmarks.{name}"]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT).stdout
 
 
 def main() -> None:

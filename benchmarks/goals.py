@@ -28,10 +28,9 @@ LIMITS = """\
 Where a goal is not reached, this is what the time goes to:
 
 - *Classification by an MLP, 20 classes*: half of its 0.6 to 0.8 ms is the product with the first
-  layer, in float64: 26 million operations at 95 GFLOP/s, which is all that one core gives. float32
-  would halve it and miss the 1e-6 to which probabilities agree; a second thread would halve it too,
-  and take a hundred times as long whenever another process has its core. The other half opens,
-  checks and reads two files.
+  layer, in float64: 26 million operations at some 95 GFLOP/s. float32 would halve it and miss the
+  1e-6 to which probabilities agree; a second thread would help, and take a hundred times as long
+  whenever another process has its core. The other half opens, checks and reads two files.
 - *Features on S3, MLP*: between 5.9 and 6.2 times in several runs. boto3 takes about 0.8 ms of the
   interpreter for each object, and while it does, no other thread of the process can. For 200
   feature files that is 0.16 s, which no number of reading threads shortens and which the reference

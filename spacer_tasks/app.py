@@ -84,6 +84,9 @@ CONTRACT: dict[str, Any] = {
 }
 
 
+#: seconds that Redis keeps what is known of unfinished work beside its messages: bulk work waits
+#: for days, and a training may take all of its time limit
+WAITS_AT_MOST_S = 14 * 86400
 #: seconds for a connection to one address of the host; a send tries twice if all it sends is
 #: dropped. The system repeats a lost packet after a whole second, so twice as much would not help.
 CALLER_CONNECT_S = 0.4
@@ -102,6 +105,8 @@ def _from_settings() -> dict[str, Any]:
         "broker_url": settings.broker_url.get_secret_value(),
         "result_backend": settings.result_backend,
         "result_expires": settings.results_expire_s,
+        # a batch whose count lapses before its last part is back would never be answered
+        "result_chord_expires": max(WAITS_AT_MOST_S, settings.results_expire_s),
         # each of these alone would let a Redis that hangs hold a caller for seconds, or for ever
         "broker_connection_timeout": timeout,
         "broker_transport_options": {

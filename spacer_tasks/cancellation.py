@@ -13,9 +13,10 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, cast
 
+from spacer_tasks.app import WAITS_AT_MOST_S
 from spacer_tasks.app import app as our_app
 from spacer_tasks.broker_errors import redis_is_away, unavailable_broker
-from spacer_tasks.exceptions import TaskCancelledError
+from spacer_tasks.exceptions import ConfigError, TaskCancelledError
 from spacer_tasks.results import TaskError, store_answer
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: seconds that a mark is kept: a task may wait in its queue for days
-MARK_EXPIRES_S = 14 * 86400
 #: seconds between two looks of a task that runs
 LOOK_EVERY_S = 1
 #: on `time.monotonic()`, when tasks that run looked last, by their ids
@@ -46,14 +45,24 @@ def cancel(task_id: str) -> bool:
     ------
     BrokerUnavailableError
         Redis is away.
+    ConfigError
+        The user of Redis may not cancel. Nothing was changed.
     StorageError, StorageUnavailableError
         The answer could not be stored. The task is cancelled all the same.
     """
     error = TaskCancelledError(f"the task {task_id} was cancelled")
+    # as in `broker_errors`: whoever imports the tasks need not load it
+    from redis.exceptions import NoPermissionError
+
     backend = cast("Any", our_app.backend)
-    with unavailable_broker(our_app):
-        # first, so that no part of it reports progress after what follows
-        backend.client.set(mark_of(task_id), int(time.time()), ex=MARK_EXPIRES_S)
+    try:
+        with unavailable_broker(our_app):
+            # first, so that no part of it reports progress after what follows
+            backend.client.set(mark_of(task_id), int(time.time()), ex=WAITS_AT_MOST_S)
+    except NoPermissionError as refusal:
+        raise ConfigError(
+            "the user in SPACER_BROKER_URL may not cancel tasks; see docs/security.md, Redis users"
+        ) from refusal
     kept = store_answer(task_id, "", None, error=TaskError.of(error))
     if kept.error is None or not kept.error.type.endswith(TaskCancelledError.__name__):
         backend.client.delete(mark_of(task_id))

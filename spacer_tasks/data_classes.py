@@ -5,6 +5,7 @@ Feature vectors need numpy and live in `features.py`; this module is what a web 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections import Counter
@@ -34,9 +35,13 @@ Annotation = tuple[StrictInt, StrictInt, LabelId]
 
 
 def shown_url(url: str) -> str:
-    """A URL for errors and logs: no name or password, and no query, which may be a signature."""
-    address, mark, _ = url.partition("?")
-    return re.sub(r"//[^/?#]*@", "//***@", address, count=1) + (mark and "?…")
+    """A URL for errors and logs: no name or password, and no query, which may be a signature.
+
+    The query's hash is in its place, since images may differ in nothing else.
+    """
+    address, _, query = url.partition("?")
+    shown = re.sub(r"//[^/?#]*@", "//***@", address, count=1)
+    return f"{shown}?…{hashlib.sha256(query.encode()).hexdigest()[:8]}" if query else shown
 
 
 class DataLocation(BaseModel):

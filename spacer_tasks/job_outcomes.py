@@ -22,7 +22,7 @@ from spacer_tasks.exceptions import (
 )
 from spacer_tasks.job_answers import failed_job, job_return, why_unanswered
 from spacer_tasks.job_records import JobRecord, JobRecords, original_job
-from spacer_tasks.job_states import CONFIRM_SHARE, Seen, State, look
+from spacer_tasks.job_states import CLOCKS_DIFFER_S, CONFIRM_SHARE, Seen, State, look
 from spacer_tasks.messages import JobReturnMsg
 from spacer_tasks.results import TaskError, read_answer
 
@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 #: answers read at once; fewer than `s3_max_connections`
 READERS = 16
+#: seconds in which an answer that was stored becomes visible, on servers without S3's consistency
+APPEARS_S = 60
 #: jobs that this process found missing; seen again, they are no longer suspected
 _MISSED: set[str] = set()
 
@@ -43,7 +45,7 @@ class Outcome:
     status
         QUEUED, RUNNING, MISSING (nowhere to be found, for not long enough to call it lost),
         SUCCEEDED, FAILED, LOST, EXPIRED (finished, its answer is gone), or UNREADABLE (finished,
-        its answer cannot be read now).
+        its answer cannot be read now, or is not to be seen yet).
     returned
         The answer to hand out; None while there is none.
     """
@@ -111,6 +113,13 @@ def _found(job: Seen) -> _Found:
         return _Found(job.record, "FAILED", failure=stored.error)
     if job.state is State.MISSING:
         return _Found(job.record, "MISSING")
+    # the worker's clock may be behind, or far ahead
+    if (
+        job.state is State.FINISHED
+        and abs(time.time() - job.finished_at) < APPEARS_S + CLOCKS_DIFFER_S
+    ):
+        logger.warning("%s: finished, but its answer is not to be seen yet", job.record)
+        return _Found(job.record, "UNREADABLE")
     status = "FAILED" if job.state is State.ENDED else "EXPIRED"
     return _Found(job.record, status, failure=why_unanswered(job))
 

@@ -14,6 +14,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from enum import Enum
 from typing import Any, cast
 
@@ -60,6 +61,8 @@ class Seen:
     ----------
     answer_loc
         Where its answer is, if it has one.
+    finished_at
+        Seconds since 1970, on the worker's clock, in the state FINISHED; 0 if that is not known.
     error_type, error_text
         Why Celery ended it, in the state ENDED.
     """
@@ -67,6 +70,7 @@ class Seen:
     record: JobRecord
     state: State
     answer_loc: DataLocation
+    finished_at: float = 0
     error_type: str = ""
     error_text: str = ""
 
@@ -172,10 +176,19 @@ def _seen(record: JobRecord, meta: bytes | None) -> Seen:
         logger.warning("%s: its state in Redis is none: %s", record, error)
         return Seen(record, State.QUEUED, answer_loc)
     if status == "SUCCESS":
-        return Seen(record, State.FINISHED, answer_loc)
+        return Seen(record, State.FINISHED, answer_loc, _seconds(found.get("date_done")))
     if status in ("FAILURE", "REVOKED"):
-        return Seen(record, State.ENDED, answer_loc, *_reason(str(status), result))
+        return Seen(record, State.ENDED, answer_loc, 0, *_reason(str(status), result))
     return Seen(record, State.RUNNING, answer_loc)
+
+
+def _seconds(date: object) -> float:
+    try:
+        found = datetime.fromisoformat(str(date))
+    except ValueError:
+        return 0
+    # Celery before 5.6 writes UTC and does not say so
+    return (found if found.tzinfo else found.replace(tzinfo=timezone.utc)).timestamp()
 
 
 def _reason(status: str, result: dict[str, Any]) -> tuple[str, str]:

@@ -6,9 +6,9 @@ delivery finds it and stands aside. When the worker dies, the lock lapses after
 SPACER_WORKER_SILENT_S.
 
 Each start is noted until the task is answered, so that a task which ends its worker each time can
-be told from one that was delivered again by chance. Of the tasks that were begun before, a process
-runs one at a time: a task that ends its worker would otherwise take the same others with it each
-time, and they would be given up as it is.
+be told from one that was delivered again by chance. Of the tasks that have one start left, a
+process runs one at a time: a task that ends its worker would otherwise take the same others with it
+each time, and they would be given up as it is.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ STARTS_KEPT_S = 7 * 24 * 3600
 RENEWALS = 4
 #: seconds after a renewal in which a lock is not asked for again: it cannot have lapsed
 FRESH_S = 1.0
+#: seconds that a task waits for another that has one start left, before it goes back to its queue
+TURN_S = 60.0
 
 #: answers the holder if it is another's, or else takes the lock and answers all starts so far
 BEGIN = """
@@ -97,22 +99,22 @@ class Running:
     ----------
     starts
         When and where it was begun and not answered, this start included.
-    again
-        Whether it was begun before, and so is the one of these that this process runs.
+    last_start
+        Whether it is given up if its worker ends once more: one of these runs at a time.
     renewed_at
-        On `time.monotonic()`, when it was last known to be held here.
+        On `_now()`, when it was last known to be held here.
     """
 
     task_id: str
     token: str
     starts: list[dict[str, Any]] = field(default_factory=list)
     lost: bool = False
-    again: bool = False
+    last_start: bool = False
     renewed_at: float = -math.inf
 
     def check(self) -> None:
         """Raise `RunningElsewhere` if another worker took the task over: nothing may be stored."""
-        if not self.lost and time.monotonic() - self.renewed_at > _fresh_s():
+        if not self.lost and _now() - self.renewed_at > _fresh_s():
             try:
                 self.renew(worker_redis())
             except (RedisError, OSError) as error:
@@ -130,7 +132,7 @@ class Running:
 
     def renew(self, redis: Redis) -> None:
         """Say that the task still runs; notice if it is another's by now."""
-        asked_at = time.monotonic()
+        asked_at = _now()
         if redis.eval(RENEW, 1, _keys(self.task_id)[0], self.token, _lapse_ms()):
             self.renewed_at = asked_at
         else:
@@ -155,18 +157,18 @@ def running(task_id: str) -> Iterator[Running]:
     Raises
     ------
     RunningElsewhere
-        Another worker holds it; or it was begun before, and this process runs another such task.
+        Another worker holds it; or it has one start left, and another such task takes long here.
     """
     lock = Running(task_id, f"{me()}/{os.getpid()}/{secrets.token_hex(4)}")
-    try:
-        _begin(lock)
-        _wait_for_its_turn(lock)
-    except (RedisError, OSError) as error:
-        logger.warning("%s runs without a lock, Redis is away: %s", task_id, error)
-    _keeper().add(lock)
     before = _current.set(lock)
     ended = True
     try:
+        try:
+            _begin(lock)
+            _take_turn(lock)
+        except (RedisError, OSError) as error:
+            logger.warning("%s runs without a lock, Redis is away: %s", task_id, error)
+        _keeper().add(lock)
         yield lock
     except Exception:
         raise
@@ -176,8 +178,8 @@ def running(task_id: str) -> Iterator[Running]:
     finally:
         _current.reset(before)
         _keeper().remove(lock)
-        if lock.again:
-            _AGAIN.release()
+        if lock.last_start:
+            _LAST_START.release()
         try:
             worker_redis().eval(RELEASE, 3, *_keys(task_id), lock.token, int(ended))
         except (RedisError, OSError) as error:
@@ -185,7 +187,7 @@ def running(task_id: str) -> Iterator[Running]:
 
 
 def _begin(lock: Running) -> None:
-    asked_at = time.monotonic()
+    asked_at = _now()
     start = {"at": round(time.time(), 3), "worker": me()}
     found = worker_redis().eval(
         BEGIN,
@@ -203,16 +205,25 @@ def _begin(lock: Running) -> None:
     lock.starts = [json.loads(each) for each in starts]
 
 
-def _wait_for_its_turn(lock: Running) -> None:
-    """Take the place of the one task that was begun before, or give this start back."""
-    if len(lock.starts) < 2:
+def _take_turn(lock: Running) -> None:
+    """Of the tasks that have one start left, be the one that runs; while it waits, it is not begun.
+
+    A task that ends its worker has no more starts left than those that it took with it. So with its
+    last one it takes none that would be given up.
+    """
+    allowed = get_settings().max_deliveries
+    if allowed == 1 or len(lock.starts) != allowed:
         return
-    lock.again = _AGAIN.acquire(blocking=False)
-    if not lock.again:
-        worker_redis().eval(TAKE_BACK, 2, *_keys(lock.task_id)[:2], me())
+    lock.last_start = _LAST_START.acquire(blocking=False)
+    if lock.last_start:
+        return
+    worker_redis().eval(TAKE_BACK, 2, *_keys(lock.task_id)[:2], me())
+    lock.last_start = _LAST_START.acquire(timeout=TURN_S)
+    if not lock.last_start:
         raise RunningElsewhere(
-            f"{lock.task_id} was begun before, as another task that runs at {me()}"
+            f"{lock.task_id} has one start left, as another task that runs at {me()}"
         )
+    _begin(lock)
 
 
 def forget_starts(task_id: str) -> None:
@@ -250,6 +261,13 @@ def _keys(task_id: str) -> list[str]:
 
 def _fresh_s() -> float:
     return min(FRESH_S, get_settings().worker_silent_s / RENEWALS)
+
+
+def _now() -> float:
+    """Seconds that pass while the machine is suspended, too: Redis counts them."""
+    if hasattr(time, "CLOCK_BOOTTIME"):  # Linux
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
 
 
 def _lapse_ms() -> int:
@@ -293,8 +311,8 @@ class _Keeper:
 
 _keepers: dict[int, _Keeper] = {}
 _MAKING = threading.Lock()
-#: held by the one task of this process that was begun before
-_AGAIN = threading.Lock()
+#: held by the one task with one start left that this process runs
+_LAST_START = threading.Lock()
 
 
 def _keeper() -> _Keeper:
@@ -307,8 +325,8 @@ def _keeper() -> _Keeper:
 
 
 def _after_fork() -> None:
-    global _MAKING, _AGAIN
-    _MAKING, _AGAIN = threading.Lock(), threading.Lock()
+    global _MAKING, _LAST_START
+    _MAKING, _LAST_START = threading.Lock(), threading.Lock()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -33,6 +32,7 @@ from spacer_tasks.app import (
     app,
 )
 from spacer_tasks.config import get_settings, without_django
+from spacer_tasks.cores import cores
 from spacer_tasks.exceptions import ConfigError, InputError, TransientError
 from spacer_tasks.held_messages import Keys
 
@@ -165,7 +165,7 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
     configure(config_module)
     pool = POOLS[name]
     if name == "features" and settings.device != "cpu" and _has_gpu():
-        pool = for_gpu(pool, _cores(), settings.s3_max_connections)
+        pool = for_gpu(pool, cores(), settings.s3_max_connections)
     concurrency = _concurrency(arguments, pool)
     if pool.implementation == "threads" and concurrency > settings.s3_max_connections:
         raise ConfigError(
@@ -230,13 +230,6 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
         sys.exit(code)
 
 
-def _cores() -> int:
-    """Those that this process may use: a container or `taskset` can leave it fewer than all."""
-    if hasattr(os, "sched_getaffinity"):  # macOS has none
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _has_gpu() -> bool:
     import torch
 
@@ -259,7 +252,7 @@ def _warm_network(concurrency: int) -> None:
     from spacer_tasks.parsing import parse
 
     # each of the pool's threads runs the network: together they take the cores once, not each
-    torch.set_num_threads(max(1, _cores() // concurrency))
+    torch.set_num_threads(max(1, cores() // concurrency))
     spec = get_settings().warm_extractor
     if spec is None:
         _say("SPACER_WARM_EXTRACTOR is not set: the first task will load its network")

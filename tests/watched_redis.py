@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from redis import Redis
 from redis.sentinel import Sentinel
@@ -51,7 +52,11 @@ class WatchedRedis:
         (state,) = self._sentinel().sentinels[0].sentinel_masters().values()
         if state["num-slaves"] != 1 or state["is_sdown"] or state["port"] != self.primary_port:
             return False
-        return _client(self.primary_port).execute_command("WAIT", 1, 1000) == 1
+        redis = _client(self.primary_port)
+        with redis.client() as connection:
+            # it waits for what its own connection wrote
+            connection.set("in-step", "?")
+            return bool(connection.execute_command("WAIT", 1, 1000) == 1)
 
     def kill_primary(self) -> None:
         """SIGKILL the primary; it stays away."""
@@ -69,8 +74,8 @@ class WatchedRedis:
         wait_until(self.in_step, 60, "the replica did not follow")
         old, new = self.primary_port, self.replica_port
         redis = _client(old)
-        redis.execute_command("CLIENT", "PAUSE", 5000, "WRITE")
-        redis.execute_command("WAIT", 1, 2000)
+        redis.execute_command("CLIENT", "PAUSE", 10_000, "WRITE")
+        wait_until(lambda: _has_all(redis.info("replication")), 8, "the replica is behind")
         self.kill_primary()
         wait_until(lambda: is_primary(new), 60, "the replica was not promoted")
         self.primary_port, self.replica_port = new, old
@@ -111,6 +116,10 @@ class WatchedRedis:
 def is_primary(port: int) -> bool:
     """Whether the Redis at this port takes writes for others to follow."""
     return bool(_client(port).info("replication")["role"] == "master")
+
+
+def _has_all(replication: Any) -> bool:
+    return bool(replication["slave0"]["offset"] == replication["master_repl_offset"])
 
 
 def _client(port: int) -> Redis:

@@ -20,21 +20,16 @@ from numpy.typing import NDArray
 
 from spacer_tasks import storage
 from spacer_tasks.config import get_settings
+from spacer_tasks.cores import cores
 from spacer_tasks.data_classes import DataLocation, ImageLabels, LabelId
 from spacer_tasks.exceptions import FeatureDimensionError, StorageUnavailableError
 from spacer_tasks.features import ImageFeatures
 
 logger = logging.getLogger(__name__)
 
-CORES = os.cpu_count() or 1
-#: threads that read feature files from S3 or the web; a request waits tens of milliseconds, so more
+#: threads that read feature files; a request to S3 waits tens of milliseconds, so more threads
 #: than cores, and fewer than S3 connections (SPACER_S3_MAX_CONNECTIONS)
 THREADS = 16
-#: threads that read them from disk
-DISK_THREADS = 2 * CORES
-#: how many of them inflate what they have read at once: more take the interpreter and the cache
-#: from each other, and half as long again
-INFLATING = BoundedSemaphore(CORES + 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,17 +118,19 @@ def load_sets(
                 start = first_row[name][loc]
                 matrices[name][start : start + len(rows)] = features.vectors[rows]
 
+    # those that inflate what they have read: more take the interpreter and the cache from each
+    # other, and a third longer
+    inflating = BoundedSemaphore(cores() + 1)
+
     def read_and_fill(loc: DataLocation) -> None:
         data = storage.load(loc)
-        with INFLATING:
+        with inflating:
             fill(loc, ImageFeatures.from_bytes(data, str(loc)))
 
     fill(files[0], first)
     if on_image:
         on_image(1, len(files))
-    on_disk = all(loc.storage_type == "filesystem" for loc in files)
-    threads = DISK_THREADS if on_disk else THREADS
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="features")
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="features")
     try:
         for done, _ in enumerate(pool.map(read_and_fill, files[1:]), start=2):
             if on_image:

@@ -209,6 +209,44 @@ def test_a_batch_of_a_caller_s_goes_through_the_worker(
     assert guarded.refused() == []
 
 
+CANCEL = """
+import json, sys
+from spacer_tasks.cancellation import cancel
+from spacer_tasks.exceptions import ConfigError, TaskCancelledError
+from spacer_tasks.tasks import extract_features
+# no worker takes it
+sent = extract_features.apply_async((json.load(sys.stdin),), queue="features.nobody")
+try:
+    print(cancel(sent.id), cancel(sent.id))
+    sent.get(timeout=30)
+except (ConfigError, TaskCancelledError) as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.parametrize("user", ["site", "operator"])
+def test_who_may_cancel(guarded: Guarded, place: str, user: str) -> None:
+    guarded.refused()
+    said = run_as(user, guarded, CANCEL, extraction(place, f"cancel-{user}"))
+    assert "True True\nTaskCancelledError" in said
+    assert guarded.refused() == []
+
+
+def test_a_finished_task_is_not_cancelled_by_a_site(
+    guarded: Guarded, worker: Path, place: str
+) -> None:
+    guarded.refused()
+    script = CALL + "from spacer_tasks.cancellation import cancel\nprint(cancel(sent.id))\n"
+    assert run_as("site", guarded, script, extraction(place, "finished")).endswith("False\n")
+    assert guarded.refused() == []
+
+
+def test_a_caller_is_told_that_it_may_not_cancel(guarded: Guarded, place: str) -> None:
+    said = run_as("caller", guarded, CANCEL, extraction(place, "cancel-caller"))
+    assert said.startswith("ConfigError the user in SPACER_BROKER_URL may not cancel tasks")
+    guarded.refused()
+
+
 def test_an_operator_sees_the_workers(guarded: Guarded, worker: Path, place: str) -> None:
     guarded.refused()
     printed: list[str] = []
@@ -243,6 +281,7 @@ CALLERS_NOT = [
     ("LTRIM", "features", "1", "0"), ("HGETALL", "unacked.features"), ("RENAME", "features", "x"),
     ("EVAL", "return redis.call('FLUSHALL')", "0"), ("PUBLISH", "/0.celery.pidbox", "{}"),
     ("SUBSCRIBE", "another"), ("PSUBSCRIBE", "*"), ("LPUSH", "another", "x"), ("INFO",),
+    ("SET", "spacer-cancelled-1", "1"), ("DEL", "spacer-cancelled-1"),
 ]  # fmt: skip
 
 

@@ -123,7 +123,8 @@ def test_a_task_that_kills_its_worker_is_given_up_and_can_be_sent_again(
 def test_a_task_that_kills_its_worker_does_not_take_its_neighbour_with_it(
     start_worker: StartWorker, send: Send, starts: Path
 ) -> None:
-    killer, neighbour = send("kill", times=99), send("sleep 3", times=99)
+    # both are begun when the first one strikes
+    killer, neighbour = send("kill 1", times=99), send("sleep 3", times=99)
     for number in range(6):
         worker = start_worker("feature", "--concurrency=2", name=f"shared-{number}", **FAULTY)
         wait_until(
@@ -138,6 +139,8 @@ def test_a_task_that_kills_its_worker_does_not_take_its_neighbour_with_it(
     assert neighbour.get(timeout=1)["summary"]["runtime"] > 0
     with pytest.raises(TaskAbandonedError, match="begun 3 times"):
         killer.get(timeout=1)
+    # twice beside each other, and once without the other
+    assert begun(starts, 6)()
 
 
 def test_a_hung_thread_is_answered_and_its_worker_ends(

@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -38,6 +39,8 @@ from .deaf_proxy import DeafProxy, deaf_proxy
 
 #: more answers than a claim is asked for
 ALL = 100
+#: seconds; an answer that is not to be seen this long after its task is gone
+EXPIRED_S = 130
 Extraction = Callable[[str], dict[str, Any]]
 
 
@@ -290,7 +293,7 @@ def test_a_damaged_answer_or_record_is_not_the_others_trouble(
     jobs = [extraction(name) for name in ("0", "1", "2")]
     records = [submitted(job, number) for number, job in enumerate(jobs)]
     for record in records:
-        app.backend.store_result(record.task_id, {"summary": {}}, "SUCCESS")
+        store_finished(record.task_id, EXPIRED_S)
     good = JobReturnMsg(original_job=jobs[0], ok=True, results=[], error_message=None)
     results.store_answer(records[0].task_id, "x", None, answer=good.to_wire())
     for record, damage in zip(records[1:], (b"[" * 100_000, b'{"answer": 1}'), strict=True):
@@ -321,7 +324,7 @@ def test_a_damaged_state_is_not_the_others_trouble_nor_its_own_end(
     ]
     for record, answer in zip(records, answers, strict=True):
         results.store_answer(record.task_id, "x", None, answer=answer.to_wire())
-    app.backend.store_result(records[0].task_id, {"summary": {}}, "SUCCESS")
+    store_finished(records[0].task_id, EXPIRED_S)
     broker_client().set(app.backend.get_key_for_task(records[1].task_id), damage)
     assert collected() == ([answers[0]], ["QUEUED", "SUCCEEDED"])
     assert f"{records[1]}: its state in Redis is none" in caplog.text
@@ -356,10 +359,34 @@ def test_a_job_that_redis_forgot_is_answered_from_what_is_stored(
     assert collected() == ([answer], ["SUCCEEDED"])
 
 
+def store_finished(task_id: str, seconds_ago: float) -> None:
+    """As a worker that ended a task, by its clock, and whose answer is not to be seen."""
+    app.backend.store_result(task_id, {"summary": {}}, "SUCCESS")
+    key = app.backend.get_key_for_task(task_id)
+    date = datetime.now(timezone.utc) - timedelta(seconds=seconds_ago)
+    meta = json.loads(app.backend.client.get(key))
+    app.backend.client.set(key, json.dumps({**meta, "date_done": date.isoformat()}))
+
+
+# the worker's clock may differ by a minute
+@pytest.mark.parametrize("seconds_ago", [-50, 0, 110])
+def test_an_answer_that_storage_does_not_show_yet_is_waited_for(
+    extraction: Extraction, caplog: pytest.LogCaptureFixture, seconds_ago: float
+) -> None:
+    job = extraction("1")
+    record = submitted(job, 1)
+    store_finished(record.task_id, seconds_ago)
+    assert collected() == ([], ["UNREADABLE"])
+    assert "not to be seen yet" in caplog.text
+    answer = JobReturnMsg(original_job=job, ok=True, results=[], error_message=None)
+    results.store_answer(record.task_id, "spacer_tasks.process_job", None, answer=answer.to_wire())
+    assert collected() == ([answer], ["SUCCEEDED"])
+
+
 def test_an_answer_that_is_gone_comes_back_as_failed(extraction: Extraction) -> None:
     job = extraction("1")
     record = submitted(job, 1)
-    app.backend.store_result(record.task_id, {"summary": {}}, "SUCCESS")
+    store_finished(record.task_id, EXPIRED_S)
     ((answer,), statuses) = collected()
     assert statuses == ["EXPIRED"]
     assert answer.original_job == job
@@ -418,7 +445,7 @@ def test_answers_that_cannot_be_read_now_wait(
 def test_of_two_collectors_one_gets_a_job(extraction: Extraction) -> None:
     job = extraction("1")
     record = submitted(job, 1)
-    app.backend.store_result(record.task_id, {"summary": {}}, "SUCCESS")
+    store_finished(record.task_id, EXPIRED_S)
     first, second = CeleryQueue(), CeleryQueue()
     both = first.get_collectable_jobs(), second.get_collectable_jobs()
     assert len(first.collect_jobs(both[0])[0]) == 1
@@ -430,7 +457,7 @@ def test_a_collected_job_can_be_handed_out_again_for_a_week(
 ) -> None:
     for job_id in (1, 2):
         record = submitted(extraction(str(job_id)), job_id)
-        app.backend.store_result(record.task_id, {"summary": {}}, "SUCCESS")
+        store_finished(record.task_id, EXPIRED_S)
         assert len(collected()[0]) == 1
     records = RedisRecords()
     assert [record.job_id for record in records.put_back([2, 9])] == [2]
@@ -454,7 +481,7 @@ def test_a_slice_costs_one_round_trip_and_its_finished_jobs_one_more(
     for record in jobs[:20]:
         answer = JobReturnMsg(original_job=job, ok=True, results=[], error_message=None)
         results.store_answer(record.task_id, "x", None, answer=answer.to_wire())
-        app.backend.store_result(record.task_id, {"summary": {}}, "SUCCESS")
+        store_finished(record.task_id, EXPIRED_S)
     before = proxied.asked
     assert len(CeleryQueue().collect_jobs(jobs)[0]) == 20
     assert proxied.asked == before + 2
@@ -464,7 +491,7 @@ def test_a_claim_whose_answer_does_not_come_is_asked_for_again_and_was_its_own(
     extraction: Extraction, proxied: DeafProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = submitted(extraction("1"), 1)
-    app.backend.store_result(job.task_id, {"summary": {}}, "SUCCESS")
+    store_finished(job.task_id, EXPIRED_S)
     # the connection stays, and nothing comes: it is given up after so many seconds
     monkeypatch.setattr(redis_client, "TIMEOUT_S", 2)
     redis_client._client.cache_clear()
@@ -479,7 +506,7 @@ def test_a_claim_of_which_redis_never_tells_is_taken_back(
     extraction: Extraction, proxied: DeafProxy
 ) -> None:
     record = submitted(extraction("1"), 1)
-    app.backend.store_result(record.task_id, {"summary": {}}, "SUCCESS")
+    store_finished(record.task_id, EXPIRED_S)
     jobs = CeleryQueue().get_collectable_jobs()
     proxied.lost, proxied.cuts = ALL, True
     assert CeleryQueue().collect_jobs(jobs) == ([], [])
@@ -496,7 +523,7 @@ def test_the_command_line_lists_what_waits_and_says_what_it_cannot_hand_out_agai
     assert "No job waits" in CliRunner().invoke(program, ["jobs", "list"]).output
     waiting = submitted(extraction("1"), 1001, "high")
     finished = submitted(extraction("2"), 1002)
-    app.backend.store_result(finished.task_id, {"summary": {}}, "SUCCESS")
+    store_finished(finished.task_id, EXPIRED_S)
     lines = [
         line.split() for line in CliRunner().invoke(program, ["jobs", "list"]).output.splitlines()
     ]

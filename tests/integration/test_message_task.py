@@ -6,16 +6,17 @@ import base64
 import json
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from celery import signature
+from celery import chord, signature
 from celery.contrib.testing.worker import start_worker
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from spacer_tasks import operations, results, storage
-from spacer_tasks.app import CONTRACT, app
+from spacer_tasks.app import CONTRACT, WAITS_AT_MOST_S, app
 from spacer_tasks.config import get_settings
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import (
@@ -30,7 +31,7 @@ from spacer_tasks.packed_messages import INLINE_BYTES
 from spacer_tasks.progress import report_progress
 from spacer_tasks.results import find_answer, load_answer
 from spacer_tasks.tasks import classify_features, extract_features, process_job
-from spacer_tasks.workflows import extract_one
+from spacer_tasks.workflows import extract_one, train_on_extracted
 from tests.acceptance.photos import photo
 
 
@@ -227,6 +228,23 @@ def test_small_results_expire_in_redis(message: dict[str, Any]) -> None:
     sent.get(timeout=60)
     key = app.backend.get_key_for_task(sent.id)
     assert 0 < app.backend.client.ttl(key) <= get_settings().results_expire_s
+
+
+@pytest.mark.usefixtures("queue")
+def test_the_count_of_a_batch_outlives_parts_that_wait_for_days(message: dict[str, Any]) -> None:
+    backend: Any = app.backend
+    parts = [extract_one.s(message, "batch", index, 2) for index in range(2)]
+    sent = chord(parts, train_on_extracted.s({})).apply_async()
+    group = sent.parent.id
+    size = backend.get_key_for_group(group, ".s")
+    assert backend.client.ttl(size) > WAITS_AT_MOST_S - 60
+    # the first part is back
+    first = SimpleNamespace(id=sent.parent.results[0].id, group=group, group_index=0, chord=None)
+    backend.on_chord_part_return(first, "SUCCESS", {"index": 0})
+    results = backend.get_key_for_group(group, ".j")
+    assert backend.client.zcard(results) == 1
+    lasts = [backend.client.ttl(key) for key in backend.client.keys(f"*{group}*")]
+    assert min(lasts) > WAITS_AT_MOST_S - 60
 
 
 @pytest.mark.usefixtures("queue")

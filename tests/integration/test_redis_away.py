@@ -29,6 +29,7 @@ TOLD_S = 5
 #: does what a line of its input says, and says what came of it
 CALLER = """
 import logging, sys, time
+from spacer_tasks.broker_errors import redis_is_away
 from spacer_tasks.coralnet import CeleryQueue
 from spacer_tasks.exceptions import BrokerUnavailableError
 from spacer_tasks.tasks import extract_features
@@ -40,8 +41,15 @@ message = {"job_token": "1", "extractor": "dummy", "rowcols": [[1, 2]],
 submitted = 0
 
 def delay():
-    extract_features.delay(message)
+    global sent
+    sent = extract_features.delay(message)
     return "sent"
+
+def get():
+    try:
+        sent.get(timeout=4)
+    except Exception as error:
+        return f"{type(error).__module__}.{type(error).__name__} {redis_is_away(error)}"
 
 def submit():
     global submitted
@@ -194,6 +202,29 @@ def test_a_caller_is_told_and_the_first_send_to_a_redis_that_is_back_succeeds(
             redis.go_on()
             assert [do("delay"), do("submit")] == ["sent", "sent"]
             assert do("collect").startswith("2 3 ")
+        finally:
+            redis.stop()
+
+
+def test_what_a_caller_that_waits_is_told(tmp_path: Path) -> None:
+    redis = DurableRedis(tmp_path)
+    redis.start()
+    times_out = "celery.exceptions.TimeoutError False"
+    with caller(Path(sys.executable), redis.url, tmp_path) as do:
+        try:
+            assert do("delay") == "sent"
+            assert do("get") == times_out
+            threading.Timer(1, redis.pause).start()
+            assert do("get") == times_out
+            assert do("get") == "redis.exceptions.TimeoutError True"
+            redis.go_on()
+            stopping = threading.Timer(1, redis.stop)
+            stopping.start()
+            assert do("get") == "builtins.RuntimeError True"
+            stopping.join()
+            assert do("get") == "redis.exceptions.ConnectionError True"
+            redis.start()
+            assert do("get") == times_out
         finally:
             redis.stop()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -86,7 +88,7 @@ def test_who_lost_a_task_is_told(redis: Redis) -> None:
         # as when it was cut off for so long that it lapsed, and another took it
         redis.delete("spacer-task:lost:lock")
         elsewhere("lost")
-        time.sleep(FRESH_S)
+        lock.renewed_at = -math.inf
         with pytest.raises(RunningElsewhere, match="taken over"):
             lock.check()
     # and leaves the other's lock and starts alone
@@ -110,25 +112,56 @@ def test_a_lock_that_was_just_taken_is_not_asked_for(
 def test_a_lock_that_redis_forgot_is_taken_again(redis: Redis) -> None:
     with running("forgotten") as lock:
         redis.delete("spacer-task:forgotten:lock")
-        time.sleep(FRESH_S)
+        lock.renewed_at = -math.inf
         lock.check()
         with pytest.raises(RunningElsewhere):
             elsewhere("forgotten")
 
 
-def test_of_the_tasks_that_were_begun_before_one_runs_at_a_time(redis: Redis) -> None:
+@pytest.fixture
+def two_with_one_start_left(redis: Redis) -> tuple[str, str]:
     for name in ("suspect", "neighbour"):
-        elsewhere(name)
-        redis.delete(f"spacer-task:{name}:lock")
+        for _ in range(2):
+            elsewhere(name)
+            redis.delete(f"spacer-task:{name}:lock")
+    return "suspect", "neighbour"
+
+
+def test_of_the_tasks_with_one_start_left_one_runs_at_a_time(
+    two_with_one_start_left: tuple[str, str], redis: Redis
+) -> None:
+    order = []
+
+    def neighbour() -> None:
+        with running("neighbour") as lock:
+            order.append(f"neighbour, start {len(lock.starts)}")
+
     with running("suspect") as suspect:
-        assert len(suspect.starts) == 2
-        with pytest.raises(RunningElsewhere, match="was begun before"), running("neighbour"):
-            pass
+        assert len(suspect.starts) == 3
+        waiting = threading.Thread(target=neighbour)
+        waiting.start()
         with running("new"):
-            pass
-    # waiting was no start
+            time.sleep(0.5)
+        # a worker that ends now does not count as one more start of the neighbour's
+        assert redis.llen("spacer-task:neighbour:starts") == 2
+        order.append("suspect")
+    waiting.join()
+    assert order == ["suspect", "neighbour, start 3"]
+
+
+def test_who_waits_too_long_for_its_turn_goes_back(
+    two_with_one_start_left: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running_lock, "TURN_S", 0.1)
+    with (
+        running("suspect"),
+        pytest.raises(RunningElsewhere, match="has one start left"),
+        running("neighbour"),
+    ):
+        pass
+    # and what was held is free again
     with running("neighbour") as neighbour:
-        assert len(neighbour.starts) == 2
+        assert len(neighbour.starts) == 3
 
 
 def test_a_start_that_is_taken_back_does_not_count(redis: Redis) -> None:
@@ -169,7 +202,9 @@ def test_a_worker_that_lost_its_task_stores_no_answer(
     def loses(msg: Any) -> Any:
         redis.delete("spacer-task:loser:lock")
         elsewhere("loser")
-        time.sleep(FRESH_S)
+        lock = running_lock.current()
+        assert lock is not None
+        lock.renewed_at = -math.inf
         ended.append(real(msg))
         return ended[0]
 

@@ -383,6 +383,6 @@ def test_no_error_has_a_url_s_query(
 def test_no_error_of_writing_to_a_url_has_its_query() -> None:
     where = url("https://example.org/x?signature=hunter2")
     for attempt in (storage.delete, lambda loc: storage.store(loc, b"")):
-        with pytest.raises(StorageError, match=r"https://example.org/x\?…: ") as caught:
+        with pytest.raises(StorageError, match=r"https://example.org/x\?…[0-9a-f]{8}: ") as caught:
             attempt(where)
         assert "hunter2" not in str(caught.value)

@@ -36,7 +36,9 @@ def misbehave(fault: str) -> None:
     """Do it."""
     if fault.startswith("sleep"):
         time.sleep(float(fault.removeprefix("sleep ")))
-    elif fault == "kill":
+    elif fault.startswith("kill"):
+        # so long after its start
+        time.sleep(float(fault.removeprefix("kill") or 0))
         os.kill(os.getpid(), signal.SIGKILL)
     elif fault == "grow":
         _GROWN.append(bytearray(GROWTH))

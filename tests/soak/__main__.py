@@ -38,7 +38,7 @@ def main() -> None:
         print(line, file=log, flush=True)
 
     def run(these: Sequence[Fault], stage: Scene, caller: Caller) -> list[Part]:
-        seconds = arguments.minutes * 60
+        seconds = arguments.minutes * 60 / sum(fault.share for fault in (*FAULTS, PROMOTION))
         return [run_part(each, stage, caller, seconds * each.share, say) for each in these]
 
     parts: list[Part] = []
@@ -56,7 +56,7 @@ def main() -> None:
                 redis.flushall()
                 pressure = measure_back_pressure(redis, arguments.waiting)
                 say(str(pressure))
-    clean = all(part.tally.clean for part in parts)
+    clean = all(part.clean for part in parts)
     say("clean" if clean else "NOT clean")
     if pressure:
         write(PAGE, tables(parts, pressure, (time.monotonic() - started) / 60))

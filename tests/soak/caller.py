@@ -76,6 +76,7 @@ class Tally:
             or self.second_answers
             or self.damaged
             or self.waiting_callers
+            or self.callbacks_lost
             or self.tasks_in != self.answers_out
         )
 
@@ -179,6 +180,8 @@ class Caller:
         )
         with ThreadPoolExecutor(READERS) as pool:
             answers = list(pool.map(lambda each: find_answer(each.task_id), some))
+        # a part's answer is named for its batch
+        kept = Counter(_id_of(key) for key in writes)
         done = []
         for each, answer in zip(some, answers, strict=True):
             if answer is not None:
@@ -192,7 +195,11 @@ class Caller:
             elif each.kind == "job" and not (answer.answer or {}).get("ok"):
                 tally.errors["job: not ok"] += 1
             else:
-                tally.answers_out += each.tasks
+                # its own, and its parts'; bodies go on under the batch's id and keep none
+                missing = each.tasks - each.bodies - kept[each.task_id]
+                if missing:
+                    tally.lost[f"{each.kind}: parts"] += missing
+                tally.answers_out += each.tasks - missing
                 tally.bodies += each.bodies
                 done.append(each)
             heard = self.heard[each.task_id] + self.failed[each.task_id]
@@ -203,10 +210,7 @@ class Caller:
             tally.damaged = [text for text in pool.map(_damage, outputs) if text]
         ids = {each.task_id for each in some}
         tally.second_answers = sum(
-            contents > 1
-            for key, contents in writes.items()
-            # a part's answer is named for its batch
-            if key.rpartition("/")[2].removesuffix(".json").split(".")[0] in ids
+            contents > 1 for key, contents in writes.items() if _id_of(key) in ids
         )
         tally.waiting_callers = self._without_result([each.task_id for each in done])
         return tally
@@ -282,6 +286,10 @@ class Caller:
                 args = json.loads(base64.b64decode(json.loads(text)["body"]))[0]
                 first = args[0]
                 count[first["task_id"] if isinstance(first, dict) else str(first)] += 1
+
+
+def _id_of(key: str) -> str:
+    return key.rpartition("/")[2].removesuffix(".json").split(".")[0]
 
 
 def _end_of(answer: StoredAnswer) -> str:

@@ -36,7 +36,8 @@ class Event:
     Attributes
     ----------
     over_at
-        Seconds since 1970 at which the fault ended: a kill at once, a stop with the next start.
+        Seconds since 1970 at which the fault ended: a kill at once, a stop with the next start. Of
+        a worker that hangs, when it began: its tasks need not wait for its end.
     held
         The tasks that it hit: what the worker that is killed had taken, or all workers.
     """
@@ -151,13 +152,17 @@ def let_a_worker_hang(scene: Scene, seconds: float = 40) -> None:
     if process is not None:
         with scene.event(process.pid):
             scene.workers.pause(process)
+        # what it holds is with others before it goes on: that counts from its start
         time.sleep(seconds)
         scene.workers.go_on(process)
 
 
+_KILLERS = itertools.cycle(("kills", "kills_a_child"))
+
+
 def send_a_killer(scene: Scene) -> None:
-    """A task that ends its worker with SIGKILL, each time that it is begun."""
-    scene.times += bool(scene.caller.send("kills"))
+    """A task that ends its process with SIGKILL, each time that it is begun."""
+    scene.times += bool(scene.caller.send(next(_KILLERS)))
 
 
 def send_one_that_hangs(scene: Scene) -> None:
@@ -256,7 +261,7 @@ FAULTS = (
     Fault("a task kills its worker each time", "every 30 s", 0.1, 30, send_a_killer),
     Fault("a task hangs", "every 20 s", 0.08, 20, send_one_that_hangs),
     Fault("a worker's memory passes its limit", "every 12 s", 0.06, 12, send_one_that_grows),
-    Fault("tasks and batches are cancelled", "every 2 s", 0.06, 1, cancel_one),
+    Fault("tasks and batches are cancelled", "every 2 s or less", 0.06, 1, cancel_one),
     Fault("Redis is stopped for 30 s", "every 75 s", 0.14, 75, stop_redis),
     Fault("Redis is stopped or killed, and restarted", "every 12 s", 0.09, 12, restart_redis),
     Fault("all connections to Redis are cut", "every 5 s", 0.09, 5, cut_connections),
@@ -267,7 +272,11 @@ FAULTS = (
 
 #: with a Redis that Sentinel watches
 PROMOTION = Fault(
-    "the primary Redis is killed, its replica promoted", "every 40 s", 0.14, 40, promote_the_replica
+    "the primary Redis is killed when its replica has all, which is promoted",
+    "every 40 s",
+    0.14,
+    40,
+    promote_the_replica,
 )
 
 #: all of them but the long ones, within half a minute

@@ -12,8 +12,8 @@ from tests.soak.run import Part
 BEGIN, END = "<!-- measured by `make soak` -->", "<!-- end of what was measured -->"
 HEAD = (
     "| fault | how often | times | tasks in | answers out | lost | second answers"
-    " | callbacks twice | longest recovery |\n"
-    "|---|---|--:|--:|--:|--:|--:|--:|--:|"
+    " | callbacks lost | callbacks twice | longest recovery |\n"
+    "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|"
 )
 
 
@@ -30,6 +30,7 @@ def tables(parts: Sequence[Part], pressure: BackPressure, minutes: float) -> str
         )
     )
     refused = sum(part.tally.refused for part in parts)
+    second = sum(part.second for part in parts)
     bodies = sum(part.tally.bodies for part in parts)
     outputs = sum(len(part.tally.damaged) for part in parts)
     errors = sum((part.tally.errors.total() for part in parts), 0)
@@ -40,11 +41,12 @@ def tables(parts: Sequence[Part], pressure: BackPressure, minutes: float) -> str
             *rows,
             "",
             f"Measured on {date.today():%d %B %Y} in {minutes:.0f} minutes, on two cores that ran"
-            " workers, Redis, S3 and the caller. Answers that were an error,"
-            f" and should not have been: {errors}. Chord bodies that ran, each once: {bodies:,}."
-            f" Outputs that were missing or not whole: {outputs}. Sends that were"
-            f" refused with an error because Redis was away: {refused:,}; the slowest of them"
-            f" took {slowest:.1f} s.",
+            " workers, Redis, S3 and the caller. Answers that were an error, and should not have"
+            f" been: {errors}. Chord bodies that led to their batch's answer: {bodies:,}. Outputs"
+            f" that were missing or not whole: {outputs}. Answers that came second, of tasks that"
+            f" ran twice or whose storing was tried again, and were not kept: {second:,}. Sends"
+            f" that were refused with an error because Redis was away: {refused:,}; the slowest of"
+            f" them took {slowest:.1f} s.",
             "",
             f"{pressure.tasks:,} extractions that wait take {pressure.bytes_a_task:,.0f} bytes of"
             f" Redis's memory each. They were sent by one process at"
@@ -63,13 +65,14 @@ def write(page: Path, text: str) -> None:
     page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
 
 
-def _counts(part: Part) -> tuple[int, int, int, int, int]:
+def _counts(part: Part) -> tuple[int, ...]:
     tally = part.tally
     return (
         tally.tasks_in,
         tally.answers_out,
         tally.lost.total(),
         tally.second_answers,
+        tally.callbacks_lost,
         tally.callbacks_repeated,
     )
 

@@ -133,6 +133,8 @@ class Proxy:
         bodiless = method == "HEAD" or answer.first.split(" ")[1] in ("204", "304")
         content = b"" if bodiless else await _body(upstream[0], answer, until_closed=True)
         ok = answer.first.split(" ")[1].startswith("2")
+        if method == "PUT" and "/answers/" in key and answer.first.split(" ")[1] == "412":
+            self.met["second"] += 1
         if method == "PUT" and ok:
             if "/answers/" in key:
                 self.writes.setdefault(key, set()).add(hashlib.sha256(body).hexdigest())

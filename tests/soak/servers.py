@@ -24,8 +24,9 @@ from tests.watched_redis import MASTER, WatchedRedis
 CHECKOUT = Path(__file__).resolve().parents[2]
 #: of S3 settings: a hanging answer is not waited for as long as in a deployment
 IMPATIENT = {"SPACER_S3_CONNECT_TIMEOUT_S": "3", "SPACER_S3_READ_TIMEOUT_S": "4"}
-#: of workers: a task that takes 600 MiB ends its worker, after it was answered
-SMALL = {"SPACER_MAX_MEMORY_BYTES": str(900 * 2**20)}
+#: of workers: a task that takes 600 MiB ends its worker, after it was answered; and less time to
+#: stop than they are given here
+SMALL = {"SPACER_MAX_MEMORY_BYTES": str(900 * 2**20), "SPACER_STOP_GRACE_S": "10"}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The fault suite's short form: every fault within half a minute; `make soak` runs the long one."""
+"""The fault suite's short form: the faults that take seconds; `make soak` runs them all."""
 
 from __future__ import annotations
 

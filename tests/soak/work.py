@@ -148,6 +148,22 @@ class Work:
         """Ends its worker each time; other tasks of that worker must not be given up with it."""
         return self._faulty(task_id, "kill", 99, "TaskAbandonedError")
 
+    def _kills_a_child(self, task_id: str) -> tuple[Any, Any, Sent]:
+        """The same in a trainer, where a task is a process of its own."""
+        assert self._scratch is not None
+        folder = self._scratch / task_id
+        folder.mkdir(parents=True)
+        to = self._at("out", f"{task_id}.safetensors")
+        message = self._training(task_id, to).to_wire()
+        message["trainer"] = {
+            "class_path": "faulty",
+            "fault": "kill",
+            "times": 99,
+            "folder": str(folder),
+        }
+        sent = Sent(task_id, "kills_a_child", 1, 0, (to,), ("TaskAbandonedError",))
+        return train_classifier, message, sent
+
     def _hangs(self, task_id: str) -> tuple[Any, Any, Sent]:
         return self._faulty(task_id, "sleep 600", 99, "TaskTimeoutError")
 

@@ -28,7 +28,7 @@ def run(*arguments: str) -> str:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="shows what happens without CUDA")
 def test_without_a_gpu_it_says_so_and_ends_well() -> None:
-    assert run() == "no CUDA device\n"
+    assert run() == "Not measured: this machine has no CUDA device.\n"
 
 
 def test_on_a_cpu_it_measures_the_same_through_the_batcher() -> None:
