@@ -113,15 +113,18 @@ def _found(job: Seen) -> _Found:
         return _Found(job.record, "FAILED", failure=stored.error)
     if job.state is State.MISSING:
         return _Found(job.record, "MISSING")
-    # the worker's clock may be behind, or far ahead
-    if (
-        job.state is State.FINISHED
-        and abs(time.time() - job.finished_at) < APPEARS_S + CLOCKS_DIFFER_S
-    ):
+    if may_appear(job):
         logger.warning("%s: finished, but its answer is not to be seen yet", job.record)
         return _Found(job.record, "UNREADABLE")
     status = "FAILED" if job.state is State.ENDED else "EXPIRED"
     return _Found(job.record, status, failure=why_unanswered(job))
+
+
+def may_appear(job: Seen) -> bool:
+    """Whether the answer of a job was stored so lately that S3 may not show it yet."""
+    # the worker's clock may be behind, or far ahead
+    age = abs(time.time() - job.finished_at)
+    return job.state is State.FINISHED and age < APPEARS_S + CLOCKS_DIFFER_S
 
 
 def _with_lost(records: JobRecords, found: list[_Found]) -> list[_Found]:

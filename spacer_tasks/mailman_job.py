@@ -22,6 +22,7 @@ from spacer_tasks.exceptions import (
     StorageUnavailableError,
 )
 from spacer_tasks.job_answers import failed_job, job_return, why_unanswered
+from spacer_tasks.job_outcomes import may_appear
 from spacer_tasks.job_reading import load_job, read_job, read_object
 from spacer_tasks.job_states import CONFIRM_SHARE, Seen, State
 from spacer_tasks.mailman_pauses import StoragePause, pause_after
@@ -196,6 +197,8 @@ class Steps:
             stored = read_answer(seen.answer_loc)
         if stored is not None:
             return self._of_stored(job, stored)
+        if may_appear(seen):
+            raise StorageUnavailableError(f"{job}: finished, but its answer is not to be seen yet")
         failure = why_unanswered(seen)
         return failed_job(self._original(job), failure.type, failure.message)
 

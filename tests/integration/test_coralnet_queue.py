@@ -6,7 +6,6 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -33,7 +32,7 @@ from spacer_tasks.redis_records import (
 )
 from spacer_tasks.results import TaskError
 from tests.acceptance.photos import photo
-from tests.servers import send_through
+from tests.servers import send_through, store_finished
 
 from .deaf_proxy import DeafProxy, deaf_proxy
 
@@ -357,15 +356,6 @@ def test_a_job_that_redis_forgot_is_answered_from_what_is_stored(
     results.store_answer(record.task_id, "spacer_tasks.process_job", None, answer=answer.to_wire())
     time.sleep(0.4)
     assert collected() == ([answer], ["SUCCEEDED"])
-
-
-def store_finished(task_id: str, seconds_ago: float) -> None:
-    """As a worker that ended a task, by its clock, and whose answer is not to be seen."""
-    app.backend.store_result(task_id, {"summary": {}}, "SUCCESS")
-    key = app.backend.get_key_for_task(task_id)
-    date = datetime.now(timezone.utc) - timedelta(seconds=seconds_ago)
-    meta = json.loads(app.backend.client.get(key))
-    app.backend.client.set(key, json.dumps({**meta, "date_done": date.isoformat()}))
 
 
 # the worker's clock may differ by a minute

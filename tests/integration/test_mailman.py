@@ -12,7 +12,7 @@ import pytest
 from celery.exceptions import WorkerLostError
 from moto.sqs.models import Message
 
-from spacer_tasks import storage
+from spacer_tasks import results, storage
 from spacer_tasks.app import app
 from spacer_tasks.config import get_settings
 from spacer_tasks.data_classes import DataLocation
@@ -22,9 +22,11 @@ from spacer_tasks.job_records import JobRecord
 from spacer_tasks.mailman import Mailman, task_id_of
 from spacer_tasks.mailman_job import Queues
 from spacer_tasks.mailman_records import ANSWERED, SENT, claim_answer, look, note_answered
+from spacer_tasks.messages import JobReturnMsg
 from spacer_tasks.redis_client import broker_client
 from spacer_tasks.sqs import SQSQueue
 from tests.mail import Post, job_of, mail_site, until, working
+from tests.servers import store_finished
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,9 @@ def sent(post: Post, bucket: str) -> dict[str, str]:
     }
     task_ids = {name: task_id_of(post.jobs, message_id) for name, message_id in found.items()}
     app.backend.mark_as_failure(task_ids["lost"], WorkerLostError("exited by signal 9"))
-    app.backend.mark_as_done(task_ids["gone"], {})
+    # long enough ago that S3 would show the answer
+    store_finished(task_ids["gone"], 130)
+    store_finished(task_ids["late"], 0)
     noted = JobRecord(
         task_id=task_ids["never sent"],
         job_id=0,
@@ -86,7 +90,7 @@ def nested(depth: int) -> str:
     return '{"task_name": "classify_image", "tasks": [' + "[" * depth + "]" * depth + "]}"
 
 
-LATER = ("lost", "gone", "never sent", "twice", "wiped")
+LATER = ("lost", "gone", "late", "never sent", "twice", "wiped")
 #: bodies, and what the reasons say
 NO_JOBS = {
     "{": "the message is not JSON",
@@ -106,6 +110,19 @@ NO_JOBS = {
     nested(970): "the message is nested deeper than 100 lists and objects",
     nested(99): "the message is nested deeper than 100 lists and objects",
 }
+
+
+@pytest.mark.usefixtures("messages")
+def test_an_answer_that_s3_does_not_show_yet_is_waited_for(
+    post: Post, bucket: str, sent: dict[str, str]
+) -> None:
+    job = job_of(bucket)
+    answer = JobReturnMsg(original_job=job, ok=True, results=[], error_message=None)
+    # a second until the mailman sees it, and one more
+    time.sleep(2)
+    task_id = task_id_of(post.jobs, sent["late"])
+    results.store_answer(task_id, "spacer_tasks.process_job", None, answer=answer.to_wire())
+    assert post.answer_to(sent["late"])["ok"]
 
 
 @pytest.mark.usefixtures("messages")
