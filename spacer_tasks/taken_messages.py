@@ -23,7 +23,7 @@ from kombu.transport.redis import QoS as RedisQoS
 from kombu.transport.virtual.base import QoS as BaseQoS
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from spacer_tasks import held_messages
 from spacer_tasks.held_messages import Keys
@@ -137,6 +137,11 @@ class QoS(RedisQoS):
             tag, put_back = _LATER.popitem()
             try:
                 self._settle_now(tag, put_back)
+            except ResponseError as error:
+                # read-only, or full: it is asked again in a few seconds
+                _LATER[tag] = put_back
+                logger.warning("%d message(s) cannot be settled now: %s", len(_LATER), error)
+                return
             except self._errors:
                 _LATER[tag] = put_back
                 raise
@@ -157,8 +162,9 @@ class QoS(RedisQoS):
 
     @property
     def _errors(self) -> tuple[type[BaseException], ...]:
-        errors: tuple[type[BaseException], ...] = self.channel.connection_errors
-        return errors
+        # Kombu's do not hold what a Redis says that is read-only or full: such a message stayed
+        # with its worker until the visibility timeout, as if its task still ran
+        return (*self.channel.connection_errors, RedisError)
 
 
 def keys_of(channel: Any) -> Keys:

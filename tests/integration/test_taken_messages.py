@@ -242,6 +242,29 @@ def test_a_redis_that_is_full_keeps_its_messages_until_it_has_room(redis: Durabl
 
 
 @pytest.mark.usefixtures("ours")
+@pytest.mark.parametrize("requeue", [False, True])
+@pytest.mark.parametrize("refuses", ["full", "read-only"])
+def test_what_a_redis_refuses_to_settle_is_settled_when_it_takes_it(
+    redis: DurableRedis, refuses: str, requeue: bool
+) -> None:
+    client = redis.client()
+    with Connection(redis.url) as connection:
+        connection.SimpleQueue("q").put({})
+        message = connection.default_channel.basic_get("q")
+        if refuses == "full":
+            client.config_set("maxmemory", "1")
+        else:
+            client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        # Celery would take an error for a lost connection, and the task for one that runs
+        message.reject(requeue=requeue)
+        connection.default_channel.qos._settle()
+        client.config_set("maxmemory", "0")
+        client.execute_command("REPLICAOF", "NO", "ONE")
+        connection.default_channel.qos._settle()
+    assert left(redis) == (int(requeue), 0)
+
+
+@pytest.mark.usefixtures("ours")
 def test_a_late_acknowledgement_leaves_alone_what_another_worker_holds(
     redis: DurableRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:

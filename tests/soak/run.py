@@ -16,7 +16,7 @@ from tests.soak.work import Work
 from tests.soak.workers import workers
 
 #: workers of each kind; two tasks at once each, trainers one
-POOL = {"feature": 2, "classify": 2, "trainer": 1}
+POOL = {"feature": 2, "classify": 2, "trainer": 2}
 #: seconds for the last answers of a part, after its last fault: what a dead worker had is with
 #: another within a minute, it is retried for about a minute if S3 fails, and a worker that is given
 #: no tasks ends after two minutes
