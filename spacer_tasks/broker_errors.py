@@ -35,6 +35,17 @@ def unavailable_broker(app: Celery) -> Iterator[None]:
         raise BrokerUnavailableError(f"Redis cannot be reached, so {sent}: {reason}") from error
 
 
+def _met_a_closed_channel(error: AttributeError) -> bool:
+    """Whether Kombu (5.7) published by a channel whose connection was just closed: it looks for
+    the connection's client, and finds None.
+    """
+    where = error.__traceback__
+    while where is not None and where.tb_next is not None:
+        where = where.tb_next
+    module = where.tb_frame.f_globals.get("__name__", "") if where else ""
+    return error.obj is None and error.name == "client" and module.startswith("kombu.")
+
+
 def _waited_for_an_answer(error: Exception) -> bool:
     """Whether Redis may have taken the task before it hung: some connection was there.
 
@@ -69,6 +80,8 @@ def redis_is_away(error: Exception) -> bool:
         getattr(exceptions, "OutOfMemoryError", exceptions.ReadOnlyError),
         OSError,
     )
+    if isinstance(error, AttributeError):
+        return _met_a_closed_channel(error)
     # Celery's result backend asks for a restart of the process; it goes on once Redis is back
     return isinstance(error, away) or (
         isinstance(error, RuntimeError) and isinstance(error.__cause__, away)

@@ -110,6 +110,9 @@ class Running:
     starts: list[dict[str, Any]] = field(default_factory=list)
     lost: bool = False
     last_start: bool = False
+    ended: bool = False
+    #: held while it is renewed: a renewal that came after the release would take it again
+    renewing: threading.Lock = field(default_factory=threading.Lock, repr=False)
     renewed_at: float = -math.inf
 
     def check(self) -> None:
@@ -132,11 +135,14 @@ class Running:
 
     def renew(self, redis: Redis) -> None:
         """Say that the task still runs; notice if it is another's by now."""
-        asked_at = _now()
-        if redis.eval(RENEW, 1, _keys(self.task_id)[0], self.token, _lapse_ms()):
-            self.renewed_at = asked_at
-        else:
-            self.lost = True
+        with self.renewing:
+            if self.ended:
+                return
+            asked_at = _now()
+            if redis.eval(RENEW, 1, _keys(self.task_id)[0], self.token, _lapse_ms()):
+                self.renewed_at = asked_at
+            else:
+                self.lost = True
 
 
 _current: ContextVar[Running | None] = ContextVar("running", default=None)
@@ -178,6 +184,8 @@ def running(task_id: str) -> Iterator[Running]:
     finally:
         _current.reset(before)
         _keeper().remove(lock)
+        with lock.renewing:
+            lock.ended = True
         if lock.last_start:
             _LAST_START.release()
         try:

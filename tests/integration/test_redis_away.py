@@ -14,10 +14,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
+from kombu import Connection
 from redis import Redis
 
+from spacer_tasks.broker_errors import redis_is_away
 from spacer_tasks.demo.services import _redis_program, free_ports
 from tests.acceptance.installed import clean_environment, coralnet_python
 from tests.durable_redis import DurableRedis
@@ -275,3 +278,19 @@ def test_a_caller_takes_celerys_urls_of_sockets_and_of_tls(
     with caller(python(), url, tmp_path) as do:
         assert do("delay").startswith("BrokerUnavailableError: Redis cannot be reached")
         assert do("submit").startswith("BrokerUnavailableError: Redis cannot be reached")
+
+
+def test_a_channel_that_was_closed_under_a_publisher_is_a_redis_that_is_away(
+    redis_url: str,
+) -> None:
+    with Connection(redis_url) as connection:
+        channel = connection.channel()
+    message = channel.prepare_message(b"{}")
+    # what Kombu raises when a worker's connection goes while it sends the parts of a batch
+    with pytest.raises(AttributeError, match="client") as caught:
+        channel.basic_publish(message, exchange="", routing_key="q")
+    assert redis_is_away(caught.value)
+    nothing: Any = None
+    with pytest.raises(AttributeError) as other:
+        nothing.client  # noqa: B018 -- a bug of anybody else's
+    assert not redis_is_away(other.value)

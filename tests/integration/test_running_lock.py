@@ -109,6 +109,14 @@ def test_a_lock_that_was_just_taken_is_not_asked_for(
         assert asked == [lock]
 
 
+def test_a_lock_is_not_renewed_after_its_end(redis: Redis) -> None:
+    with running("over") as lock:
+        pass
+    # by the thread that renews all, which had it in hand
+    lock.renew(redis)
+    assert not redis.exists("spacer-task:over:lock")
+
+
 def test_a_lock_that_redis_forgot_is_taken_again(redis: Redis) -> None:
     with running("forgotten") as lock:
         redis.delete("spacer-task:forgotten:lock")
