@@ -100,8 +100,8 @@ def load_sets(
     matrices = _matrices(
         {name: labels.label_count for name, labels in sets.items()}, first.dimensions
     )
-    # a file of each extractor that the files name
-    extractors: dict[str, DataLocation] = {}
+    # the extractors that the files name
+    named: dict[DataLocation, str] = {}
 
     def fill(loc: DataLocation, features: ImageFeatures) -> None:
         if features.dimensions != first.dimensions:
@@ -110,7 +110,7 @@ def load_sets(
                 f" {files[0]}"
             )
         if "extractor" in features.origin:
-            extractors.setdefault(json.dumps(features.origin["extractor"], sort_keys=True), loc)
+            named[loc] = json.dumps(features.origin["extractor"], sort_keys=True)
         for name, labels in sets.items():
             if loc in first_row[name]:
                 points = [(row, col) for row, col, _ in labels[loc]]
@@ -138,6 +138,11 @@ def load_sets(
     finally:
         # after an error the files not yet begun need not be read
         pool.shutdown(cancel_futures=True)
+    # the first file of each, in their order
+    extractors: dict[str, DataLocation] = {}
+    for loc in files:
+        if loc in named:
+            extractors.setdefault(named[loc], loc)
     if len(extractors) > 1:
         logger.warning(
             "this training mixes features of %d extractors or precisions, which it should not: %s",
