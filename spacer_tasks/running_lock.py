@@ -32,6 +32,7 @@ from redis.exceptions import RedisError
 from spacer_tasks.config import get_settings
 from spacer_tasks.exceptions import RunningElsewhere
 from spacer_tasks.held_messages import me
+from spacer_tasks.lock_keeper import RENEWALS, keeper
 from spacer_tasks.worker_redis import worker_redis
 
 logger = logging.getLogger(__name__)
@@ -39,8 +40,6 @@ logger = logging.getLogger(__name__)
 PREFIX = "spacer-task:"
 #: seconds that the starts of a task without an answer are remembered
 STARTS_KEPT_S = 7 * 24 * 3600
-#: renewals before a lock lapses: some may come late
-RENEWALS = 4
 #: seconds after a renewal in which a lock is not asked for again: it cannot have lapsed
 FRESH_S = 1.0
 #: seconds that a task waits for another that has one start left, before it goes back to its queue
@@ -89,6 +88,9 @@ if holder and string.sub(holder, 1, #ARGV[1]) == ARGV[1] then
     redis.call('RPOP', KEYS[2])
 end
 """
+
+#: held by the one task with one start left that this process runs
+_LAST_START = threading.Lock()
 
 
 @dataclass
@@ -174,7 +176,7 @@ def running(task_id: str) -> Iterator[Running]:
             _take_turn(lock)
         except (RedisError, OSError) as error:
             logger.warning("%s runs without a lock, Redis is away: %s", task_id, error)
-        _keeper().add(lock)
+        keeper().add(lock)
         yield lock
     except Exception:
         raise
@@ -183,7 +185,7 @@ def running(task_id: str) -> Iterator[Running]:
         raise
     finally:
         _current.reset(before)
-        _keeper().remove(lock)
+        keeper().remove(lock)
         with lock.renewing:
             lock.ended = True
         if lock.last_start:
@@ -225,7 +227,7 @@ def _take_turn(lock: Running) -> None:
     lock.last_start = _LAST_START.acquire(blocking=False)
     if lock.last_start:
         return
-    worker_redis().eval(TAKE_BACK, 2, *_keys(lock.task_id)[:2], me())
+    take_back(worker_redis(), [lock.task_id])
     lock.last_start = _LAST_START.acquire(timeout=TURN_S)
     if not lock.last_start:
         raise RunningElsewhere(
@@ -282,59 +284,9 @@ def _lapse_ms() -> int:
     return round(get_settings().worker_silent_s * 1000)
 
 
-class _Keeper:
-    """The thread that renews all locks of a process."""
-
-    def __init__(self) -> None:
-        self._locks: dict[str, Running] = {}
-        self._guard = threading.Lock()
-        self._some = threading.Event()
-        threading.Thread(target=self._run, name="running-locks", daemon=True).start()
-
-    def add(self, lock: Running) -> None:
-        with self._guard:
-            self._locks[lock.token] = lock
-            self._some.set()
-
-    def remove(self, lock: Running) -> None:
-        with self._guard:
-            self._locks.pop(lock.token, None)
-            if not self._locks:
-                self._some.clear()
-
-    def _run(self) -> None:
-        while True:
-            self._some.wait()
-            time.sleep(get_settings().worker_silent_s / RENEWALS)
-            with self._guard:
-                locks = [lock for lock in self._locks.values() if not lock.lost]
-            try:
-                for lock in locks:
-                    lock.renew(worker_redis())
-                    if lock.lost:
-                        logger.warning("%s was taken over by another worker", lock.task_id)
-            except (RedisError, OSError) as error:
-                logger.warning("%d lock(s) cannot be renewed now: %s", len(locks), error)
-
-
-_keepers: dict[int, _Keeper] = {}
-_MAKING = threading.Lock()
-#: held by the one task with one start left that this process runs
-_LAST_START = threading.Lock()
-
-
-def _keeper() -> _Keeper:
-    with _MAKING:
-        # threads do not survive a fork
-        process = os.getpid()
-        if process not in _keepers:
-            _keepers[process] = _Keeper()
-        return _keepers[process]
-
-
 def _after_fork() -> None:
-    global _MAKING, _LAST_START
-    _MAKING, _LAST_START = threading.Lock(), threading.Lock()
+    global _LAST_START
+    _LAST_START = threading.Lock()
 
 
 os.register_at_fork(after_in_child=_after_fork)

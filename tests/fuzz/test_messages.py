@@ -138,7 +138,7 @@ def test_the_text_of_a_message_is_taken_or_refused(data: bytes) -> None:
             message = parse(cls, data)
         except InputError:
             continue
-        json.dumps(message.to_wire())
+        assert parse(cls, json.dumps(message.to_wire()).encode()) == message
 
 
 @examples(200)

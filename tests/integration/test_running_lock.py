@@ -12,7 +12,7 @@ import pytest
 from celery.contrib.testing.worker import start_worker
 from redis import Redis
 
-from spacer_tasks import operations, running_lock, storage
+from spacer_tasks import lock_keeper, operations, running_lock, storage
 from spacer_tasks.app import app
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import RunningElsewhere
@@ -32,7 +32,7 @@ def redis(
     monkeypatch.setenv("SPACER_WORKER_SILENT_S", "2")
     settings_changed()
     # one of a test before may sleep for as long as the setting said then
-    monkeypatch.setattr(running_lock, "_keepers", {})
+    monkeypatch.setattr(lock_keeper, "_keepers", {})
     return Redis.from_url(redis_url)
 
 

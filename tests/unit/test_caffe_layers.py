@@ -38,7 +38,7 @@ def numbers(*shape: int) -> Array:
     return RNG.standard_normal(shape).astype(np.float32)
 
 
-def agree(found: Array, expected: Array) -> None:
+def assert_agree(found: Array, expected: Array) -> None:
     assert found.shape == expected.shape
     np.testing.assert_allclose(found, expected, atol=1e-5 * max(1, np.abs(expected).max()))
 
@@ -93,7 +93,7 @@ def test_windows_at_the_edges_are_caffe_s(largest: bool) -> None:
             with pytest.raises(WeightsError, match=r"layer it .*windows are larger than the 7 x 4"):
                 net_of(text)
             continue
-        agree(computed(text, x), expected)
+        assert_agree(computed(text, x), expected)
         seen += 1
     assert seen > 100
 
@@ -103,14 +103,14 @@ def test_rounding_down_and_rows_unlike_columns() -> None:
     options = "pool: MAX kernel_h: 3 kernel_w: 2 stride_h: 2 stride_w: 3 round_mode: FLOOR"
     found = computed(one_layer("Pooling", f"pooling_param {{ {options} }}", x.shape), x)
     assert found.shape == (1, 2, 3, 3)
-    agree(found[:, :, 2, 1], x[:, :, 4:7, 3:5].max(axis=(2, 3)))
+    assert_agree(found[:, :, 2, 1], x[:, :, 4:7, 3:5].max(axis=(2, 3)))
 
 
 def test_global_pooling_takes_the_whole_image() -> None:
     x = numbers(2, 3, 5, 6)
     for method, expected in (("MAX", x.max(axis=(2, 3))), ("AVE", x.mean(axis=(2, 3)))):
         options = f"pooling_param {{ pool: {method} global_pooling: true }}"
-        agree(computed(one_layer("Pooling", options), x), expected[:, :, None, None])
+        assert_agree(computed(one_layer("Pooling", options), x), expected[:, :, None, None])
 
 
 # --- layers with weights -------------------------------------------------------------------------
@@ -130,7 +130,7 @@ def test_convolution_with_groups_dilation_and_unlike_sides() -> None:
         group = slice(0, 2) if out < 3 else slice(2, 4)
         window = padded[:, group, 2 * row : 2 * row + 2, column : column + 5 : 2]
         expected[:, out, row, column] = (window * weight[out]).sum(axis=(1, 2, 3)) + bias[out]
-    agree(found, expected)
+    assert_agree(found, expected)
 
 
 def test_a_convolution_larger_than_the_image_by_less_than_its_stride_takes_zeros() -> None:
@@ -139,7 +139,7 @@ def test_a_convolution_larger_than_the_image_by_less_than_its_stride_takes_zeros
     found = computed(one_layer("Convolution", options, x.shape), x, {"it": [weight]})
     padded = np.pad(x, ((0, 0), (0, 0), (0, 1), (0, 0)))
     expected = [(padded[0, 0, :, c : c + 3] * weight[0, 0]).sum() for c in (0, 2)]
-    agree(found, np.array(expected, np.float32).reshape(1, 1, 1, 2))
+    assert_agree(found, np.array(expected, np.float32).reshape(1, 1, 1, 2))
 
 
 @pytest.mark.parametrize(("axis", "rows"), [(1, (2,)), (2, (2, 3)), (-1, (2, 3, 5))])
@@ -150,7 +150,7 @@ def test_inner_product_along_any_axis(axis: int, rows: tuple[int, ...], transpos
     weight, bias = numbers(4, flat.shape[-1]), numbers(4)
     options = f"inner_product_param {{ num_output: 4 axis: {axis} transpose: {transposed} }}"
     layers = {"it": [weight.T if transposed else weight, bias]}
-    agree(computed(one_layer("InnerProduct", options), x, layers), flat @ weight.T + bias)
+    assert_agree(computed(one_layer("InnerProduct", options), x, layers), flat @ weight.T + bias)
 
 
 def test_batch_norm_divides_by_the_factor_that_its_sums_have() -> None:
@@ -158,10 +158,10 @@ def test_batch_norm_divides_by_the_factor_that_its_sums_have() -> None:
     layers = {"it": [mean * 50, variance * 50, np.array([50.0])]}
     found = computed(one_layer("BatchNorm", "batch_norm_param { eps: 0.01 }"), x, layers)
     sides = (None, slice(None), None, None)
-    agree(found, (x - mean[sides]) / np.sqrt(variance[sides] + 0.01))
+    assert_agree(found, (x - mean[sides]) / np.sqrt(variance[sides] + 0.01))
     # statistics of nothing
     found = computed(one_layer("BatchNorm"), x, {"it": [mean, variance, np.zeros(1)]})
-    agree(found, x / np.sqrt(np.float32(1e-5)))
+    assert_agree(found, x / np.sqrt(np.float32(1e-5)))
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_scale_spreads_over_the_axes_that_are_not_its_own(
     x, scale, bias = numbers(2, 3, 5, 6), numbers(*shape), numbers(*shape)
     text = one_layer("Scale", f"scale_param {{ {options} bias_term: true }}")
     found = computed(text, x, {"it": [scale, bias]})
-    agree(found, x * scale.reshape(view) + bias.reshape(view))
+    assert_agree(found, x * scale.reshape(view) + bias.reshape(view))
 
 
 def test_scale_by_a_second_blob() -> None:
@@ -199,7 +199,7 @@ def test_scale_by_a_second_blob() -> None:
     )
     x, weight, bias = numbers(2, 3, 5, 6), numbers(3, 3), numbers(3)
     gate = x.mean(axis=(2, 3)) @ weight.T + bias
-    agree(computed(flat, x, {"fc": [weight, bias]}), x * gate[:, :, None, None])
+    assert_agree(computed(flat, x, {"fc": [weight, bias]}), x * gate[:, :, None, None])
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -207,7 +207,7 @@ def test_prelu_has_a_slope_for_each_channel_or_one(shared: bool) -> None:
     x = numbers(2, 3, 5, 6)
     slopes = numbers() if shared else numbers(3)
     text = one_layer("PReLU", f"prelu_param {{ channel_shared: {shared} }}")
-    agree(
+    assert_agree(
         computed(text, x, {"it": [slopes]}),
         np.where(x > 0, x, x * slopes.reshape(() if shared else (3, 1, 1))),
     )
@@ -222,18 +222,18 @@ def test_lrn_across_and_within_channels() -> None:
     squares = np.pad(x**2, ((0, 0), (1, 1), (0, 0), (0, 0)))
     sums = squares[:, :-2] + squares[:, 1:-1] + squares[:, 2:]
     found = computed(one_layer("LRN", f"lrn_param {{ {options} }}", x.shape), x)
-    agree(found, x / (1.5 + 0.3 / 3 * sums) ** 0.6)
+    assert_agree(found, x / (1.5 + 0.3 / 3 * sums) ** 0.6)
     options += " norm_region: WITHIN_CHANNEL"
     averages = pooled_as_caffe_does(x**2, 3, 1, 1, largest=False)
     assert averages is not None
     found = computed(one_layer("LRN", f"lrn_param {{ {options} }}", x.shape), x)
-    agree(found, x / (1 + 0.3 * averages) ** 0.6)
+    assert_agree(found, x / (1 + 0.3 * averages) ** 0.6)
 
 
 def test_an_lrn_over_more_channels_than_there_are() -> None:
     x = numbers(1, 2, 3, 3)
     found = computed(one_layer("LRN", "lrn_param { local_size: 9999 }", x.shape), x)
-    agree(found, x / (1 + (x**2).sum(axis=1, keepdims=True) / 9999) ** 0.75)
+    assert_agree(found, x / (1 + (x**2).sum(axis=1, keepdims=True) / 9999) ** 0.75)
 
 
 def test_who_read_a_blob_before_it_was_changed_in_place_keeps_what_it_read() -> None:
@@ -249,9 +249,9 @@ def test_who_read_a_blob_before_it_was_changed_in_place_keeps_what_it_read() -> 
     after = np.exp([0, 4, 0]) / np.exp([0, 4, 0]).sum()
     with torch.inference_mode():
         found = net_of(text)(torch.from_numpy(x))
-    agree(found["out"].numpy(), np.array([[-2, 4, -6, *after]], np.float32))
-    agree(found["a"].numpy(), after[None].astype(np.float32))
-    agree(found["data"].numpy(), x)
+    assert_agree(found["out"].numpy(), np.array([[-2, 4, -6, *after]], np.float32))
+    assert_agree(found["a"].numpy(), after[None].astype(np.float32))
+    assert_agree(found["data"].numpy(), x)
 
 
 # --- what is refused -----------------------------------------------------------------------------
