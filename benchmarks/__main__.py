@@ -19,9 +19,10 @@ from typing import Any
 
 from benchmarks.goals import LIMITS, goal_of
 from benchmarks.inputs import make_inputs
+from benchmarks.servers import s3_environment
 from benchmarks.sides import CACHE, REFERENCE, ROOT, Side, reference_python, start
 from benchmarks.training import BUCKET, make_training_cases
-from spacer_tasks.demo.services import S3Server, s3_server
+from spacer_tasks.demo.services import s3_server
 
 #: in the name of cases that take minutes: one run of each side
 LARGE = "50,000"
@@ -30,19 +31,6 @@ QUICK = 20
 #: seconds between one side's run and the other's
 REST_S = 0.5
 PARTS = ("beside", "limits", "bulk", "caffe", "queue", "overhead", "growth", "gpu")
-
-
-def s3_environment(s3: S3Server) -> dict[str, str]:
-    """By which both sides find the server."""
-    return {
-        "AWS_ENDPOINT_URL_S3": s3.endpoint_url,
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "SPACER_S3_ENDPOINT_URL": s3.endpoint_url,
-        "SPACER_AWS_ACCESS_KEY_ID": s3.access_key,
-        "SPACER_AWS_SECRET_ACCESS_KEY": s3.secret_key,
-        "NO_PROXY": "127.0.0.1,localhost",
-        "no_proxy": "127.0.0.1,localhost",
-    }
 
 
 def table(sides: dict[str, Side]) -> str:

@@ -38,7 +38,7 @@ def section() -> str:
 
 def measured() -> float:
     """Points a second, measured in a process of its own that may use one core."""
-    from benchmarks.__main__ import s3_environment
+    from benchmarks.servers import s3_environment
     from spacer_tasks.demo.services import s3_server
 
     with s3_server() as s3:
@@ -63,8 +63,8 @@ def measure() -> float:
     from spacer_tasks import operations, storage
     from spacer_tasks.classifiers import Classifier, store_classifier
     from spacer_tasks.classifiers.model import Layer
-    from spacer_tasks.data_classes import DataLocation
-    from spacer_tasks.features import ImageFeatures
+    from spacer_tasks.data_classes.features import ImageFeatures
+    from spacer_tasks.data_classes.locations import DataLocation
 
     rng = np.random.default_rng(1)
     prefix = DataLocation.parse(f"s3://{BUCKET}/features")

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spacer_tasks.extractors.micro_batcher import MicroBatcher
+from spacer_tasks.extractors.runtime.micro_batcher import MicroBatcher
 
 #: seconds; of a photo of 12 megapixels: from S3, decoded with simplejpeg, its features to S3
 DOWNLOAD_S, DECODE_S, UPLOAD_S = 0.04, 0.065, 0.03

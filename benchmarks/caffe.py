@@ -116,9 +116,10 @@ def measure(threads: int) -> dict[str, Any]:
     import numpy as np
     import torch
 
-    from spacer_tasks.components import ExtractorSpec
-    from spacer_tasks.data_classes import DataLocation
-    from spacer_tasks.extractors import load_extractor, vgg16
+    from spacer_tasks.data_classes.locations import DataLocation
+    from spacer_tasks.extractors import load_extractor
+    from spacer_tasks.extractors.caffe import extractor as vgg16
+    from spacer_tasks.messages.specs import ExtractorSpec
 
     torch.set_num_threads(threads)
     files = {
@@ -178,7 +179,7 @@ def make_files() -> None:
     """Write the definition, and random weights that keep the size of what goes through them."""
     import numpy as np
 
-    from tests.caffemodels import blob, layer
+    from tests.support.caffemodels import blob, layer
 
     FOLDER.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)

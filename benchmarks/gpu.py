@@ -27,12 +27,12 @@ from numpy.typing import NDArray
 
 from benchmarks.inputs import MAKE_WEIGHTS
 from benchmarks.inputs import photo as make_photo
-from spacer_tasks.components import ExtractorSpec
-from spacer_tasks.config import get_settings
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.config.settings import get_settings
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.extractors import Extractor, load_extractor, load_pixels, loading
-from spacer_tasks.extractors.efficientnet import load_network
-from spacer_tasks.extractors.precision import deviation, sample_patches
+from spacer_tasks.extractors.efficientnet.extractor import load_network
+from spacer_tasks.extractors.runtime.precision import deviation, sample_patches
+from spacer_tasks.messages.specs import ExtractorSpec
 
 PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
 

@@ -11,13 +11,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from benchmarks.curves import Curve
 from benchmarks.inputs import extractor_spec, make_inputs, photo
 from benchmarks.queue_growth import queue_curves
 from benchmarks.sides import CACHE, Side, start
@@ -34,29 +34,6 @@ REPEATS = 3
 LONG = 300
 
 FOLDER = CACHE / "growth"
-
-
-@dataclass(frozen=True)
-class Curve:
-    """What was measured against one size.
-
-    Attributes
-    ----------
-    title, x_label
-        What grows.
-    x
-        Its sizes.
-    lines
-        Values at these sizes, by what they are.
-    y_label
-        Their unit.
-    """
-
-    title: str
-    x_label: str
-    y_label: str
-    x: tuple[float, ...]
-    lines: dict[str, list[float]]
 
 
 def curves(threads: int) -> Iterator[Curve]:

@@ -57,7 +57,7 @@ def product_rate() -> float:
 
 def operations_of_a_patch() -> int:
     """Operations of the network's convolutions for one patch: two for each multiply-add."""
-    from spacer_tasks.extractors.efficientnet_b0 import EfficientNetB0
+    from spacer_tasks.extractors.efficientnet.network import EfficientNetB0
 
     total = 0
 
@@ -77,8 +77,8 @@ def operations_of_a_patch() -> int:
 
 def forward_rate() -> float:
     """Patches a second through the network as an extraction runs it."""
-    from spacer_tasks.components import ExtractorSpec
     from spacer_tasks.extractors import load_extractor
+    from spacer_tasks.messages.specs import ExtractorSpec
 
     make_inputs(CACHE / "inputs")
     extractor = load_extractor(ExtractorSpec(**extractor_spec(CACHE / "inputs")))
@@ -99,7 +99,7 @@ def decode_seconds(photo: bytes) -> tuple[float, float]:
 def cut_seconds(photo: bytes) -> float:
     """Seconds in which 100 patches are cut out of a decoded photo."""
     from spacer_tasks.extractors import load_pixels
-    from spacer_tasks.extractors.patches import cut_patches
+    from spacer_tasks.extractors.images.patches import cut_patches
 
     pixels = load_pixels(photo, "photo.jpg")
     rng = np.random.default_rng(2)

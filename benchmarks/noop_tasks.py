@@ -13,8 +13,8 @@ from celery import Celery
 from kombu import Queue
 
 from spacer_tasks.app import app
-from spacer_tasks.message_task import OperationTask
-from spacer_tasks.messages import ClassifyFeaturesMsg, ClassifyReturnMsg
+from spacer_tasks.execution.task import OperationTask
+from spacer_tasks.messages.tasks import ClassifyFeaturesMsg, ClassifyReturnMsg
 
 PLAIN_QUEUE = "plain"
 WORK_S = float(os.environ.get("BENCH_WORK_MS", "0")) / 1000

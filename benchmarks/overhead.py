@@ -42,7 +42,7 @@ MESSAGE = {
 
 def section() -> str:
     """The costs as a section of docs/benchmarks.md."""
-    from benchmarks.__main__ import s3_environment
+    from benchmarks.servers import s3_environment
     from spacer_tasks.demo.services import redis_server, s3_server
 
     with ExitStack() as stack:
@@ -127,7 +127,7 @@ def measure_chord() -> dict[str, float]:
     from celery import chord
 
     from benchmarks.noop_tasks import PLAIN_QUEUE, body, noop, plain_noop
-    from spacer_tasks.app import CLASSIFY
+    from spacer_tasks.broker.contract import CLASSIFY
 
     found: dict[str, list[float]] = {"tasks_ms": [], "chord_ms": []}
     with _workers():
@@ -148,7 +148,7 @@ def measure_chord() -> dict[str, float]:
 
 
 def _length(queue: str) -> int:
-    from spacer_tasks.redis_client import broker_client
+    from spacer_tasks.broker.client import broker_client
 
     (message,) = broker_client().lrange(queue, 0, -1)  # type: ignore[misc]  # not awaited
     return len(message)

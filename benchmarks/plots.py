@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import matplotlib as mpl
+
+from benchmarks.curves import Curve
 
 # no screen is needed, and the file is the same on each machine
 mpl.use("svg")
 from matplotlib import pyplot as plt
-
-if TYPE_CHECKING:
-    from benchmarks.growth import Curve
 
 COLUMNS = 3
 

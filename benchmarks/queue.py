@@ -91,7 +91,7 @@ def measure() -> tuple[list[float], list[float]]:
 
 def _wait_until_finished() -> None:
     from spacer_tasks.coralnet import CeleryQueue
-    from spacer_tasks.job_states import State, look
+    from spacer_tasks.jobs.states import State, look
 
     waiting = CeleryQueue().get_collectable_jobs()
     end = time.monotonic() + FINISHED_S
@@ -103,7 +103,7 @@ def _wait_until_finished() -> None:
 
 def _job() -> dict[str, Any]:
     from spacer_tasks import storage
-    from spacer_tasks.data_classes import DataLocation
+    from spacer_tasks.data_classes.locations import DataLocation
 
     stream = BytesIO()
     pixels = np.random.default_rng(1).integers(0, 256, (300, 300, 3), dtype=np.uint8)

@@ -26,7 +26,7 @@ LIMIT_S = 300
 
 def queue_curves() -> list[dict[str, Any]]:
     """The curves, as fields of `growth.Curve`."""
-    from benchmarks.__main__ import s3_environment
+    from benchmarks.servers import s3_environment
     from spacer_tasks.demo.services import redis_server, s3_server
 
     with ExitStack() as stack:
@@ -83,7 +83,7 @@ def measure() -> list[dict[str, Any]]:
 def _queued(count: int) -> tuple[float, float]:
     """Microseconds to send one of so many, and bytes that each takes in Redis."""
     from benchmarks.overhead import MESSAGE
-    from spacer_tasks.redis_client import broker_client
+    from spacer_tasks.broker.client import broker_client
     from spacer_tasks.tasks import classify_features
 
     redis = broker_client()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spacer_tasks.features import ImageFeatures
+from spacer_tasks.data_classes.features import ImageFeatures
 
 if TYPE_CHECKING:
     from spacer_tasks.demo.services import S3Server

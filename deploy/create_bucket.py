@@ -12,7 +12,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from spacer_tasks import storage
-from spacer_tasks.config import get_settings
+from spacer_tasks.config.settings import get_settings
 from spacer_tasks.exceptions import SpacerError
 from spacer_tasks.results import results_location
 

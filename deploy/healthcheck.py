@@ -11,7 +11,7 @@ import socket
 import sys
 
 from spacer_tasks.app import app
-from spacer_tasks.config import get_settings
+from spacer_tasks.config.settings import get_settings
 
 #: seconds; below the health check's own limit, so that the reason is seen
 TIMEOUT_S = 10

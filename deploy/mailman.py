@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from spacer_tasks.mailman import main
+from spacer_tasks.mailman.__main__ import main
 
 #: what the image sets; a Batch job has no results prefix, and its IAM role says which buckets it
 #: may use

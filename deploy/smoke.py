@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spacer_tasks import storage
-from spacer_tasks.components import ExtractorSpec
-from spacer_tasks.config import get_settings
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.config.settings import get_settings
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.network import write_network
-from spacer_tasks.messages import ClassifyReturnMsg
-from spacer_tasks.parsing import parse
+from spacer_tasks.messages.parsing import parse
+from spacer_tasks.messages.specs import ExtractorSpec
+from spacer_tasks.messages.tasks import ClassifyReturnMsg
 from spacer_tasks.results import results_location
 from spacer_tasks.workflows import train_from_images
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from spacer_tasks import __version__
-from spacer_tasks.config import Settings
-from spacer_tasks.setting_sources import PREFIX
+from spacer_tasks.config.settings import Settings
+from spacer_tasks.config.sources import PREFIX
 
 project = "spacer-tasks"
 author = "The spacer-tasks contributors"

@@ -1,92 +1,21 @@
-"""The Celery application, and the contract between callers and workers.
+"""The Celery application.
 
 A process that set one broker URL can import this and send tasks. What the operator may change is
-in `celeryconfig.py`; what is here must be the same on both sides.
+in `celeryconfig.py`; `broker/contract.py` must be the same on both sides.
 """
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import Any
 
 from celery import Celery
-from kombu import Exchange, Queue
+
+from spacer_tasks.broker.contract import CONTRACT, PRIORITY_STEPS, WAITS_AT_MOST_S
 
 # connects itself to what Celery sends
-from spacer_tasks import signing as signing
-from spacer_tasks.config import get_settings
-from spacer_tasks.sentinel import sentinel_options
+from spacer_tasks.broker.sentinel import sentinel_options
+from spacer_tasks.config.settings import get_settings
 
-FEATURES, TRAINING, CLASSIFY = "features", "training", "classify"
-#: jobs that need more memory; the ordinary workers take these too, unless an operator splits them
-FEATURES_HIGH, TRAINING_HIGH = "features.high", "training.high"
-QUEUES = (FEATURES, FEATURES_HIGH, TRAINING, TRAINING_HIGH, CLASSIFY)
-
-
-class Priority(IntEnum):
-    """Which of the tasks that wait in one queue goes first: `apply_async(…, priority=…)`."""
-
-    #: of what is sent without a word, also by older clients: somebody waits for it
-    NORMAL = 0
-    #: after these
-    LOW = 3
-    #: thousands that nobody waits for, such as extracting all images again
-    BULK = 6
-
-
-#: the priorities that have a list of their own in Redis; Kombu's own choice, so that workers and
-#: clients of every version look into the same lists
-PRIORITY_STEPS = (0, 3, 6, 9)
-
-#: which queue a task goes to
-ROUTES = {
-    # these need the network
-    "spacer_tasks.extract_features": FEATURES,
-    "spacer_tasks.classify_image": FEATURES,
-    "spacer_tasks.batch.extract": FEATURES,
-    # these can take hours
-    "spacer_tasks.train_classifier": TRAINING,
-    "spacer_tasks.batch.train": TRAINING,
-    "spacer_tasks.batch.train_candidate": TRAINING,
-    # these are short
-    "spacer_tasks.classify_features": CLASSIFY,
-    "spacer_tasks.train_from_images": CLASSIFY,
-    "spacer_tasks.train_many": CLASSIFY,
-    "spacer_tasks.batch.classify": CLASSIFY,
-    "spacer_tasks.batch.finish": CLASSIFY,
-    "spacer_tasks.batch.compare": CLASSIFY,
-}
-
-CONTRACT: dict[str, Any] = {
-    "task_serializer": "json",
-    "result_serializer": "json",
-    "event_serializer": "json",
-    "accept_content": ["json"],
-    "result_accept_content": ["json"],
-    "task_queues": [
-        # an exchange of its own: the default one would hand a message to all of them
-        Queue(name, Exchange(name), routing_key=name)
-        for name in QUEUES
-    ],
-    "task_routes": {name: {"queue": queue} for name, queue in ROUTES.items()},
-    # a worker sends the callbacks of a task, also to a queue of the caller's own application
-    "task_create_missing_queues": True,
-    # a name that is in no route is a mistake: a worker must see and refuse it
-    "task_default_queue": CLASSIFY,
-    # at least once: a task leaves the queue when its answer is stored, not when it is taken
-    "task_acks_late": True,
-    "task_reject_on_worker_lost": True,
-    "worker_prefetch_multiplier": 1,
-    # so that callers and Flower can tell a task that runs from one that waits
-    "task_track_started": True,
-    "task_send_sent_event": True,
-    "worker_send_task_events": True,
-}
-
-
-#: seconds that Redis keeps what is known of unfinished work beside its messages: bulk work waits
-#: for days, and a training may take all of its time limit
-WAITS_AT_MOST_S = 14 * 86400
 #: seconds for a connection to one address of the host; a send tries twice if all it sends is
 #: dropped. The system repeats a lost packet after a whole second, so twice as much would not help.
 CALLER_CONNECT_S = 0.4

@@ -18,12 +18,12 @@ from redis.exceptions import RedisError
 
 from spacer_tasks import storage
 from spacer_tasks.exceptions import AnswerDamagedError, BrokerUnavailableError
-from spacer_tasks.job_answers import failed_job
-from spacer_tasks.job_outcomes import Outcome, outcomes
-from spacer_tasks.job_records import JobRecord, JobRecords, outline
-from spacer_tasks.messages import JobReturnMsg
-from spacer_tasks.packed_messages import INLINE_BYTES, pointer_to
-from spacer_tasks.redis_records import RedisRecords
+from spacer_tasks.execution.payload import INLINE_BYTES, pointer_to
+from spacer_tasks.jobs.answers import failed_job
+from spacer_tasks.jobs.outcomes import Outcome, outcomes
+from spacer_tasks.jobs.records import JobRecord, JobRecords, outline
+from spacer_tasks.jobs.redis_records import RedisRecords
+from spacer_tasks.messages.tasks import JobReturnMsg
 from spacer_tasks.results import TaskError, message_location
 from spacer_tasks.tasks import HIGH_QUEUES, JOB_QUEUES, process_job
 

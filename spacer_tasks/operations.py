@@ -17,7 +17,10 @@ from typing import Any
 
 from spacer_tasks import storage
 from spacer_tasks.classifiers import Classifier, load_classifier, store_classifier
-from spacer_tasks.data_classes import DataLocation, Point
+from spacer_tasks.concurrency.stopping import stop_if_asked
+from spacer_tasks.data_classes.features import ImageFeatures
+from spacer_tasks.data_classes.labels import Point
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import (
     FeatureDimensionError,
     FeatureFileError,
@@ -27,8 +30,9 @@ from spacer_tasks.exceptions import (
     TransientError,
 )
 from spacer_tasks.extractors import Extractor, check_points, load_extractor, load_pixels
-from spacer_tasks.features import ImageFeatures
-from spacer_tasks.messages import (
+from spacer_tasks.messages.parsing import as_data, parse
+from spacer_tasks.messages.reference_errors import error_line_of
+from spacer_tasks.messages.tasks import (
     ClassifyFeaturesMsg,
     ClassifyImageMsg,
     ClassifyReturnMsg,
@@ -41,9 +45,6 @@ from spacer_tasks.messages import (
     TrainClassifierMsg,
     TrainClassifierReturnMsg,
 )
-from spacer_tasks.parsing import as_data, parse
-from spacer_tasks.reference_errors import error_line_of
-from spacer_tasks.stopping import stop_if_asked
 from spacer_tasks.storage.policy import permit_all
 from spacer_tasks.training import TrainingProgress, train
 from spacer_tasks.training.checkpoints import Checkpoints

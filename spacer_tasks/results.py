@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from spacer_tasks import exceptions, storage
-from spacer_tasks.config import get_settings
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.config.settings import get_settings
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import (
     AnswerDamagedError,
     Kind,

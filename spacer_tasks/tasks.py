@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from spacer_tasks.app import CLASSIFY, FEATURES, FEATURES_HIGH, TRAINING, TRAINING_HIGH, app
+from spacer_tasks.app import app
+from spacer_tasks.broker.contract import CLASSIFY, FEATURES, FEATURES_HIGH, TRAINING, TRAINING_HIGH
 from spacer_tasks.exceptions import MessageError
-from spacer_tasks.message_task import OperationTask
-from spacer_tasks.messages import (
+from spacer_tasks.execution.payload import unpacked
+from spacer_tasks.execution.task import OperationTask
+from spacer_tasks.messages.parsing import as_data
+from spacer_tasks.messages.tasks import (
     ClassifyFeaturesMsg,
     ClassifyImageMsg,
     ClassifyReturnMsg,
@@ -24,8 +27,6 @@ from spacer_tasks.messages import (
     TrainClassifierMsg,
     TrainClassifierReturnMsg,
 )
-from spacer_tasks.packed_messages import unpacked
-from spacer_tasks.parsing import as_data
 
 if TYPE_CHECKING:
     from celery.result import AsyncResult

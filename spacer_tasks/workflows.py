@@ -12,7 +12,9 @@ from typing import Any
 
 from spacer_tasks import storage
 from spacer_tasks.app import app
-from spacer_tasks.batch_task import (
+from spacer_tasks.data_classes.labels import ImageLabels
+from spacer_tasks.exceptions import ObjectNotFoundError, TooManyFailuresError
+from spacer_tasks.execution.batch import (
     BodyTask,
     HeaderTask,
     batch_location,
@@ -20,16 +22,8 @@ from spacer_tasks.batch_task import (
     in_order,
     replace_by_chord,
 )
-from spacer_tasks.data_classes import ImageLabels
-from spacer_tasks.exceptions import ObjectNotFoundError, TooManyFailuresError
-from spacer_tasks.message_task import MessageTask, OperationTask
-from spacer_tasks.messages import (
-    ClassifyFeaturesMsg,
-    ExtractFeaturesMsg,
-    TrainClassifierMsg,
-    TrainClassifierReturnMsg,
-)
-from spacer_tasks.workflow_messages import (
+from spacer_tasks.execution.task import MessageTask, OperationTask
+from spacer_tasks.messages.batches import (
     BatchFailure,
     BatchImage,
     Candidate,
@@ -41,6 +35,12 @@ from spacer_tasks.workflow_messages import (
     TrainFromImagesReturnMsg,
     TrainManyMsg,
     TrainManyReturnMsg,
+)
+from spacer_tasks.messages.tasks import (
+    ClassifyFeaturesMsg,
+    ExtractFeaturesMsg,
+    TrainClassifierMsg,
+    TrainClassifierReturnMsg,
 )
 
 #: failures whose reasons an error's text lists; all are in the stored answer

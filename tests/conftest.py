@@ -7,10 +7,15 @@ from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
-from spacer_tasks import redis_client
 from spacer_tasks.app import app
+from spacer_tasks.broker import client
 from spacer_tasks.demo.services import RedisServer, S3Server, redis_server, s3_server
-from tests.servers import empty_queues, forget_settings, fresh_bucket, settings_in_environment
+from tests.support.servers import (
+    empty_queues,
+    forget_settings,
+    fresh_bucket,
+    settings_in_environment,
+)
 
 #: seconds; on a busy machine a Redis that is well can take longer to answer than callers wait for.
 #: What they do when it does not is shown by processes of their own
@@ -38,7 +43,7 @@ def patient_callers() -> Iterator[None]:
         redis_socket_connect_timeout=PATIENCE_S,
     )
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(redis_client, "TIMEOUT_S", PATIENCE_S)
+        monkeypatch.setattr(client, "TIMEOUT_S", PATIENCE_S)
         yield
 
 

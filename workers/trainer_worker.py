@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from spacer_tasks.worker import main
+from spacer_tasks.worker.start import main
 
 if __name__ == "__main__":
     main("training", sys.argv[1:], config_module="celeryconfig")

@@ -17,10 +17,10 @@ from typing import Literal
 import numpy as np
 
 from spacer_tasks import storage
+from spacer_tasks.classifiers.codec import decoded, encoded, format_of
 from spacer_tasks.classifiers.conversion_plan import Planned
-from spacer_tasks.classifiers.formats import decoded, encoded, format_of
 from spacer_tasks.classifiers.model import Classifier, FloatArray
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import (
     ClassifierFileError,
     InputError,
@@ -28,7 +28,7 @@ from spacer_tasks.exceptions import (
     StorageError,
     TransientError,
 )
-from spacer_tasks.messages import ClassifierFormat, ClassifierType
+from spacer_tasks.messages.tasks import ClassifierFormat, ClassifierType
 
 logger = logging.getLogger(__name__)
 

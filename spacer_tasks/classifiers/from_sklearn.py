@@ -11,7 +11,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.neural_network import MLPClassifier
 
 from spacer_tasks.classifiers.model import Classifier, Layer
-from spacer_tasks.data_classes import LabelId
+from spacer_tasks.data_classes.labels import LabelId
 
 
 def from_sklearn(

@@ -6,10 +6,10 @@ from collections import OrderedDict
 from threading import Lock
 
 from spacer_tasks import storage
-from spacer_tasks.classifiers.formats import decoded, encoded
+from spacer_tasks.classifiers.codec import decoded, encoded
 from spacer_tasks.classifiers.model import Classifier
-from spacer_tasks.data_classes import DataLocation
-from spacer_tasks.messages import ClassifierFormat
+from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.messages.tasks import ClassifierFormat
 
 #: a large one (4096 dimensions, 200 hidden units) takes 7 MB
 KEPT = 16

@@ -11,10 +11,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spacer_tasks.classifiers.one_thread import one_thread
-from spacer_tasks.data_classes import LabelId
+from spacer_tasks.concurrency.one_thread import one_thread
+from spacer_tasks.data_classes.labels import LabelId
 from spacer_tasks.exceptions import FeatureDimensionError
-from spacer_tasks.messages import ClassifierType
+from spacer_tasks.messages.tasks import ClassifierType
 
 OutputActivation = Literal["softmax", "logistic", "identity"]
 FloatArray = NDArray[np.float64]

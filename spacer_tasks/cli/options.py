@@ -20,12 +20,12 @@ import typer
 from pydantic import ValidationError
 
 from spacer_tasks import storage
-from spacer_tasks.cli.console import warn
-from spacer_tasks.components import ExtractorSpec
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.console import warn
+from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.data_classes.points_csv import Column, PointsFile, read_points_file
 from spacer_tasks.exceptions import StorageError
-from spacer_tasks.parsing import parse
-from spacer_tasks.points_file import Column, PointsFile, read_points_file
+from spacer_tasks.messages.parsing import parse
+from spacer_tasks.messages.specs import ExtractorSpec
 from spacer_tasks.registry import canonical_name
 
 EFFICIENTNET, VGG16 = canonical_name("efficientnet"), canonical_name("vgg16")

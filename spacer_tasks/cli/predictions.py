@@ -7,8 +7,8 @@ import heapq
 from io import StringIO
 
 from spacer_tasks import storage
-from spacer_tasks.data_classes import DataLocation
-from spacer_tasks.messages import ClassifyReturnMsg
+from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.messages.tasks import ClassifyReturnMsg
 
 
 class Predictions:

@@ -10,15 +10,16 @@ from rich.logging import RichHandler
 from typer.core import TyperGroup
 
 from spacer_tasks import __version__
-from spacer_tasks.cli import dead, jobs, operate, status, submit, verify
-from spacer_tasks.cli.cancel import cancel
-from spacer_tasks.cli.classify import classify
-from spacer_tasks.cli.console import INTERRUPTED, NOT_DONE, complain, err, out, say
-from spacer_tasks.cli.convert import convert
 from spacer_tasks.cli.demo import demo
-from spacer_tasks.cli.extract import extract
-from spacer_tasks.cli.mailman import env_job, mailman
-from spacer_tasks.cli.train import train
+from spacer_tasks.cli.local.classify import classify
+from spacer_tasks.cli.local.extract import extract
+from spacer_tasks.cli.local.train import train
+from spacer_tasks.cli.queue import dead, jobs, operate, status, submit
+from spacer_tasks.cli.queue.cancel import cancel
+from spacer_tasks.cli.queue.mailman import env_job, mailman
+from spacer_tasks.cli.stored import verify
+from spacer_tasks.cli.stored.convert import convert
+from spacer_tasks.console import INTERRUPTED, NOT_DONE, complain, err, out, say
 from spacer_tasks.exceptions import SpacerError
 
 #: which extra brings a package, by the name it is imported by

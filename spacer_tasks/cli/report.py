@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from spacer_tasks import storage
-from spacer_tasks.cli.console import warn
-from spacer_tasks.data_classes import Annotation, DataLocation, ValResults
-from spacer_tasks.demo.report import Photo, PhotoPoint, ReportData, Stage, write_report
+from spacer_tasks.console import warn
+from spacer_tasks.data_classes.features import ImageFeatures
+from spacer_tasks.data_classes.labels import Annotation
+from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.data_classes.val_results import ValResults
 from spacer_tasks.exceptions import SpacerError
 from spacer_tasks.extractors import load_image
-from spacer_tasks.features import ImageFeatures
-from spacer_tasks.messages import TrainClassifierMsg, TrainClassifierReturnMsg
+from spacer_tasks.messages.tasks import TrainClassifierMsg, TrainClassifierReturnMsg
+from spacer_tasks.report.page import Photo, PhotoPoint, ReportData, Stage, write_report
 
 #: photos that the page shows; each adds some 200 kB to it
 PHOTOS = 8

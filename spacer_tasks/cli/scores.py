@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 
 from spacer_tasks import storage
-from spacer_tasks.cli.console import out, print_facts
-from spacer_tasks.data_classes import DataLocation
-from spacer_tasks.messages import TrainClassifierReturnMsg
+from spacer_tasks.console import out, print_facts
+from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.messages.tasks import TrainClassifierReturnMsg
 
 #: columns of the table of labels, by their names in the metrics
 SHARES = ("precision", "recall", "f1")

@@ -6,11 +6,11 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from spacer_tasks.cli.console import counted, listed, warn
 from spacer_tasks.cli.options import location
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.console import counted, listed, warn
+from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.data_classes.points_csv import FilePoint, PointsFile
 from spacer_tasks.exceptions import ObjectNotFoundError, PointsFileError
-from spacer_tasks.points_file import FilePoint, PointsFile
 from spacer_tasks.storage.listing import list_at, list_below
 
 #: files of a folder that are told of when no point is in them; others may lie there

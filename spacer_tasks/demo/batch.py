@@ -13,17 +13,14 @@ from pathlib import Path
 from rich.progress import Progress, TaskID
 
 from spacer_tasks import storage
-from spacer_tasks.cli.console import progress_bar
-from spacer_tasks.cli.task_state import TaskState, in_redis, note_of, stage_of
-from spacer_tasks.components import ExtractorSpec
-from spacer_tasks.data_classes import Annotation, DataLocation
+from spacer_tasks.console import progress_bar
+from spacer_tasks.data_classes.labels import Annotation
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.quadrats import Quadrats
-from spacer_tasks.messages import ClassifyReturnMsg
-from spacer_tasks.workflow_messages import (
-    BatchImage,
-    TrainFromImagesMsg,
-    TrainFromImagesReturnMsg,
-)
+from spacer_tasks.execution.status import TaskState, in_redis, note_of, stage_of
+from spacer_tasks.messages.batches import BatchImage, TrainFromImagesMsg, TrainFromImagesReturnMsg
+from spacer_tasks.messages.specs import ExtractorSpec
+from spacer_tasks.messages.tasks import ClassifyReturnMsg
 
 #: seconds between two looks at the task: short, so that quick epochs are seen
 POLL_S = 0.1

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spacer_tasks.app import app
-from spacer_tasks.components import ExtractorSpec
-from spacer_tasks.config import get_settings
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.config.settings import get_settings
+from spacer_tasks.config.sources import PREFIX
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.processes import HOST, Process, process
 from spacer_tasks.demo.services import free_ports, redis_server, s3_server
-from spacer_tasks.setting_sources import PREFIX
+from spacer_tasks.messages.specs import ExtractorSpec
 from spacer_tasks.storage.s3 import forget_clients
 
 BUCKET = "demo"

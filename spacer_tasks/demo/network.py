@@ -21,8 +21,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from spacer_tasks.extractors.efficientnet_b0 import EfficientNetB0
-from spacer_tasks.extractors.patches import cut_patches
+from spacer_tasks.extractors.efficientnet.network import EfficientNetB0
+from spacer_tasks.extractors.images.patches import cut_patches
 from spacer_tasks.storage.filesystem import FilesystemStorage
 
 PATCH_SIZE = 224

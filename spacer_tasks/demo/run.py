@@ -13,18 +13,20 @@ from tempfile import TemporaryDirectory
 from rich.table import Table
 
 from spacer_tasks import storage
-from spacer_tasks.cli.console import counted, out, progress_bar, say
-from spacer_tasks.components import ExtractorSpec
-from spacer_tasks.data_classes import Annotation, DataLocation, ValResults
+from spacer_tasks.console import counted, out, progress_bar, say
+from spacer_tasks.data_classes.labels import Annotation
+from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.data_classes.val_results import ValResults
 from spacer_tasks.demo.batch import batch_message, read_points, read_scores, run_batch, upload
 from spacer_tasks.demo.deployment import servers, workers
 from spacer_tasks.demo.network import write_network
 from spacer_tasks.demo.photographs import PHOTOGRAPHS
 from spacer_tasks.demo.processes import exit_on_sigterm
 from spacer_tasks.demo.quadrats import POINTS_PER_QUADRAT, Quadrats, make_quadrats
-from spacer_tasks.demo.report import Photo, PhotoPoint, ReportData, Stage, duration, write_report
 from spacer_tasks.exceptions import InputError
-from spacer_tasks.messages import ClassifyReturnMsg
+from spacer_tasks.messages.specs import ExtractorSpec
+from spacer_tasks.messages.tasks import ClassifyReturnMsg
+from spacer_tasks.report.page import Photo, PhotoPoint, ReportData, Stage, duration, write_report
 from spacer_tasks.training.metrics import Metrics
 
 #: fewer leave a set of the training, or the test, with too few labels

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import router, transaction
 
 from spacer_tasks.django.models import SentJob, SentJobQuerySet
-from spacer_tasks.job_records import KEEP_COLLECTED_S, JobRecord
+from spacer_tasks.jobs.records import KEEP_COLLECTED_S, JobRecord
 
 logger = logging.getLogger(__name__)
 

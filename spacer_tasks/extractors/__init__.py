@@ -7,10 +7,10 @@ what users send into what an extractor takes, or into an error that says what is
 from __future__ import annotations
 
 from spacer_tasks.extractors.base import Extractor
-from spacer_tasks.extractors.images import load_image, load_pixels
+from spacer_tasks.extractors.images.patches import cut_patches
+from spacer_tasks.extractors.images.points import check_points
+from spacer_tasks.extractors.images.reading import load_image, load_pixels
 from spacer_tasks.extractors.loading import load_extractor
-from spacer_tasks.extractors.patches import cut_patches
-from spacer_tasks.extractors.points import check_points
 
 __all__ = [
     "Extractor",

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from spacer_tasks.config import Precision, get_settings
-from spacer_tasks.data_classes import Point
-from spacer_tasks.extractors.micro_batcher import MicroBatcher
-from spacer_tasks.extractors.patches import cut_patches
-from spacer_tasks.extractors.weights import ExtractorFile, OpenedFile
+from spacer_tasks.config.settings import Precision, get_settings
+from spacer_tasks.data_classes.labels import Point
+from spacer_tasks.extractors.files.weights import ExtractorFile, OpenedFile
+from spacer_tasks.extractors.images.patches import cut_patches
+from spacer_tasks.extractors.runtime.micro_batcher import MicroBatcher
 
 
 class Extractor(ABC):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spacer_tasks.exceptions import MessageError
 from spacer_tasks.extractors.base import Extractor
-from spacer_tasks.extractors.weights import ExtractorFile
+from spacer_tasks.extractors.files.weights import ExtractorFile
 
 #: numbers of a vector; a message could otherwise ask for all memory
 MAX_DIM = 2**16

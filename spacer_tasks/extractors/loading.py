@@ -16,11 +16,11 @@ from contextlib import ExitStack
 from threading import Lock
 
 from spacer_tasks import storage
-from spacer_tasks.components import ExtractorSpec
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import MessageError
 from spacer_tasks.extractors.base import Extractor
-from spacer_tasks.extractors.weights import ExtractorFile, OpenedFile, load_file, open_file
+from spacer_tasks.extractors.files.weights import ExtractorFile, OpenedFile, load_file, open_file
+from spacer_tasks.messages.specs import ExtractorSpec
 from spacer_tasks.registry import canonical_name, registered_class
 
 #: a site runs one extractor and, while it moves to another, two; each may take 0.6 GB

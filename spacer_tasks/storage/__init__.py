@@ -7,7 +7,7 @@ or absent, in every kind of storage. Here is the one door: which locations pass 
 
 from __future__ import annotations
 
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.storage.base import Storage
 from spacer_tasks.storage.filesystem import FilesystemStorage
 from spacer_tasks.storage.memory import MEMORY

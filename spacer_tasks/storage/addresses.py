@@ -9,9 +9,9 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, urlsplit
 
-from spacer_tasks.allowed import NONE, PUBLIC
-from spacer_tasks.config import get_settings
-from spacer_tasks.data_classes import shown_url
+from spacer_tasks.config.location_lists import NONE, PUBLIC
+from spacer_tasks.config.settings import get_settings
+from spacer_tasks.data_classes.locations import shown_url
 from spacer_tasks.exceptions import LocationNotAllowedError, URLDownloadError
 
 #: addresses by which IPv4 is reached from a network without it (RFC 6052); the last four bytes are

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from spacer_tasks.config import get_settings
+from spacer_tasks.config.settings import get_settings
 from spacer_tasks.exceptions import DataLimitError, StorageAccessError
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spacer_tasks import storage
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import ObjectNotFoundError, StorageError
 from spacer_tasks.storage.filesystem import file_errors
 from spacer_tasks.storage.policy import permitted

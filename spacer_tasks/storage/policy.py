@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from spacer_tasks.allowed import RESULTS
-from spacer_tasks.config import Settings, get_settings
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.config.location_lists import RESULTS
+from spacer_tasks.config.settings import Settings, get_settings
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import LocationNotAllowedError
 from spacer_tasks.storage.addresses import checked_url
 

@@ -16,8 +16,7 @@ from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from spacer_tasks import aws
-from spacer_tasks.config import get_settings
+from spacer_tasks.config.settings import get_settings
 from spacer_tasks.exceptions import (
     BucketNotFoundError,
     ObjectNotFoundError,
@@ -26,6 +25,7 @@ from spacer_tasks.exceptions import (
     StorageError,
     StorageUnavailableError,
 )
+from spacer_tasks.storage import aws
 from spacer_tasks.storage.base import Storage, check_size
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from functools import partial
 from threading import Timer
 from typing import Any
 
-from spacer_tasks.config import get_settings
-from spacer_tasks.data_classes import shown_url
+from spacer_tasks.config.settings import get_settings
+from spacer_tasks.data_classes.locations import shown_url
 from spacer_tasks.exceptions import (
     LocationNotAllowedError,
     ObjectNotFoundError,

@@ -9,10 +9,10 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from spacer_tasks.classifiers import Classifier
-from spacer_tasks.components import TrainerSpec
-from spacer_tasks.data_classes import LabelId
+from spacer_tasks.data_classes.labels import LabelId
 from spacer_tasks.exceptions import MessageError
-from spacer_tasks.messages import ClassifierType
+from spacer_tasks.messages.specs import TrainerSpec
+from spacer_tasks.messages.tasks import ClassifierType
 from spacer_tasks.registry import registered_class
 from spacer_tasks.training.checkpoints import Checkpoints
 from spacer_tasks.training.feature_matrix import LabelledVectors

@@ -21,8 +21,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from spacer_tasks import __version__, storage
-from spacer_tasks.config import get_settings
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.config.settings import get_settings
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import ObjectNotFoundError, SpacerError
 
 logger = logging.getLogger(__name__)

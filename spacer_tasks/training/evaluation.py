@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from spacer_tasks.classifiers import Classifier
-from spacer_tasks.data_classes import LabelId, ValResults
+from spacer_tasks.data_classes.labels import LabelId
+from spacer_tasks.data_classes.val_results import ValResults
 from spacer_tasks.training.feature_matrix import LabelledVectors
 
 

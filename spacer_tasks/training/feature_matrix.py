@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spacer_tasks import storage
-from spacer_tasks.config import get_settings
-from spacer_tasks.cores import cores
-from spacer_tasks.data_classes import DataLocation, ImageLabels, LabelId
+from spacer_tasks.concurrency.cores import cores
+from spacer_tasks.config.settings import get_settings
+from spacer_tasks.data_classes.features import ImageFeatures
+from spacer_tasks.data_classes.labels import ImageLabels, LabelId
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import FeatureDimensionError, StorageUnavailableError
-from spacer_tasks.features import ImageFeatures
 
 logger = logging.getLogger(__name__)
 

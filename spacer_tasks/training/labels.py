@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from spacer_tasks.config import get_settings
-from spacer_tasks.data_classes import ImageLabels, LabelId
+from spacer_tasks.config.settings import get_settings
+from spacer_tasks.data_classes.labels import ImageLabels, LabelId
 from spacer_tasks.exceptions import TrainingLabelsError
-from spacer_tasks.messages import TrainingTaskLabels
+from spacer_tasks.messages.tasks import TrainingTaskLabels
 from spacer_tasks.training.splits import SplitMode, split_labels
 
 #: points that a label needs to be split in proportion: one a set

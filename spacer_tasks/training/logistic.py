@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from spacer_tasks.classifiers.model import FloatArray, Layer, OutputActivation
-from spacer_tasks.classifiers.one_thread import one_thread
+from spacer_tasks.concurrency.one_thread import one_thread
 from spacer_tasks.training.checkpoints import Arrays
 
 #: L2 penalty, from scikit-learn

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
-from spacer_tasks.data_classes import LabelId, ValResults
+from spacer_tasks.data_classes.labels import LabelId
+from spacer_tasks.data_classes.val_results import ValResults
 from spacer_tasks.exceptions import TrainingLabelsError
 
 #: bins of the expected calibration error, as in Guo et al. 2017

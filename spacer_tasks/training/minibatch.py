@@ -17,11 +17,11 @@ from pydantic import Field, StrictBool, StrictInt
 
 from spacer_tasks.classifiers import Classifier
 from spacer_tasks.classifiers.model import Layer, OutputActivation
-from spacer_tasks.config import get_settings
-from spacer_tasks.data_classes import LabelId
+from spacer_tasks.concurrency.stopping import stop_if_asked
+from spacer_tasks.config.settings import get_settings
+from spacer_tasks.data_classes.labels import LabelId
 from spacer_tasks.exceptions import TrainingLabelsError
-from spacer_tasks.messages import ClassifierType
-from spacer_tasks.stopping import stop_if_asked
+from spacer_tasks.messages.tasks import ClassifierType
 from spacer_tasks.training.base import Fitted, OnEpoch, ResumableTrainer
 from spacer_tasks.training.calibration import sigmoids
 from spacer_tasks.training.checkpoints import Arrays, Checkpoints, Interval, Standing

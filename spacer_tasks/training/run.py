@@ -11,14 +11,10 @@ import sklearn
 
 from spacer_tasks import __version__
 from spacer_tasks.classifiers import Classifier
-from spacer_tasks.components import TrainerSpec
-from spacer_tasks.data_classes import ValResults
-from spacer_tasks.messages import (
-    ClassifierType,
-    TrainClassifierReturnMsg,
-    TrainingTaskLabels,
-)
-from spacer_tasks.stopping import stop_if_asked
+from spacer_tasks.concurrency.stopping import stop_if_asked
+from spacer_tasks.data_classes.val_results import ValResults
+from spacer_tasks.messages.specs import TrainerSpec
+from spacer_tasks.messages.tasks import ClassifierType, TrainClassifierReturnMsg, TrainingTaskLabels
 from spacer_tasks.training.base import ResumableTrainer, load_trainer
 from spacer_tasks.training.checkpoints import Checkpoints
 from spacer_tasks.training.evaluation import accuracy, evaluate

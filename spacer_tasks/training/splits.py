@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
-from spacer_tasks.data_classes import Annotation, DataLocation, ImageLabels
+from spacer_tasks.data_classes.labels import Annotation, ImageLabels
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import TrainingLabelsError
-from spacer_tasks.messages import TrainingTaskLabels
+from spacer_tasks.messages.tasks import TrainingTaskLabels
 
 #: the reference's seed, for the order of images and of points
 SEED = 0

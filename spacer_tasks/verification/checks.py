@@ -10,7 +10,8 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from spacer_tasks.data_classes import DataLocation, Point
+from spacer_tasks.data_classes.labels import Point
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import (
     InputError,
     ObjectNotFoundError,

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spacer_tasks import storage
-from spacer_tasks.components import ExtractorSpec
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.features import ImageFeatures
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.extractors import Extractor, check_points, load_extractor, load_image
-from spacer_tasks.features import ImageFeatures
+from spacer_tasks.messages.specs import ExtractorSpec
 from spacer_tasks.verification.checks import Check, NotVerifiableError, judged
 
 #: what a feature file's name ends in: CoralNet's, and the command line's

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from spacer_tasks import operations, storage
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import InputError, MessageError
-from spacer_tasks.messages import (
+from spacer_tasks.messages.parsing import parse
+from spacer_tasks.messages.tasks import (
     ClassifyFeaturesMsg,
     ClassifyImageMsg,
     ClassifyReturnMsg,
     JobMsg,
     JobReturnMsg,
 )
-from spacer_tasks.parsing import parse
 from spacer_tasks.verification.checks import Check, NotVerifiableError, judged
 
 ANSWER, STORED = "a job's answer", "a task's stored answer"

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from .installed import CHECKOUT, base_python, other_python, run, wheel
+from tests.support.checkout import CHECKOUT
+from tests.support.installed import base_python, other_python, run, wheel
 
 #: what computes, by the names that are imported
 COMPUTING = ["torch", "numpy", "scipy", "sklearn", "PIL", "safetensors", "boto3"]
@@ -28,7 +29,7 @@ ROUND_TRIP = """
 import json, sys
 import spacer_tasks.tasks, spacer_tasks.workflows
 from spacer_tasks.messages import ExtractFeaturesMsg
-from spacer_tasks.parsing import parse
+from spacer_tasks.messages.parsing import parse
 print(json.dumps(parse(ExtractFeaturesMsg, sys.argv[1]).to_wire()))
 """
 

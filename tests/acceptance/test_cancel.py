@@ -13,15 +13,17 @@ import pytest
 
 from spacer_tasks import storage
 from spacer_tasks.app import app
-from spacer_tasks.cancellation import cancel
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import TaskCancelledError
+from spacer_tasks.execution.cancellation import cancel
 from spacer_tasks.results import find_answer, load_answer
 from spacer_tasks.tasks import extract_features, train_classifier
 from spacer_tasks.workflows import train_many
-from tests.acceptance.conftest import CHECKOUT, StartWorker, wait_until
-from tests.acceptance.photos import DUMMY, photo
 from tests.soak.work import Work
+from tests.support.checkout import CHECKOUT
+from tests.support.photos import DUMMY, photo
+from tests.support.waiting import wait_until
+from tests.support.workers import StartWorker
 
 #: epochs of a training that nobody could wait for
 MANY = 100_000
@@ -69,7 +71,7 @@ def quiet(count: Callable[[], int]) -> bool:
 
 def idle() -> bool:
     """Whether nothing waits, and nothing runs at any worker."""
-    from spacer_tasks.queue_depths import queue_depths
+    from spacer_tasks.broker.queue_depths import queue_depths
 
     active = app.control.inspect(timeout=2).active() or {}
     return not any(depth.waiting for depth in queue_depths().values()) and not any(active.values())

@@ -23,7 +23,8 @@ from typing import Any
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+from tests.support.checkout import CHECKOUT
+
 #: seconds for building the images where no layer of them is there yet
 BUILD_S = 1800
 #: seconds for anything else: workers that start, or a small job, on a busy machine
@@ -211,7 +212,7 @@ import json, sys, time
 from deploy import smoke
 from spacer_tasks.app import app
 from spacer_tasks.results import results_location
-from spacer_tasks.components import ExtractorSpec
+from spacer_tasks.messages.specs import ExtractorSpec
 from spacer_tasks.tasks import extract_features
 
 folder = results_location().joined("long", sys.argv[1])

@@ -19,12 +19,13 @@ import pytest
 from redis import Redis
 
 from spacer_tasks import results, storage
-from spacer_tasks.data_classes import DataLocation
-from tests.durable_redis import DurableRedis, durable_redis
-
-from .conftest import StartWorker, wait_until
-from .installed import CHECKOUT, coralnet_python, run, site_environment
-from .photos import photo
+from spacer_tasks.data_classes.locations import DataLocation
+from tests.support.checkout import CHECKOUT
+from tests.support.durable_redis import DurableRedis, durable_redis
+from tests.support.installed import coralnet_python, run, site_environment
+from tests.support.photos import photo
+from tests.support.waiting import wait_until
+from tests.support.workers import StartWorker
 
 SITE = Path(__file__).parent / "coralnet_site"
 DIM = 16

@@ -16,11 +16,12 @@ from celery.contrib.testing.worker import start_worker
 
 from spacer_tasks import results
 from spacer_tasks.app import app
-from spacer_tasks.redis_client import broker_client
-from spacer_tasks.redis_records import KEYS
-
-from .conftest import CHECKOUT, wait_until
-from .installed import (
+from spacer_tasks.broker.client import broker_client
+from spacer_tasks.jobs.redis_records import KEYS
+from tests.acceptance.test_base_install import interpreter_of
+from tests.acceptance.test_django_site import SITE, extraction
+from tests.support.checkout import CHECKOUT
+from tests.support.installed import (
     CACHE,
     CORALNET,
     NUMPY,
@@ -29,9 +30,8 @@ from .installed import (
     coralnet_python_of,
     run,
 )
-from .photos import photo
-from .test_base_install import interpreter_of
-from .test_django_site import SITE, extraction
+from tests.support.photos import photo
+from tests.support.waiting import wait_until
 
 FIXTURES = CHECKOUT / "tests" / "fixtures" / "pyspacer"
 #: what CoralNet used before 0.14; `coralnet_python` has that one

@@ -17,14 +17,14 @@ from typing import Any
 import pytest
 
 from spacer_tasks import storage
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.processes import process
 from spacer_tasks.demo.services import free_ports
 from spacer_tasks.results import load_answer, message_location
-
-from .conftest import START_S, StartWorker, wait_until
-from .installed import base_python, run, site_environment
-from .photos import DUMMY, photo
+from tests.support.installed import base_python, run, site_environment
+from tests.support.photos import DUMMY, photo
+from tests.support.waiting import wait_until
+from tests.support.workers import START_S, StartWorker
 
 SITE = Path(__file__).parent / "django_site"
 

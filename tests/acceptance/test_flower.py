@@ -17,13 +17,14 @@ from typing import Any
 import pytest
 
 from spacer_tasks import storage
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.processes import process
 from spacer_tasks.demo.services import free_ports
 from spacer_tasks.tasks import extract_features, train_classifier
-
-from .conftest import CHECKOUT, START_S, StartWorker, wait_until
-from .photos import DUMMY, photo
+from tests.support.checkout import CHECKOUT
+from tests.support.photos import DUMMY, photo
+from tests.support.waiting import wait_until
+from tests.support.workers import START_S, StartWorker
 
 #: a proxy of the environment cannot reach servers of this machine
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))

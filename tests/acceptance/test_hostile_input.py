@@ -13,17 +13,18 @@ import pytest
 from celery.result import AsyncResult
 
 from spacer_tasks import storage
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.processes import Process
 from spacer_tasks.exceptions import SpacerError
 from spacer_tasks.tasks import classify_features, extract_features
-from tests.acceptance.conftest import CHECKOUT, StartWorker
-from tests.acceptance.photos import DUMMY, photo
 from tests.fuzz import test_hostile_images as images
 from tests.fuzz import test_hostile_sizes as sizes
-from tests.hostile_pickles import HOSTILE
+from tests.support.checkout import CHECKOUT, FIXTURES_FOLDER
+from tests.support.hostile_pickles import HOSTILE
+from tests.support.photos import DUMMY, photo
+from tests.support.workers import StartWorker
 
-FIXTURES = Path(__file__).parents[1] / "fixtures" / "pyspacer"
+FIXTURES = FIXTURES_FOLDER / "pyspacer"
 #: for one answer; those before it were waited for
 ANSWER_S = 120
 GOOD_CLASSIFIER = FIXTURES / "int_lr.pkl"

@@ -9,15 +9,16 @@ import pytest
 
 from spacer_tasks import storage
 from spacer_tasks.app import app
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.features import ImageFeatures
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import ImageError, TooManyFailuresError
-from spacer_tasks.features import ImageFeatures
-from spacer_tasks.messages import ClassifyReturnMsg
+from spacer_tasks.messages.tasks import ClassifyReturnMsg
 from spacer_tasks.results import find_answer, load_answer
 from spacer_tasks.tasks import extract_features, process_job
 from spacer_tasks.workflows import train_from_images
-from tests.acceptance.conftest import StartWorker, wait_until
-from tests.acceptance.photos import DUMMY, LABELS, photo
+from tests.support.photos import DUMMY, LABELS, photo
+from tests.support.waiting import wait_until
+from tests.support.workers import StartWorker
 
 
 def on_s3(bucket: str, key: str, data: bytes | None = None) -> DataLocation:

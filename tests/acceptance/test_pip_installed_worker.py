@@ -14,13 +14,12 @@ import pytest
 
 from spacer_tasks import storage
 from spacer_tasks.app import app
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.processes import process
 from spacer_tasks.tasks import extract_features
-
-from .conftest import START_S
-from .installed import clean_environment, run, wheel, worker_environment
-from .photos import DUMMY, photo
+from tests.support.installed import clean_environment, run, wheel, worker_environment
+from tests.support.photos import DUMMY, photo
+from tests.support.workers import START_S
 
 KINDS = ("features", "training", "classify")
 

@@ -19,13 +19,14 @@ import pytest
 import trustme
 
 from spacer_tasks import storage
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.processes import process
 from spacer_tasks.demo.services import S3Server
-from tests.acceptance.conftest import CHECKOUT, START_S
-from tests.acceptance.photos import DUMMY, photo
-from tests.redis_servers import redis_with, redis_with_tls
-from tests.servers import fresh_bucket, settings_in_environment
+from tests.support.checkout import CHECKOUT
+from tests.support.photos import DUMMY, photo
+from tests.support.redis_servers import redis_with, redis_with_tls
+from tests.support.servers import fresh_bucket, settings_in_environment
+from tests.support.workers import START_S
 
 #: seconds for a small task on a busy machine
 ANSWER_S = 120

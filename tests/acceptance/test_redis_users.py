@@ -16,13 +16,15 @@ import pytest
 import redis
 
 from spacer_tasks import storage
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.processes import process
 from spacer_tasks.demo.services import S3Server
-from tests.acceptance.conftest import CHECKOUT, START_S, wait_until
-from tests.acceptance.photos import DUMMY, photo
-from tests.redis_servers import redis_with
-from tests.servers import fresh_bucket, settings_in_environment
+from tests.support.checkout import CHECKOUT
+from tests.support.photos import DUMMY, photo
+from tests.support.redis_servers import redis_with
+from tests.support.servers import fresh_bucket, settings_in_environment
+from tests.support.waiting import wait_until
+from tests.support.workers import START_S
 
 USERS = CHECKOUT / "deploy" / "redis-users.acl"
 #: seconds for a small task on a busy machine
@@ -211,7 +213,7 @@ def test_a_batch_of_a_caller_s_goes_through_the_worker(
 
 CANCEL = """
 import json, sys
-from spacer_tasks.cancellation import cancel
+from spacer_tasks.execution.cancellation import cancel
 from spacer_tasks.exceptions import ConfigError, TaskCancelledError
 from spacer_tasks.tasks import extract_features
 # no worker takes it
@@ -236,7 +238,9 @@ def test_a_finished_task_is_not_cancelled_by_a_site(
     guarded: Guarded, worker: Path, place: str
 ) -> None:
     guarded.refused()
-    script = CALL + "from spacer_tasks.cancellation import cancel\nprint(cancel(sent.id))\n"
+    script = (
+        CALL + "from spacer_tasks.execution.cancellation import cancel\nprint(cancel(sent.id))\n"
+    )
     assert run_as("site", guarded, script, extraction(place, "finished")).endswith("False\n")
     assert guarded.refused() == []
 

@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spacer_tasks.data_classes import ValResults
-from spacer_tasks.demo.report import Photo, PhotoPoint, ReportData, Stage, render
+from spacer_tasks.data_classes.val_results import ValResults
+from spacer_tasks.report.page import Photo, PhotoPoint, ReportData, Stage, render
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None

@@ -20,13 +20,15 @@ import redis
 
 from spacer_tasks import storage
 from spacer_tasks.app import app
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.processes import Process, process
 from spacer_tasks.demo.services import S3Server, free_ports
 from spacer_tasks.exceptions import SpacerError
 from spacer_tasks.tasks import extract_features
-from tests.acceptance.conftest import CHECKOUT, START_S, StartWorker, wait_until
-from tests.acceptance.photos import DUMMY, photo
+from tests.support.checkout import CHECKOUT
+from tests.support.photos import DUMMY, photo
+from tests.support.waiting import wait_until
+from tests.support.workers import START_S, StartWorker
 
 #: a proxy of the environment cannot reach servers of this machine
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -227,9 +229,13 @@ def test_flower_shows_nothing_and_takes_no_orders_without_the_login(
         ["-m", "celery", "-A", "spacer_tasks.app", "inspect", "conf"],
         ["-m", "celery", "-A", "spacer_tasks.app", "inspect", "report"],
         ["-m", "celery", "-A", "spacer_tasks.app", "inspect", "stats"],
-        ["-c", "from spacer_tasks.config import *; s = get_settings(); print(s, repr(s), vars(s))"],
+        [
+            "-c",
+            "from spacer_tasks.config.settings import *; s = get_settings();"
+            " print(s, repr(s), vars(s))",
+        ],
         ["-c", "from spacer_tasks.app import app; print(app, repr(app), app.backend)"],
-        ["-c", "from spacer_tasks.redis_client import *; print(repr(broker_client()))"],
+        ["-c", "from spacer_tasks.broker.client import *; print(repr(broker_client()))"],
         ["-c", "from spacer_tasks.storage.s3 import client; print(repr(client()), str(client()))"],
     ],
     ids=lambda command: " ".join(command)[-40:],

@@ -10,22 +10,23 @@ from pathlib import Path
 
 import pytest
 
-from spacer_tasks import cancellation
 from spacer_tasks.app import app
+from spacer_tasks.broker.queue_depths import queue_depths
 from spacer_tasks.demo.services import S3Server
 from spacer_tasks.exceptions import BrokerUnavailableError, TaskCancelledError
-from spacer_tasks.queue_depths import queue_depths
+from spacer_tasks.execution import cancellation
 from spacer_tasks.results import load_answer
-from tests.acceptance.conftest import wait_until, worker_starter
-from tests.servers import (
+from tests.soak.work import Work
+from tests.support.servers import (
     empty_queues,
     forget_settings,
     fresh_bucket,
     sentinel_in_use,
     settings_in_environment,
 )
-from tests.soak.work import Work
-from tests.watched_redis import MASTER, WatchedRedis, is_primary
+from tests.support.waiting import wait_until
+from tests.support.watched_redis import MASTER, WatchedRedis, is_primary
+from tests.support.workers import worker_starter
 
 
 @pytest.fixture

@@ -16,17 +16,18 @@ import redis
 
 from spacer_tasks import storage
 from spacer_tasks.app import app
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.broker.signing import HEADER
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.processes import Process
 from spacer_tasks.exceptions import LocationNotAllowedError
-from spacer_tasks.packed_messages import INLINE_BYTES
+from spacer_tasks.execution.payload import INLINE_BYTES
 from spacer_tasks.results import message_location
-from spacer_tasks.signing import HEADER
 from spacer_tasks.tasks import extract_features
 from spacer_tasks.workflows import train_from_images
-from tests.acceptance.conftest import CHECKOUT, StartWorker
-from tests.acceptance.photos import DUMMY, LABELS, photo
-from tests.servers import forget_settings
+from tests.support.checkout import CHECKOUT
+from tests.support.photos import DUMMY, LABELS, photo
+from tests.support.servers import forget_settings
+from tests.support.workers import StartWorker
 
 KEY = "key-of-the-site-in-this-test"
 #: seconds for a small task on a busy machine

@@ -12,12 +12,14 @@ import redis
 
 from spacer_tasks import storage
 from spacer_tasks.app import app
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.broker.signing import HEADER
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.processes import Process
-from spacer_tasks.signing import HEADER
 from spacer_tasks.tasks import extract_features
-from tests.acceptance.conftest import CHECKOUT, StartWorker, wait_until
-from tests.acceptance.photos import DUMMY, photo
+from tests.support.checkout import CHECKOUT
+from tests.support.photos import DUMMY, photo
+from tests.support.waiting import wait_until
+from tests.support.workers import StartWorker
 
 #: seconds for a small task on a busy machine
 ANSWER_S = 30

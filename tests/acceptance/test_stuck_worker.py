@@ -19,10 +19,11 @@ from celery.result import AsyncResult
 
 from spacer_tasks import storage
 from spacer_tasks.app import app
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.tasks import extract_features
-from tests.acceptance.conftest import CHECKOUT, StartWorker, worker_starter
-from tests.acceptance.photos import photo
+from tests.support.checkout import CHECKOUT
+from tests.support.photos import photo
+from tests.support.workers import StartWorker, worker_starter
 
 
 class Proxy:

@@ -9,11 +9,11 @@ import pytest
 
 from spacer_tasks import storage
 from spacer_tasks.app import app
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.results import find_answer
 from spacer_tasks.workflows import train_from_images
-from tests.acceptance.conftest import StartWorker
-from tests.acceptance.photos import DUMMY, LABELS, photo
+from tests.support.photos import DUMMY, LABELS, photo
+from tests.support.workers import StartWorker
 
 IMAGES = 1000
 BAD = set(range(50, 1000, 100))

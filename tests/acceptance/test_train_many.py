@@ -14,14 +14,15 @@ import pytest
 
 from spacer_tasks import storage
 from spacer_tasks.classifiers import load_classifier
-from spacer_tasks.data_classes import DataLocation, ImageLabels
+from spacer_tasks.data_classes.features import ImageFeatures
+from spacer_tasks.data_classes.labels import ImageLabels
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import TooManyFailuresError
-from spacer_tasks.features import ImageFeatures
-from spacer_tasks.messages import TrainClassifierMsg, TrainingTaskLabels
+from spacer_tasks.messages.batches import TrainManyMsg
+from spacer_tasks.messages.tasks import TrainClassifierMsg, TrainingTaskLabels
 from spacer_tasks.results import load_answer
-from spacer_tasks.workflow_messages import TrainManyMsg
 from spacer_tasks.workflows import train_many
-from tests.acceptance.conftest import StartWorker
+from tests.support.workers import StartWorker
 
 TRAININGS = int(os.environ.get("TEST_TRAININGS", "12"))
 POINTS = 30

@@ -15,17 +15,21 @@ import pytest
 from celery.result import AsyncResult
 from redis import Redis
 
-from spacer_tasks import dead_letters, results, storage
+from spacer_tasks import results, storage
 from spacer_tasks.app import app
 from spacer_tasks.classifiers import Classifier, load_classifier
-from spacer_tasks.data_classes import DataLocation, ImageLabels
+from spacer_tasks.data_classes.features import ImageFeatures
+from spacer_tasks.data_classes.labels import ImageLabels
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import ObjectNotFoundError, TaskAbandonedError, TaskTimeoutError
-from spacer_tasks.features import ImageFeatures
-from spacer_tasks.messages import TrainingTaskLabels
+from spacer_tasks.execution import dead_letters
+from spacer_tasks.messages.tasks import TrainingTaskLabels
 from spacer_tasks.results import find_answer
 from spacer_tasks.tasks import train_classifier
-from spacer_tasks.worker import POOLS, transport_options
-from tests.acceptance.conftest import CHECKOUT, StartWorker, wait_until, worker_starter
+from spacer_tasks.worker.pools import POOLS, transport_options
+from tests.support.checkout import CHECKOUT
+from tests.support.waiting import wait_until
+from tests.support.workers import StartWorker, worker_starter
 
 ENV = {
     "PYTHONPATH": f"{CHECKOUT}:{CHECKOUT / 'tests' / 'plugins'}",

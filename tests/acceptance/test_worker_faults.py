@@ -11,14 +11,17 @@ from typing import Any
 import pytest
 from celery.result import AsyncResult
 
-from spacer_tasks import dead_letters, storage
+from spacer_tasks import storage
 from spacer_tasks.app import app
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import TaskAbandonedError, TaskTimeoutError
+from spacer_tasks.execution import dead_letters
 from spacer_tasks.results import load_answer
 from spacer_tasks.tasks import extract_features
-from tests.acceptance.conftest import CHECKOUT, StartWorker, wait_until, worker_starter
-from tests.acceptance.photos import photo
+from tests.support.checkout import CHECKOUT
+from tests.support.photos import photo
+from tests.support.waiting import wait_until
+from tests.support.workers import StartWorker, worker_starter
 
 #: a worker of these tests counts as silent after this; the default is 20
 SILENT_S = "2"

@@ -13,9 +13,11 @@ import pytest
 
 from spacer_tasks import storage
 from spacer_tasks.app import app
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.tasks import extract_features
-from tests.acceptance.conftest import CHECKOUT, StartWorker, wait_until
+from tests.support.checkout import CHECKOUT
+from tests.support.waiting import wait_until
+from tests.support.workers import StartWorker
 
 FIXTURE = CHECKOUT / "tests" / "fixtures" / "efficientnet"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import warnings
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,17 +12,18 @@ import pytest
 import torch
 from hypothesis import given
 
-from spacer_tasks.classifiers.file_format import to_bytes
-from spacer_tasks.classifiers.formats import decoded, format_of
+from spacer_tasks.classifiers.codec import decoded, format_of
+from spacer_tasks.classifiers.safetensors_file import to_bytes
+from spacer_tasks.data_classes.features import ImageFeatures
+from spacer_tasks.data_classes.points_csv import read_points_file
 from spacer_tasks.exceptions import InputError
 from spacer_tasks.extractors import load_image, load_pixels
-from spacer_tasks.extractors.efficientnet import _tensors
-from spacer_tasks.features import ImageFeatures
-from spacer_tasks.points_file import read_points_file
+from spacer_tasks.extractors.efficientnet.extractor import _tensors
 from tests.fuzz.mutations import damaged, examples
-from tests.unit.test_images import KINDS
+from tests.support.checkout import FIXTURES_FOLDER
+from tests.unit.extractors.images.test_reading import KINDS
 
-FIXTURES = Path(__file__).parents[1] / "fixtures" / "pyspacer"
+FIXTURES = FIXTURES_FOLDER / "pyspacer"
 IMAGES = list(KINDS.values())
 
 

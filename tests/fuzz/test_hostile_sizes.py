@@ -18,12 +18,12 @@ import numpy as np
 import pytest
 import torch
 
-from spacer_tasks import features
-from spacer_tasks.classifiers.file_format import FORMAT
-from spacer_tasks.classifiers.formats import decoded, format_of
+from spacer_tasks.classifiers.codec import decoded, format_of
+from spacer_tasks.classifiers.safetensors_file import FORMAT
+from spacer_tasks.data_classes import features
+from spacer_tasks.data_classes.features import MAX_ARRAY_BYTES, ImageFeatures
 from spacer_tasks.exceptions import ClassifierFileError, FeatureFileError, WeightsError
-from spacer_tasks.extractors.torch_file import check_torch_file
-from spacer_tasks.features import MAX_ARRAY_BYTES, ImageFeatures
+from spacer_tasks.extractors.files.torch_file import check_torch_file
 
 #: bytes that reading a hostile file may take; the largest of these files has 2 MB
 MEMORY = 24 * 2**20
@@ -224,7 +224,7 @@ LOAD = """
 import sys
 from pathlib import Path
 from spacer_tasks.exceptions import InputError
-from spacer_tasks.extractors.efficientnet import load_network
+from spacer_tasks.extractors.efficientnet.extractor import load_network
 
 def peak():
     # getrusage would count what the process was before it became this one

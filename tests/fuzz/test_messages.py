@@ -10,20 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spacer_tasks import operations, storage
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.features import ImageFeatures
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import InputError, MessageError, TransientError
-from spacer_tasks.features import ImageFeatures
-from spacer_tasks.job_reading import read_job
-from spacer_tasks.messages import Message
-from spacer_tasks.parsing import parse
+from spacer_tasks.jobs.reading import read_job
+from spacer_tasks.messages.batches import TrainFromImagesMsg, TrainManyMsg
+from spacer_tasks.messages.parsing import parse
+from spacer_tasks.messages.tasks import Message
 from spacer_tasks.storage.policy import locations_in
-from spacer_tasks.strange_messages import fault_of
 from spacer_tasks.tasks import classify_features, extract_features, process_job, train_classifier
-from spacer_tasks.workflow_messages import TrainFromImagesMsg, TrainManyMsg
+from spacer_tasks.worker.delivery.envelopes import fault_of
 from spacer_tasks.workflows import train_from_images
-from tests.acceptance.photos import photo
 from tests.fuzz.mutations import STRANGE, changed, damaged, examples
-from tests.unit.test_location_policy import messages
+from tests.support.photos import photo
+from tests.unit.storage.test_policy import messages
 
 
 @pytest.fixture(scope="module", autouse=True)

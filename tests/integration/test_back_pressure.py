@@ -13,18 +13,20 @@ from celery.contrib.testing.worker import start_worker
 from celery.signals import task_prerun
 from redis import Redis
 
-from spacer_tasks import job_states, storage
-from spacer_tasks.app import QUEUES, Priority, app
-from spacer_tasks.data_classes import DataLocation
-from spacer_tasks.job_records import JobRecord
-from spacer_tasks.job_states import State
-from spacer_tasks.queue_depths import lists_of, queue_depths
-from spacer_tasks.redis_client import broker_client
+from spacer_tasks import storage
+from spacer_tasks.app import app
+from spacer_tasks.broker.client import broker_client
+from spacer_tasks.broker.contract import QUEUES, Priority
+from spacer_tasks.broker.queue_depths import lists_of, queue_depths
+from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.jobs import states
+from spacer_tasks.jobs.records import JobRecord
+from spacer_tasks.jobs.states import State
 from spacer_tasks.tasks import extract_features, process_job
 from spacer_tasks.workflows import extract_one, train_from_images
-from tests.acceptance.photos import DUMMY, photo
 from tests.soak.back_pressure import BYTES_A_TASK, measure_back_pressure
 from tests.soak.work import Work
+from tests.support.photos import DUMMY, photo
 
 #: tasks that wait at a time; `make soak` measures with a hundred thousand
 WAITING = int(os.environ.get("TEST_WAITING", "3000"))
@@ -119,10 +121,10 @@ def test_a_job_of_low_priority_is_not_taken_for_lost(
     record = JobRecord(
         task_id=sent.id, job_id=1, task_name="extract_features", queue="features", submitted_at=0.0
     )
-    (seen,) = job_states.look([record], time.time())
+    (seen,) = states.look([record], time.time())
     assert seen.state is State.QUEUED
     redis.delete(lists_of("features")[2])
-    (seen,) = job_states.look([record], time.time())
+    (seen,) = states.look([record], time.time())
     assert seen.state is State.MISSING
 
 

@@ -10,8 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from spacer_tasks.features import ImageFeatures
-from tests.survey import POINTS, write_photos, write_points
+from spacer_tasks.data_classes.features import ImageFeatures
+from tests.support.survey import POINTS, write_photos, write_points
 
 IMAGES = 60
 #: seconds; torch takes some to import on a busy machine

@@ -13,11 +13,18 @@ import pytest
 
 from spacer_tasks import storage
 from spacer_tasks.app import app
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.processes import process
 from spacer_tasks.demo.services import S3Server
-from tests.servers import empty_queues, fresh_bucket, settings_in_environment
-from tests.survey import DUMMY, POINTS, read_predictions, run, write_photos, write_points
+from tests.support.servers import empty_queues, fresh_bucket, settings_in_environment
+from tests.support.survey import (
+    DUMMY,
+    POINTS,
+    read_predictions,
+    run,
+    write_photos,
+    write_points,
+)
 
 #: seconds for a worker process to be there: torch takes some to import on a busy machine
 START_S = 90

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from spacer_tasks import storage
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.features import ImageFeatures
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import BucketNotFoundError, StorageError
-from spacer_tasks.features import ImageFeatures
 from spacer_tasks.storage.listing import list_below
-from tests.survey import DUMMY, POINTS, run, write_photos, write_points
+from tests.support.survey import DUMMY, POINTS, run, write_photos, write_points
 
 
 def upload(folder: Path, uri: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 from redis import Redis
 
 from spacer_tasks.demo.services import RedisServer, redis_server
-from tests.survey import DUMMY, write_photos, write_points
+from tests.support.survey import DUMMY, write_photos, write_points
 
 
 @pytest.fixture

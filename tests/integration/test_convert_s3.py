@@ -10,13 +10,14 @@ import pytest
 
 from spacer_tasks import storage
 from spacer_tasks.classifiers import load_classifier
+from spacer_tasks.classifiers.codec import format_of
 from spacer_tasks.classifiers.conversion import difference
-from spacer_tasks.classifiers.formats import format_of
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.storage.listing import list_below
-from tests.survey import run
+from tests.support.checkout import FIXTURES_FOLDER
+from tests.support.survey import run
 
-FIXTURES = Path(__file__).parents[1] / "fixtures" / "pyspacer"
+FIXTURES = FIXTURES_FOLDER / "pyspacer"
 KINDS = ["int_lr", "int_mlp", "str_lr", "str_mlp"]
 #: a dozen of each
 COUNT = 12 * len(KINDS)

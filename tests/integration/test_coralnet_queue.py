@@ -12,17 +12,18 @@ import pytest
 from celery.contrib.testing.worker import start_worker
 from typer.testing import CliRunner
 
-from spacer_tasks import redis_client, results, storage
-from spacer_tasks.app import QUEUES, app
+from spacer_tasks import results, storage
+from spacer_tasks.app import app
+from spacer_tasks.broker import client
+from spacer_tasks.broker.client import broker_client
+from spacer_tasks.broker.contract import QUEUES
 from spacer_tasks.cli.program import program
 from spacer_tasks.coralnet import CeleryQueue
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.services import RedisServer
 from spacer_tasks.exceptions import BrokerUnavailableError, MessageError
-from spacer_tasks.job_records import JobRecord
-from spacer_tasks.messages import JobReturnMsg
-from spacer_tasks.redis_client import broker_client
-from spacer_tasks.redis_records import (
+from spacer_tasks.jobs.records import JobRecord
+from spacer_tasks.jobs.redis_records import (
     COLLECTED,
     KEEP_COLLECTED_S,
     KEYS,
@@ -30,11 +31,11 @@ from spacer_tasks.redis_records import (
     WAITING,
     RedisRecords,
 )
+from spacer_tasks.messages.tasks import JobReturnMsg
 from spacer_tasks.results import TaskError
-from tests.acceptance.photos import photo
-from tests.servers import send_through, store_finished
-
-from .deaf_proxy import DeafProxy, deaf_proxy
+from tests.support.deaf_proxy import DeafProxy, deaf_proxy
+from tests.support.photos import photo
+from tests.support.servers import send_through, store_finished
 
 #: more answers than a claim is asked for
 ALL = 100
@@ -103,7 +104,7 @@ def proxied(
         settings_changed()
         yield proxy
         # connections to it are of no more use
-        redis_client._client.cache_clear()
+        client._client.cache_clear()
 
 
 def submitted(job: dict[str, Any], job_id: int, level: str = "medium") -> JobRecord:
@@ -230,7 +231,7 @@ def test_a_job_that_redis_lost_comes_back_as_failed_after_two_looks(
 def test_a_job_behind_which_later_ones_wait_is_lost(
     extraction: Extraction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spacer_tasks.job_states.CLOCKS_DIFFER_S", 0)
+    monkeypatch.setattr("spacer_tasks.jobs.states.CLOCKS_DIFFER_S", 0)
     record = submitted(extraction("1"), 1)
     broker_client().delete(record.queue)
     time.sleep(0.1)
@@ -243,8 +244,8 @@ def test_a_job_behind_which_later_ones_wait_is_lost(
 def test_a_job_that_went_to_the_end_of_its_queue_is_not_lost(
     extraction: Extraction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spacer_tasks.job_states.CLOCKS_DIFFER_S", 0)
-    monkeypatch.setattr("spacer_tasks.job_states.PAGE", 2)
+    monkeypatch.setattr("spacer_tasks.jobs.states.CLOCKS_DIFFER_S", 0)
+    monkeypatch.setattr("spacer_tasks.jobs.states.PAGE", 2)
     queue = submitted(extraction("1"), 1).queue
     time.sleep(0.1)
     for job_id in range(2, 7):
@@ -483,8 +484,8 @@ def test_a_claim_whose_answer_does_not_come_is_asked_for_again_and_was_its_own(
     job = submitted(extraction("1"), 1)
     store_finished(job.task_id, EXPIRED_S)
     # the connection stays, and nothing comes: it is given up after so many seconds
-    monkeypatch.setattr(redis_client, "TIMEOUT_S", 2)
-    redis_client._client.cache_clear()
+    monkeypatch.setattr(client, "TIMEOUT_S", 2)
+    client._client.cache_clear()
     proxied.lost = 1
     answers, _ = CeleryQueue().collect_jobs(CeleryQueue().get_collectable_jobs())
     assert proxied.lost == 0

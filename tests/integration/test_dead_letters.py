@@ -9,17 +9,19 @@ import pytest
 from celery.contrib.testing.worker import start_worker
 from redis import Redis
 
-from spacer_tasks import dead_letters, running_lock, storage
+from spacer_tasks import storage
 from spacer_tasks.app import app
 from spacer_tasks.coralnet import CeleryQueue
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import MessageError, TaskAbandonedError
-from spacer_tasks.held_messages import me
+from spacer_tasks.execution import dead_letters
+from spacer_tasks.execution import lock as running_lock
+from spacer_tasks.execution.connection import me
 from spacer_tasks.results import load_answer
 from spacer_tasks.tasks import extract_features
 from spacer_tasks.workflows import extract_one
-from tests.acceptance.photos import photo
-from tests.survey import run
+from tests.support.photos import photo
+from tests.support.survey import run
 
 
 @pytest.fixture

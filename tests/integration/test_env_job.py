@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from spacer_tasks import env_job as env_job_module
 from spacer_tasks import storage
-from spacer_tasks.data_classes import DataLocation
-from spacer_tasks.env_job import env_job
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import ConfigError, MessageError, ObjectNotFoundError
-from tests.acceptance.photos import photo
-from tests.mail import Gate, job_of
+from spacer_tasks.mailman import aws_batch as env_job_module
+from spacer_tasks.mailman.aws_batch import env_job
+from tests.support.checkout import CHECKOUT
+from tests.support.mail import Gate, job_of
+from tests.support.photos import photo
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 #: of the reference's job definition
 COMMAND = ["spacer/mailman.py", "env_job"]
 

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from spacer_tasks import storage
-from spacer_tasks.components import ExtractorSpec
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import BucketNotFoundError, ObjectNotFoundError
 from spacer_tasks.extractors import Extractor, load_extractor, loading
-from spacer_tasks.extractors.efficientnet_b0 import EfficientNetB0
-from spacer_tasks.extractors.weights import load_file
-from tests.caffemodels import FIXTURES
+from spacer_tasks.extractors.efficientnet.network import EfficientNetB0
+from spacer_tasks.extractors.files.weights import load_file
+from spacer_tasks.messages.specs import ExtractorSpec
+from tests.support.caffemodels import FIXTURES
 
 
 @pytest.fixture

@@ -14,19 +14,19 @@ from moto.sqs.models import Message
 
 from spacer_tasks import results, storage
 from spacer_tasks.app import app
-from spacer_tasks.config import get_settings
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.broker.client import broker_client
+from spacer_tasks.config.settings import get_settings
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.services import S3Server
 from spacer_tasks.exceptions import SQSError
-from spacer_tasks.job_records import JobRecord
-from spacer_tasks.mailman import Mailman, task_id_of
-from spacer_tasks.mailman_job import Queues
-from spacer_tasks.mailman_records import ANSWERED, SENT, claim_answer, look, note_answered
-from spacer_tasks.messages import JobReturnMsg
-from spacer_tasks.redis_client import broker_client
-from spacer_tasks.sqs import SQSQueue
-from tests.mail import Post, job_of, mail_site, until, working
-from tests.servers import store_finished
+from spacer_tasks.jobs.records import JobRecord
+from spacer_tasks.mailman.ledger import ANSWERED, SENT, claim_answer, look, note_answered
+from spacer_tasks.mailman.mailman import Mailman, task_id_of
+from spacer_tasks.mailman.sqs_queue import SQSQueue
+from spacer_tasks.mailman.steps import Queues
+from spacer_tasks.messages.tasks import JobReturnMsg
+from tests.support.mail import Post, job_of, mail_site, until, working
+from tests.support.servers import store_finished
 
 
 @pytest.fixture(scope="module")

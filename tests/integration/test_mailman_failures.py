@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from spacer_tasks import mailman_job
-from spacer_tasks.config import get_settings
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.config.settings import get_settings
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.services import S3Server
 from spacer_tasks.exceptions import StorageUnavailableError
-from spacer_tasks.job_reading import load_job
-from spacer_tasks.mailman import Mailman
-from spacer_tasks.mailman_job import Queues
-from spacer_tasks.mailman_pauses import StoragePause
-from spacer_tasks.sqs import SQSQueue
-from tests.mail import Post, job_of, mail_site, until, working
+from spacer_tasks.jobs.reading import load_job
+from spacer_tasks.mailman import steps
+from spacer_tasks.mailman.backoff import StoragePause
+from spacer_tasks.mailman.mailman import Mailman
+from spacer_tasks.mailman.sqs_queue import SQSQueue
+from spacer_tasks.mailman.steps import Queues
+from tests.support.mail import Post, job_of, mail_site, until, working
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +47,14 @@ def odd(bucket: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
             raise RuntimeError("a surprise")
         return load_job(location)
 
-    monkeypatch.setattr(mailman_job, "load_job", load)
+    monkeypatch.setattr(steps, "load_job", load)
     return found
 
 
 def test_a_message_that_hangs_or_crashes_goes_to_the_dead_letters(
     post: Post, odd: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mailman_job, "UNREADABLE_S", 0.1)
+    monkeypatch.setattr(steps, "UNREADABLE_S", 0.1)
     sent = {name: post.send(body) for name, body in odd.items()}
     with working(post):
         reasons = {name: post.dead_letter(each)[1]["reason"] for name, each in sent.items()}

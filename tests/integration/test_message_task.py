@@ -16,9 +16,10 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from spacer_tasks import operations, results, storage
-from spacer_tasks.app import CONTRACT, WAITS_AT_MOST_S, app
-from spacer_tasks.config import get_settings
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.app import CONTRACT, app
+from spacer_tasks.broker.contract import WAITS_AT_MOST_S
+from spacer_tasks.config.settings import get_settings
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import (
     MessageError,
     RowColumnInvalidError,
@@ -26,19 +27,19 @@ from spacer_tasks.exceptions import (
     StorageUnavailableError,
     UnknownExtractorError,
 )
-from spacer_tasks.message_task import MessageTask
-from spacer_tasks.packed_messages import INLINE_BYTES
-from spacer_tasks.progress import report_progress
+from spacer_tasks.execution.payload import INLINE_BYTES
+from spacer_tasks.execution.progress import report_progress
+from spacer_tasks.execution.task import MessageTask
 from spacer_tasks.results import find_answer, load_answer
 from spacer_tasks.tasks import classify_features, extract_features, process_job
 from spacer_tasks.workflows import extract_one, train_on_extracted
-from tests.acceptance.photos import photo
+from tests.support.photos import photo
 
 
 @pytest.fixture
 def worker(queue: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # a second between tries is enough where the fault is ours
-    monkeypatch.setattr("spacer_tasks.message_task.RETRY_BACKOFF_MAX", 1)
+    monkeypatch.setattr("spacer_tasks.execution.retries.RETRY_BACKOFF_MAX", 1)
     with start_worker(app, pool="threads", concurrency=2, perform_ping_check=False):
         yield
 
@@ -253,7 +254,9 @@ def test_a_redis_that_is_away_costs_progress_and_not_the_work(
 ) -> None:
     said: list[str] = []
     # not caplog: the workers of the tests before took over the logging
-    monkeypatch.setattr("spacer_tasks.progress.logger.warning", lambda text, *_: said.append(text))
+    monkeypatch.setattr(
+        "spacer_tasks.execution.progress.logger.warning", lambda text, *_: said.append(text)
+    )
 
     def away(*_: object, **__: object) -> None:
         raise RedisConnectionError("Connection refused")

@@ -20,10 +20,10 @@ import pytest
 from kombu import Connection
 from redis import Redis
 
-from spacer_tasks.broker_errors import redis_is_away
+from spacer_tasks.broker.outages import redis_is_away
 from spacer_tasks.demo.services import _redis_program, free_ports
-from tests.acceptance.installed import clean_environment, coralnet_python
-from tests.durable_redis import DurableRedis
+from tests.support.durable_redis import DurableRedis
+from tests.support.installed import clean_environment, coralnet_python
 
 #: seconds; a caller that hangs is ended by then. Each of its steps takes two at most
 HANGS_S = 60
@@ -32,7 +32,7 @@ TOLD_S = 5
 #: does what a line of its input says, and says what came of it
 CALLER = """
 import logging, sys, time
-from spacer_tasks.broker_errors import redis_is_away
+from spacer_tasks.broker.outages import redis_is_away
 from spacer_tasks.coralnet import CeleryQueue
 from spacer_tasks.exceptions import BrokerUnavailableError
 from spacer_tasks.tasks import extract_features

@@ -14,10 +14,10 @@ from redis.exceptions import ResponseError
 
 from spacer_tasks.demo.services import RedisServer, redis_server
 from spacer_tasks.exceptions import BrokerUnavailableError
-from spacer_tasks.result_backend import BACKENDS, PatientRedis
 from spacer_tasks.tasks import extract_features
-from spacer_tasks.worker import ANSWER_RETRIES
-from tests.servers import empty_queues
+from spacer_tasks.worker.result_backend import BACKENDS, PatientRedis
+from spacer_tasks.worker.start import ANSWER_RETRIES
+from tests.support.servers import empty_queues
 
 #: seconds until Redis takes writes again
 REFUSES_S = 1.5

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.reference_env import run_reference
-from tests.survey import DUMMY, read_predictions, run, write_photos, write_points
+from tests.support.checkout import FIXTURES_FOLDER
+from tests.support.reference_env import run_reference
+from tests.support.survey import DUMMY, read_predictions, run, write_photos, write_points
 
-FIXTURES = Path(__file__).parents[1] / "fixtures" / "pyspacer"
+FIXTURES = FIXTURES_FOLDER / "pyspacer"
 #: of each scikit-learn a classifier of each kind, some of Python 2
 VERSIONS = [path.parent.name for path in sorted(FIXTURES.glob("older/*/expected.json"))]
 KINDS = ["bytes_lr_2", "int_lr_4", "int_mlp_2", "str_mlp_4", "str_lr_2"]

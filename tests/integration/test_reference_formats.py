@@ -16,12 +16,14 @@ import pytest
 
 from spacer_tasks import operations
 from spacer_tasks.classifiers import load_classifier, store_classifier
-from spacer_tasks.data_classes import DataLocation, ValResults
-from spacer_tasks.features import ImageFeatures
-from spacer_tasks.reference_errors import NAMES
-from tests.reference_env import run_reference
+from spacer_tasks.data_classes.features import ImageFeatures
+from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.data_classes.val_results import ValResults
+from spacer_tasks.messages.reference_errors import NAMES
+from tests.support.checkout import FIXTURES_FOLDER
+from tests.support.reference_env import run_reference
 
-FIXTURES = Path(__file__).parents[1] / "fixtures" / "pyspacer"
+FIXTURES = FIXTURES_FOLDER / "pyspacer"
 KINDS = [f"{label}_{clf}_{n}" for label, clf, n in product(["int", "str"], ["lr", "mlp"], "2*")]
 DIMENSIONS = 24
 POINTS = 7

@@ -11,10 +11,14 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from spacer_tasks import data_classes, messages
-from spacer_tasks.components import ExtractorSpec, TrainerSpec
-from spacer_tasks.data_classes import DataLocation, ImageLabels, ValResults
-from spacer_tasks.messages import (
+from spacer_tasks import data_classes
+from spacer_tasks.data_classes.labels import ImageLabels
+from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.data_classes.val_results import ValResults
+from spacer_tasks.messages import tasks
+from spacer_tasks.messages.parsing import parse
+from spacer_tasks.messages.specs import ExtractorSpec, TrainerSpec
+from spacer_tasks.messages.tasks import (
     ClassifyFeaturesMsg,
     ClassifyImageMsg,
     ClassifyReturnMsg,
@@ -26,9 +30,8 @@ from spacer_tasks.messages import (
     TrainClassifierReturnMsg,
     TrainingTaskLabels,
 )
-from spacer_tasks.parsing import parse
 from spacer_tasks.registry import canonical_name
-from tests.reference_env import run_reference
+from tests.support.reference_env import run_reference
 
 Case = tuple[str, Any]
 #: name of the class, its JSON: what the reference makes of its own objects, and of ours
@@ -139,7 +142,7 @@ def wire(message: BaseModel) -> Any:
 
 
 def parsed(name: str, data: Any) -> BaseModel:
-    cls: type[BaseModel] = getattr(messages, name, None) or getattr(data_classes, name)
+    cls: type[BaseModel] = getattr(tasks, name, None) or getattr(data_classes, name)
     return parse(cls, data)
 
 

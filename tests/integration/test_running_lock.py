@@ -12,14 +12,16 @@ import pytest
 from celery.contrib.testing.worker import start_worker
 from redis import Redis
 
-from spacer_tasks import lock_keeper, operations, running_lock, storage
+from spacer_tasks import operations, storage
 from spacer_tasks.app import app
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import RunningElsewhere
+from spacer_tasks.execution import lock as running_lock
+from spacer_tasks.execution import lock_renewal
+from spacer_tasks.execution.lock import FRESH_S, Running, running
 from spacer_tasks.results import find_answer, load_answer
-from spacer_tasks.running_lock import FRESH_S, Running, running
 from spacer_tasks.tasks import extract_features
-from tests.acceptance.photos import photo
+from tests.support.photos import photo
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def redis(
     monkeypatch.setenv("SPACER_WORKER_SILENT_S", "2")
     settings_changed()
     # one of a test before may sleep for as long as the setting said then
-    monkeypatch.setattr(lock_keeper, "_keepers", {})
+    monkeypatch.setattr(lock_renewal, "_keepers", {})
     return Redis.from_url(redis_url)
 
 

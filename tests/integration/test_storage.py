@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from spacer_tasks import storage
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.services import free_ports
 from spacer_tasks.exceptions import (
     BucketNotFoundError,
@@ -24,7 +24,7 @@ from spacer_tasks.exceptions import (
     URLDownloadError,
     URLUnavailableError,
 )
-from tests.servers import forget_settings
+from tests.support.servers import forget_settings
 
 
 @pytest.fixture(params=["s3", "filesystem", "memory"])

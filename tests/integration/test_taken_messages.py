@@ -17,17 +17,18 @@ from kombu import Connection, Queue
 from kombu.transport.redis import Channel
 from redis import Redis
 
-from spacer_tasks import held_messages, taken_messages
-from spacer_tasks.held_messages import Keys
-from tests.durable_redis import DurableRedis, durable_redis
+from spacer_tasks.execution import connection as as_known
+from spacer_tasks.worker.delivery import channel, unacked
+from spacer_tasks.worker.delivery.unacked import Keys
+from tests.support.durable_redis import DurableRedis, durable_redis
 
 #: a worker that asks for a message and dies before it reads the answer
 ASKS_AND_DIES = """
 import os, sys
 from kombu import Connection, Queue
-from spacer_tasks import taken_messages
+from spacer_tasks.worker.delivery import channel
 if sys.argv[2] == "ours":
-    taken_messages.survive_lost_connections()
+    channel.survive_lost_connections()
 connection = Connection(sys.argv[1], transport_options={"unacked_key": "unacked"})
 consumer = connection.Consumer(Queue("q"), on_message=print)
 consumer.consume()
@@ -61,9 +62,9 @@ def ours(monkeypatch: pytest.MonkeyPatch) -> None:
     # put back at the end
     for name in ("QoS", "basic_consume", "_brpop_start", "_brpop_read"):
         monkeypatch.setattr(Channel, name, getattr(Channel, name))
-    monkeypatch.setattr(taken_messages, "_LATER", {})
-    monkeypatch.setattr(taken_messages, "_KNOWN", set())
-    taken_messages.survive_lost_connections()
+    monkeypatch.setattr(channel, "_LATER", {})
+    monkeypatch.setattr(channel, "_KNOWN", set())
+    channel.survive_lost_connections()
 
 
 def lose_redis(redis: DurableRedis, count: int = 1, polls: bool = True, stop: bool = True) -> Any:
@@ -175,10 +176,10 @@ def test_a_worker_killed_between_taking_and_noting_a_message(
     assert left(redis) == ((0, 0) if whose == "kombu" else (0, 1))
     if whose == "ours":
         keys = Keys("unacked", "unacked_index")
-        ((tag, holder),) = held_messages.holders(client, keys).items()
-        assert held_messages.give_back(client, keys, [tag], holder) == [tag]
+        ((tag, holder),) = unacked.holders(client, keys).items()
+        assert unacked.give_back(client, keys, [tag], holder) == [tag]
         # and no second time
-        assert held_messages.give_back(client, keys, [tag], holder) == []
+        assert unacked.give_back(client, keys, [tag], holder) == []
         assert left(redis) == (1, 0)
 
 
@@ -192,16 +193,14 @@ def test_what_nobody_acknowledges_is_not_noted(redis: DurableRedis) -> None:
             while not taken:
                 connection.drain_events(timeout=5)
         assert left(redis) == (0, 0)
-        assert not taken_messages.known_tags()
+        assert not channel.known_tags()
         # and what the same channel takes afterwards is: a worker's is the same
         connection.SimpleQueue("q").put({"number": 2})
         with connection.Consumer(Queue("r"), on_message=taken.append):
             connection.SimpleQueue("r").put({"number": 3})
             while len(taken) < 2:
                 connection.drain_events(timeout=5)
-            holders = held_messages.holders(
-                Redis.from_url(redis.url), Keys("unacked", "unacked_index")
-            )
+            holders = unacked.holders(Redis.from_url(redis.url), Keys("unacked", "unacked_index"))
             assert list(holders) == [taken[1].delivery_tag]
 
 
@@ -217,7 +216,7 @@ def test_what_is_no_message_is_put_aside(redis: DurableRedis) -> None:
             while not taken:
                 connection.drain_events(timeout=5)
     assert taken[0].payload == {"number": 1}
-    assert sorted(client.lrange(held_messages.UNREADABLE, 0, -1)) == sorted(nonsense)
+    assert sorted(client.lrange(unacked.UNREADABLE, 0, -1)) == sorted(nonsense)
 
 
 @pytest.mark.usefixtures("ours")
@@ -277,13 +276,13 @@ def test_a_late_acknowledgement_leaves_alone_what_another_worker_holds(
                 connection.drain_events(timeout=5)
             tag = taken[0].delivery_tag
             # as when it was silent for a while, and another one took the message
-            held_messages.give_back(client, keys, [tag])
+            unacked.give_back(client, keys, [tag])
             with monkeypatch.context() as other:
-                other.setattr(held_messages, "_me", "other")
-                client.execute_command(*held_messages.take_command(keys, ["q"]))
+                other.setattr(as_known, "_me", "other")
+                client.execute_command(*unacked.take_command(keys, ["q"]))
             taken[0].ack()
             assert left(redis) == (0, 1)
-            assert held_messages.holders(client, keys) == {tag: "other"}
+            assert unacked.holders(client, keys) == {tag: "other"}
 
 
 def test_kombu_alone_puts_a_running_task_back(redis: DurableRedis) -> None:

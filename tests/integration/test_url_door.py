@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from spacer_tasks import storage
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.services import free_ports
 from spacer_tasks.exceptions import (
     LocationNotAllowedError,

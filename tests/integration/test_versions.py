@@ -12,20 +12,21 @@ from typing import Any
 import pytest
 from celery.contrib.testing.worker import start_worker
 
-from spacer_tasks import messages, results, storage, workflow_messages
+from spacer_tasks import results, storage
 from spacer_tasks.app import app
+from spacer_tasks.broker.client import broker_client
 from spacer_tasks.coralnet import CeleryQueue
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import MessageError, RowColumnInvalidError
-from spacer_tasks.job_answers import job_return
-from spacer_tasks.job_records import JobRecord
-from spacer_tasks.messages import Message
-from spacer_tasks.parsing import parse
-from spacer_tasks.redis_client import broker_client
-from spacer_tasks.redis_records import JOBS, KEYS, RECORDS, WAITING, RedisRecords
+from spacer_tasks.jobs.answers import job_return
+from spacer_tasks.jobs.records import JobRecord
+from spacer_tasks.jobs.redis_records import JOBS, KEYS, RECORDS, WAITING, RedisRecords
+from spacer_tasks.messages import batches, tasks
+from spacer_tasks.messages.parsing import parse
+from spacer_tasks.messages.tasks import Message
 from spacer_tasks.results import StoredAnswer, load_answer
-from tests.acceptance.conftest import wait_until
-from tests.wire import (
+from tests.support.waiting import wait_until
+from tests.support.wire import (
     RECORDED,
     TASKS,
     in_folder,
@@ -67,7 +68,7 @@ def answer_class(name: str) -> type[Message]:
     task, _ = TASKS[name]
     answer = task.message_class.__name__.replace("Msg", "ReturnMsg")
     answer = answer.replace("ClassifyFeatures", "Classify").replace("ClassifyImage", "Classify")
-    found: type[Message] = getattr(messages, answer, None) or getattr(workflow_messages, answer)
+    found: type[Message] = getattr(tasks, answer, None) or getattr(batches, answer)
     return found
 
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 import pytest
 from redis import Redis
 
-from spacer_tasks import held_messages, taken_messages
-from spacer_tasks.held_messages import Keys
-from spacer_tasks.worker_pulse import Pulse, leave_nothing
+from spacer_tasks.execution import connection
+from spacer_tasks.worker.delivery import channel, unacked
+from spacer_tasks.worker.delivery.heartbeat import Pulse, leave_nothing
+from spacer_tasks.worker.delivery.unacked import Keys
 
 KEYS = Keys("pulse.unacked", "pulse.unacked_index")
 SILENT_S = 0.4
@@ -23,7 +24,7 @@ def redis(
 ) -> Iterator[Redis]:
     monkeypatch.setenv("SPACER_WORKER_SILENT_S", str(SILENT_S))
     settings_changed()
-    monkeypatch.setattr(taken_messages, "_KNOWN", set())
+    monkeypatch.setattr(channel, "_KNOWN", set())
     client = Redis.from_url(redis_url)
     yield client
     client.delete(*KEYS.all(), "pulse")
@@ -41,8 +42,8 @@ def taken_by(worker: str, redis: Redis, monkeypatch: pytest.MonkeyPatch, tag: st
     }
     redis.lpush("pulse", json.dumps(message))
     with monkeypatch.context() as other:
-        other.setattr(held_messages, "_me", worker)
-        assert redis.execute_command(*held_messages.take_command(KEYS, ["pulse"]))
+        other.setattr(connection, "_me", worker)
+        assert redis.execute_command(*unacked.take_command(KEYS, ["pulse"]))
 
 
 def watch(pulse: Pulse, redis: Redis, looks: int, pause: float = SILENT_S / 4) -> None:
@@ -97,24 +98,24 @@ def test_two_who_see_it_give_it_back_once(redis: Redis, monkeypatch: pytest.Monk
 def test_what_this_worker_was_given_and_never_heard_of_is_given_back(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    me = held_messages.me()
+    me = unacked.me()
     taken_by(me, redis, monkeypatch, "known")
     taken_by(me, redis, monkeypatch, "strange")
-    monkeypatch.setattr(taken_messages, "_KNOWN", {"known"})
+    monkeypatch.setattr(channel, "_KNOWN", {"known"})
     pulse = Pulse(KEYS)
     pulse.look(redis)
     # its answer may be on its way
     assert redis.llen("pulse") == 0
     pulse.look(redis)
     assert redis.llen("pulse") == 1
-    assert held_messages.holders(redis, KEYS) == {"known": me}
+    assert unacked.holders(redis, KEYS) == {"known": me}
 
 
 def test_a_worker_that_leaves_gives_back_what_is_its_own_only(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken_by(held_messages.me(), redis, monkeypatch, "mine")
+    taken_by(unacked.me(), redis, monkeypatch, "mine")
     taken_by("other", redis, monkeypatch, "its")
     assert leave_nothing(redis, KEYS) == ["mine"]
-    assert held_messages.holders(redis, KEYS) == {"its": "other"}
-    assert redis.zscore(KEYS.alive, held_messages.me()) is None
+    assert unacked.holders(redis, KEYS) == {"its": "other"}
+    assert redis.zscore(KEYS.alive, unacked.me()) is None

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from spacer_tasks.extractors.base import Extractor
-from spacer_tasks.extractors.weights import ExtractorFile
+from spacer_tasks.extractors.files.weights import ExtractorFile
 from spacer_tasks.training.minibatch import MiniBatchTrainer
 
 #: what "grow" takes: more than a worker of the tests has in all

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from redis import Redis
 
-from spacer_tasks.queue_depths import queue_depths
+from spacer_tasks.broker.queue_depths import queue_depths
 from spacer_tasks.tasks import extract_features
-from tests.acceptance.photos import DUMMY
+from tests.support.photos import DUMMY
 
 #: of Redis's memory for an extraction of ten points that waits; what docs/reliability.md states
 BYTES_A_TASK = 4096

@@ -14,14 +14,14 @@ from functools import partial
 
 from redis.exceptions import RedisError
 
-from spacer_tasks.cancellation import cancel
 from spacer_tasks.exceptions import BrokerUnavailableError
-from tests.durable_redis import DurableRedis
+from spacer_tasks.execution.cancellation import cancel
 from tests.soak.caller import Caller
 from tests.soak.s3_faults import ALL, S3Faults
 from tests.soak.servers import Servers
 from tests.soak.workers import Workers
-from tests.watched_redis import WatchedRedis
+from tests.support.durable_redis import DurableRedis
+from tests.support.watched_redis import WatchedRedis
 
 #: hashes of what workers have taken
 TAKEN = ("unacked.features", "unacked.training", "unacked.classify")

@@ -15,8 +15,7 @@ from urllib.parse import urlsplit
 from spacer_tasks.demo.processes import process
 from spacer_tasks.demo.services import S3Server, free_ports
 from tests.soak.s3_faults import S3Faults
-
-CHECKOUT = Path(__file__).resolve().parents[2]
+from tests.support.checkout import CHECKOUT
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 
 from spacer_tasks.demo.services import s3_server
-from tests.durable_redis import DurableRedis
-from tests.servers import (
+from tests.soak.s3_front import S3Front, s3_front
+from tests.support.checkout import CHECKOUT
+from tests.support.durable_redis import DurableRedis
+from tests.support.servers import (
     empty_queues,
     fresh_bucket,
     sentinel_in_use,
     settings_in_environment,
 )
-from tests.soak.s3_front import S3Front, s3_front
-from tests.watched_redis import MASTER, WatchedRedis
+from tests.support.watched_redis import MASTER, WatchedRedis
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 #: of S3 settings: a hanging answer is not waited for as long as in a deployment
 IMPATIENT = {"SPACER_S3_CONNECT_TIMEOUT_S": "3", "SPACER_S3_READ_TIMEOUT_S": "4"}
 #: of workers: a task that takes 600 MiB ends its worker, after it was answered; and less time to

@@ -20,9 +20,10 @@ from celery import signature
 from spacer_tasks import operations, storage
 from spacer_tasks.app import app
 from spacer_tasks.classifiers import load_classifier
-from spacer_tasks.data_classes import DataLocation, ImageLabels
-from spacer_tasks.features import ImageFeatures
-from spacer_tasks.messages import ClassifyReturnMsg, TrainClassifierMsg, TrainingTaskLabels
+from spacer_tasks.data_classes.features import ImageFeatures
+from spacer_tasks.data_classes.labels import ImageLabels
+from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.messages.tasks import ClassifyReturnMsg, TrainClassifierMsg, TrainingTaskLabels
 from spacer_tasks.tasks import (
     classify_features,
     classify_image,
@@ -31,7 +32,7 @@ from spacer_tasks.tasks import (
     train_classifier,
 )
 from spacer_tasks.workflows import train_from_images, train_many
-from tests.acceptance.photos import DUMMY, LABELS, photo
+from tests.support.photos import DUMMY, LABELS, photo
 
 #: where workers send word of an answer, as to a caller's own tasks
 ANSWERED, FAILED = "soak.answered", "soak.failed"

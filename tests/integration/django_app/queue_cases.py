@@ -11,10 +11,10 @@ from django.db import connections
 from django.test import TestCase, TransactionTestCase
 
 from spacer_tasks import storage
+from spacer_tasks.broker.client import broker_client
 from spacer_tasks.coralnet import CeleryQueue
-from spacer_tasks.data_classes import DataLocation
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import StorageError
-from spacer_tasks.redis_client import broker_client
 from spacer_tasks.results import message_location
 
 

@@ -11,12 +11,12 @@ from django.db import connections
 from django.test import SimpleTestCase, TransactionTestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 
+from spacer_tasks.broker.client import broker_client
 from spacer_tasks.coralnet import job_records
 from spacer_tasks.django.models import SentJob
 from spacer_tasks.django.records import DjangoRecords
-from spacer_tasks.job_records import KEEP_COLLECTED_S, JobRecord, JobRecords
-from spacer_tasks.redis_client import broker_client
-from spacer_tasks.redis_records import JOBS, RedisRecords
+from spacer_tasks.jobs.records import KEEP_COLLECTED_S, JobRecord, JobRecords
+from spacer_tasks.jobs.redis_records import JOBS, RedisRecords
 
 
 def saved(records: JobRecords, *job_ids: int, job: bytes | None = b"{}") -> list[str]:

@@ -1,0 +1,1 @@
+"""Between callers and workers: the contract of queues, Redis clients, signatures, outages."""

@@ -1,0 +1,213 @@
+"""`spacer-tasks classify`: labels for points, on this machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from spacer_tasks.cli.local.extract import extract_selection
+from spacer_tasks.cli.options import (
+    Classifier,
+    ColumnOptions,
+    ExtractorOptions,
+    expanded,
+    feature_location,
+    location,
+)
+from spacer_tasks.cli.predictions import Predictions
+from spacer_tasks.cli.selection import Selection, select_images, stored_features
+from spacer_tasks.console import (
+    INTERRUPTED,
+    counted,
+    end_with,
+    progress_bar,
+    reason,
+    say,
+    short,
+)
+from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.data_classes.points_csv import PointsFile
+from spacer_tasks.exceptions import InputError, ObjectNotFoundError, RowColumnMismatchError
+from spacer_tasks.messages.specs import ExtractorSpec
+from spacer_tasks.messages.tasks import ClassifyFeaturesMsg, ClassifyImageMsg, ClassifyReturnMsg
+from spacer_tasks.storage.listing import list_below
+
+Output = Annotated[
+    str, typer.Option("--output", "-o", metavar="CSV", help="The predictions.", show_default=False)
+]
+Messages = dict[str, ClassifyFeaturesMsg | ClassifyImageMsg]
+Top = Annotated[int, typer.Option(min=1, help="Labels a point is given, the most probable first.")]
+
+
+@expanded
+def classify(
+    classifier: Classifier,
+    output: Output,
+    extractor: ExtractorOptions,
+    columns: ColumnOptions,
+    images: Annotated[
+        str | None,
+        typer.Argument(
+            help="An image, a folder, or s3://bucket/prefix; needs --points and --weights.",
+            show_default=False,
+        ),
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Classify stored features. With IMAGES: keep their features there.",
+        ),
+    ] = None,
+    points: Annotated[
+        str | None,
+        typer.Option(metavar="CSV", help="Points to classify. With stored features: all if none."),
+    ] = None,
+    top: Top = 3,
+) -> None:
+    """Give points a probability for each label, from stored features or from images.
+
+    From images without --features, nothing is kept of an interrupted run; with it, the features
+    are.
+    """
+    from spacer_tasks.classifiers import load_classifier
+
+    wanted = columns.read(points) if points else None
+    classifier_loc = location(classifier)
+    # a wrong classifier is no image's fault
+    load_classifier(classifier_loc)
+    if images is None and features is not None:
+        messages, failures = plan_from_features(features, wanted, classifier_loc)
+    elif images is None:
+        raise typer.BadParameter("give IMAGES, or --features for stored ones", param_hint="IMAGES")
+    elif wanted is None:
+        raise typer.BadParameter("images are classified at points", param_hint="--points")
+    elif features is None:
+        selection = select_images(images, wanted)
+        messages = plan_from_images(selection, extractor.spec(), classifier_loc)
+        failures = selection.missing
+    else:
+        folder = location(features)
+        done = extract_selection(select_images(images, wanted), folder, extractor.spec())
+        messages, failures = _of_features(folder, done.ready, classifier_loc), done.failures
+    predictions = Predictions(top)
+    failures = {**failures, **_score(messages, predictions, wanted)}
+    write(predictions, output)
+    end_with(failures)
+
+
+def write(predictions: Predictions, output: str) -> None:
+    """Write the predictions, if there are any, and say so."""
+    if predictions.points:
+        predictions.store(location(output))
+        say(f"{counted(predictions.points, 'point')} classified: {output}")
+    else:
+        say(f"no point was classified: {output} is not written", "red")
+
+
+def plan_from_features(
+    features: str, wanted: PointsFile | None, classifier_loc: DataLocation
+) -> tuple[Messages, dict[str, str]]:
+    """A message for each image that has features, and the reasons why others cannot be classified.
+
+    Raises
+    ------
+    ObjectNotFoundError
+        There are no features.
+    StorageError, StorageUnavailableError
+        The folder cannot be read.
+    """
+    folder = location(features)
+    names = list(wanted.images) if wanted else _all_features(folder)
+    ready, failures = stored_features(folder, names)
+    return _of_features(folder, ready, classifier_loc), failures
+
+
+def plan_from_images(
+    selection: Selection, spec: ExtractorSpec, classifier_loc: DataLocation
+) -> Messages:
+    """A message for each image, whose features will not be kept."""
+    return {
+        image.name: ClassifyImageMsg(
+            job_token=image.name,
+            extractor=spec,
+            rowcols=[(point.row, point.column) for point in image.points],
+            image_loc=image.location,
+            classifier_loc=classifier_loc,
+        )
+        for image in selection.images
+    }
+
+
+def _of_features(folder: DataLocation, names: list[str], classifier_loc: DataLocation) -> Messages:
+    return {
+        name: ClassifyFeaturesMsg(
+            job_token=name,
+            feature_loc=feature_location(folder, name),
+            classifier_loc=classifier_loc,
+        )
+        for name in names
+    }
+
+
+def _all_features(folder: DataLocation) -> list[str]:
+    names = [name.removesuffix(".npz") for name in list_below(folder) if name.endswith(".npz")]
+    if not names:
+        raise ObjectNotFoundError(f"{folder}: no feature files; `spacer-tasks extract` makes them")
+    return names
+
+
+def _score(
+    messages: Messages,
+    predictions: Predictions,
+    wanted: PointsFile | None,
+) -> dict[str, str]:
+    """Classify image by image into `predictions`; the failures, by name."""
+    from spacer_tasks import operations
+
+    failures = {}
+    with progress_bar() as progress:
+        bar = progress.add_task("classifying", total=len(messages), note="")
+        try:
+            for name, message in messages.items():
+                progress.update(bar, note=short(name))
+                try:
+                    if isinstance(message, ClassifyImageMsg):
+                        answer = operations.classify_image(message)
+                    else:
+                        answer = operations.classify_features(message)
+                    predictions.add(name, only_wanted(wanted, name, answer))
+                except InputError as error:
+                    failures[name] = reason(str(error), name)
+                progress.advance(bar)
+            progress.update(bar, note="")
+        except KeyboardInterrupt:
+            progress.stop()
+            say("Interrupted: no predictions were written; start the command again", "yellow")
+            raise typer.Exit(INTERRUPTED) from None
+    return failures
+
+
+def only_wanted(
+    wanted: PointsFile | None, name: str, answer: ClassifyReturnMsg
+) -> ClassifyReturnMsg:
+    """The scores of the points that the file asks for, in its order.
+
+    Raises
+    ------
+    RowColumnMismatchError
+        A point was not scored: the features have no vector for it.
+    """
+    if wanted is None:
+        return answer
+    by_point = {(row, column): scores for row, column, scores in answer.scores}
+    points = [(point.row, point.column) for point in wanted.images[name]]
+    missing = [point for point in points if point not in by_point]
+    if missing:
+        raise RowColumnMismatchError(
+            f"no features for {counted(len(missing), 'point')}, first row {missing[0][0]} column"
+            f" {missing[0][1]}; `spacer-tasks extract` with this CSV adds them"
+        )
+    scores = [(*point, by_point[point]) for point in points]
+    return answer.model_copy(update={"scores": scores})

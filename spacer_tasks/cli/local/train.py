@@ -1,0 +1,183 @@
+"""`spacer-tasks train`: a classifier from labels and stored features, on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spacer_tasks.cli.options import (
+    Classifier,
+    ColumnOptions,
+    Features,
+    Points,
+    TrainingOptions,
+    expanded,
+    feature_location,
+    location,
+)
+from spacer_tasks.cli.scores import print_files, print_training
+from spacer_tasks.cli.selection import stored_features
+from spacer_tasks.console import INTERRUPTED, counted, end_with, progress_bar, say, warn
+from spacer_tasks.data_classes.labels import Annotation, ImageLabels, LabelId
+from spacer_tasks.data_classes.points_csv import PointsFile
+from spacer_tasks.exceptions import TrainingLabelsError
+from spacer_tasks.messages.specs import TrainerSpec
+from spacer_tasks.messages.tasks import TrainClassifierMsg
+
+if TYPE_CHECKING:
+    from spacer_tasks.training import TrainingProgress
+
+
+@expanded
+def train(
+    points: Points,
+    features: Features,
+    classifier: Classifier,
+    training: TrainingOptions,
+    columns: ColumnOptions,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="HTML", help="Write a page that shows how good the classifier is."),
+    ] = None,
+) -> None:
+    """Train a classifier on labels and stored features, and measure it.
+
+    Points without a label are left out, and so are images without features, which are listed at
+    the end. The validation results and metrics are written beside the classifier.
+    """
+    from spacer_tasks import operations
+
+    if report:
+        # what it needs may be missing: said now, not after the training
+        from spacer_tasks.cli.report import write_training_report
+
+    file = columns.read(points, labels_needed=True)
+    planned = plan_training(file, features, classifier, training)
+    message = planned.message
+    sets = message.labels.sets().items()
+    say("labels: " + ", ".join(f"{some.label_count:,} {name}" for name, some in sets))
+    with progress_bar() as progress:
+        bars = {
+            stage: progress.add_task(text, total=None, start=False, visible=False, note="")
+            for stage, text in (("features", "reading features"), ("training", "training epochs"))
+        }
+
+        def show(now: TrainingProgress) -> None:
+            note = "" if now.ref_acc is None else f"ref. accuracy {now.ref_acc:.1%}"
+            progress.start_task(bars[now.stage])
+            progress.update(
+                bars[now.stage], completed=now.done, total=now.total, visible=True, note=note
+            )
+
+        try:
+            answer = operations.train_classifier(message, show)
+        except KeyboardInterrupt:
+            progress.stop()
+            say("Interrupted: no classifier was written; start the command again", "yellow")
+            raise typer.Exit(INTERRUPTED) from None
+    print_training(answer, message.metrics_loc, message.previous_model_locs)
+    files = {
+        "classifier": message.model_loc,
+        "validation": message.valresult_loc,
+        "metrics": message.metrics_loc,
+    }
+    if report:
+        write_training_report(report, message, answer)
+        files["report"] = location(str(report))
+    print_files(files)
+    end_with(planned.left_out)
+
+
+@dataclass(frozen=True)
+class PlannedTraining:
+    """A training, and the labelled images that are not in it, each with the reason."""
+
+    message: TrainClassifierMsg
+    left_out: dict[str, str]
+
+
+def labelled(points: PointsFile) -> dict[str, list[Annotation]]:
+    """The labelled points of each image that has some.
+
+    Raises
+    ------
+    TrainingLabelsError
+        No point has a label.
+    """
+    labels = {
+        name: [(each.row, each.column, each.label) for each in some if each.label is not None]
+        for name, some in points.images.items()
+    }
+    labels = {name: annotations for name, annotations in labels.items() if annotations}
+    if not labels:
+        raise TrainingLabelsError(f"{points.name}: no point has a label; training needs labels")
+    without = points.point_count - sum(map(len, labels.values()))
+    if without:
+        warn(f"{counted(without, 'point')} without a label left out of the training")
+    return labels
+
+
+def accepted_labels(training: TrainingOptions, points: PointsFile) -> list[LabelId] | None:
+    """The labels that `--accept` names, of the type that the file's labels have.
+
+    Raises
+    ------
+    TrainingLabelsError
+        No point has one of them.
+    """
+    if not training.accept:
+        return None
+    known = {
+        str(each.label): each.label
+        for some in points.images.values()
+        for each in some
+        if each.label is not None
+    }
+    unknown = [label for label in training.accept if label not in known]
+    if unknown:
+        raise TrainingLabelsError(
+            f"{points.name}: no point has the label {', '.join(map(repr, unknown))} that --accept"
+            " names"
+        )
+    return [known[label] for label in training.accept]
+
+
+def plan_training(
+    points: PointsFile, features: str, classifier: str, training: TrainingOptions
+) -> PlannedTraining:
+    """The training of the labelled points whose images have features.
+
+    Raises
+    ------
+    InputError
+        There is no label, no feature file, or the labels cannot be split.
+    TransientError
+        The storage did not answer.
+    """
+    from spacer_tasks.training import SplitMode, preprocess_labels
+
+    labels = labelled(points)
+    accepted = accepted_labels(training, points)
+    folder = location(features)
+    ready, left_out = stored_features(folder, list(labels))
+    sets = preprocess_labels(
+        ImageLabels({feature_location(folder, name): labels[name] for name in ready}),
+        accepted_classes=accepted,
+        split_ratios=training.ratios,
+        split_mode=SplitMode(training.split_mode.value),
+    )
+    model_loc = location(classifier)
+    message = TrainClassifierMsg(
+        job_token=points.name,
+        trainer=TrainerSpec(class_path="minibatch"),
+        nbr_epochs=training.epochs,
+        clf_type=training.type.value,
+        labels=sets,
+        previous_model_locs=[location(each) for each in training.previous or []],
+        model_loc=model_loc,
+        valresult_loc=training.valresult_location(model_loc),
+    )
+    return PlannedTraining(message, left_out)

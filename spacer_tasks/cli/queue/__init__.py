@@ -1,0 +1,1 @@
+"""Commands that go through the queue, and those of its operator."""

@@ -1,0 +1,168 @@
+"""`spacer-tasks submit`: the same work through the queue, by workers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from spacer_tasks import results
+from spacer_tasks.cli.local.classify import (
+    Top,
+    only_wanted,
+    plan_from_features,
+    plan_from_images,
+    write,
+)
+from spacer_tasks.cli.local.extract import extract_message
+from spacer_tasks.cli.local.train import plan_training
+from spacer_tasks.cli.options import (
+    Classifier,
+    ColumnOptions,
+    ExtractorOptions,
+    Features,
+    Images,
+    Points,
+    TrainingOptions,
+    expanded,
+    location,
+)
+from spacer_tasks.cli.predictions import Predictions
+from spacer_tasks.cli.queue.sending import Wait, answer_of, failures_of, needs_wait, send
+from spacer_tasks.cli.queue.submit_batch import batch
+from spacer_tasks.cli.queue.waiting import wait_for
+from spacer_tasks.cli.scores import print_files, print_training
+from spacer_tasks.cli.selection import select_images
+from spacer_tasks.console import counted, end_with, say
+from spacer_tasks.messages.tasks import (
+    ClassifyImageMsg,
+    ClassifyReturnMsg,
+    TrainClassifierReturnMsg,
+)
+
+commands = typer.Typer(
+    no_args_is_help=True,
+    help="Send work to the workers, and print the ids of its tasks. All locations must be reachable"
+    " by the workers and from here: s3://, or a folder that they share.",
+)
+
+
+@commands.command()
+@expanded
+def extract(
+    images: Images,
+    points: Points,
+    features: Features,
+    extractor: ExtractorOptions,
+    columns: ColumnOptions,
+    wait: Wait = False,
+) -> None:
+    """One task for each image: compute its features and store them."""
+    from spacer_tasks.tasks import extract_features
+
+    spec = extractor.spec()
+    selection = select_images(images, columns.read(points))
+    folder = location(features)
+    tasks = send(
+        (extract_features, image.name, extract_message(image, folder, spec))
+        for image in selection.images
+    )
+    if wait:
+        states = wait_for(tasks, "extracting")
+        failures = failures_of(states, tasks)
+        say(f"{counted(len(tasks) - len(failures), 'image')} extracted to {features}")
+        end_with(selection.missing | failures)
+    end_with(selection.missing)
+
+
+@commands.command()
+@expanded
+def train(
+    points: Points,
+    features: Features,
+    classifier: Classifier,
+    training: TrainingOptions,
+    columns: ColumnOptions,
+    wait: Wait = False,
+) -> None:
+    """One task: train a classifier on labels and stored features."""
+    from spacer_tasks.tasks import train_classifier
+
+    planned = plan_training(
+        columns.read(points, labels_needed=True), features, classifier, training
+    )
+    message = planned.message
+    tasks = send([(train_classifier, message.model_loc.filename, message)])
+    if wait:
+        (state,) = wait_for(tasks, "training").values()
+        answer = TrainClassifierReturnMsg.model_validate(answer_of(state))
+        print_training(answer, message.metrics_loc, message.previous_model_locs)
+        print_files({"classifier": message.model_loc, "validation": message.valresult_loc})
+    end_with(planned.left_out)
+
+
+@commands.command()
+@expanded
+def classify(
+    classifier: Classifier,
+    extractor: ExtractorOptions,
+    columns: ColumnOptions,
+    images: Annotated[
+        str | None,
+        typer.Argument(
+            help="An image, a folder, or s3://bucket/prefix; needs --points and --weights.",
+            show_default=False,
+        ),
+    ] = None,
+    features: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Classify stored features instead.")
+    ] = None,
+    points: Annotated[
+        str | None,
+        typer.Option(metavar="CSV", help="Points to classify. With stored features: all if none."),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", metavar="CSV", help="The predictions; with --wait."),
+    ] = None,
+    top: Top = 3,
+    wait: Wait = False,
+) -> None:
+    """One task for each image: give its points a probability for each label."""
+    from spacer_tasks.tasks import classify_features, classify_image
+
+    needs_wait(output, wait)
+    wanted = columns.read(points) if points else None
+    classifier_loc = location(classifier)
+    if (images is None) == (features is None):
+        raise typer.BadParameter("give either IMAGES or --features", param_hint="IMAGES")
+    if features is not None:
+        messages, failures = plan_from_features(features, wanted, classifier_loc)
+    elif images is not None and wanted is not None:
+        selection = select_images(images, wanted)
+        messages = plan_from_images(selection, extractor.spec(), classifier_loc)
+        failures = selection.missing
+    else:
+        raise typer.BadParameter("images are classified at points", param_hint="--points")
+    tasks = send(
+        (
+            classify_image if isinstance(message, ClassifyImageMsg) else classify_features,
+            name,
+            message,
+        )
+        for name, message in messages.items()
+    )
+    if wait:
+        states = wait_for(tasks, "classifying")
+        failures = failures | failures_of(states, tasks)
+        predictions = Predictions(top)
+        if output:
+            for task_id, name in tasks.items():
+                if states[task_id].error is None:
+                    full = ClassifyReturnMsg.model_validate(results.load_answer(task_id))
+                    predictions.add(name, only_wanted(wanted, name, full))
+            write(predictions, output)
+    end_with(failures)
+
+
+commands.command()(batch)

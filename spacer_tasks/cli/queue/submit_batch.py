@@ -1,0 +1,120 @@
+"""`spacer-tasks submit batch`: extract, train and classify as one task."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from spacer_tasks import storage
+from spacer_tasks.cli.local.classify import Top, write
+from spacer_tasks.cli.local.train import accepted_labels
+from spacer_tasks.cli.options import (
+    Classifier,
+    ColumnOptions,
+    ExtractorOptions,
+    Features,
+    Images,
+    Points,
+    TrainingOptions,
+    expanded,
+    feature_location,
+    location,
+)
+from spacer_tasks.cli.predictions import Predictions
+from spacer_tasks.cli.queue.sending import Wait, answer_of, needs_wait, send
+from spacer_tasks.cli.queue.waiting import wait_for
+from spacer_tasks.cli.scores import print_files, print_training
+from spacer_tasks.cli.selection import SelectedImage, select_images
+from spacer_tasks.console import counted, end_with, reason, say
+from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.messages.batches import BatchImage, TrainFromImagesMsg, TrainFromImagesReturnMsg
+from spacer_tasks.messages.tasks import ClassifyReturnMsg
+
+
+@expanded
+def batch(
+    images: Images,
+    points: Points,
+    features: Features,
+    classifier: Classifier,
+    extractor: ExtractorOptions,
+    training: TrainingOptions,
+    columns: ColumnOptions,
+    max_failed: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of images that may fail.")
+    ] = 0.1,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", metavar="CSV", help="The predictions; with --wait."),
+    ] = None,
+    top: Top = 3,
+    wait: Wait = False,
+) -> None:
+    """One task: extract all images, train on points with labels, classify those without.
+
+    A row of the CSV with an empty label is a point to classify.
+    """
+    from spacer_tasks.workflows import train_from_images
+
+    needs_wait(output, wait)
+    file = columns.read(points, labels_needed=True)
+    selection = select_images(images, file)
+    folder = location(features)
+    model_loc = location(classifier)
+    entries = [entry for image in selection.images for entry in _entries(image, folder)]
+    message = TrainFromImagesMsg(
+        job_token=file.name,
+        extractor=extractor.spec(),
+        images=[entry for _, entry in entries],
+        nbr_epochs=training.epochs,
+        clf_type=training.type.value,
+        split_ratios=training.ratios,
+        split_mode=training.split_mode.value,
+        accepted_classes=accepted_labels(training, file),
+        previous_model_locs=[location(each) for each in training.previous or []],
+        model_loc=model_loc,
+        valresult_loc=training.valresult_location(model_loc),
+        max_failed_share=max_failed,
+    )
+    tasks = send([(train_from_images, model_loc.filename, message)])
+    if not wait:
+        end_with(selection.missing)
+        return
+    (state,) = wait_for(tasks, "batch").values()
+    answer = TrainFromImagesReturnMsg.model_validate(answer_of(state))
+    print_training(answer.training, answer.metrics_loc, message.previous_model_locs)
+    print_files({"classifier": answer.model_loc, "validation": answer.valresult_loc})
+    say(
+        f"{counted(answer.extracted, 'image')} extracted, {answer.skipped} skipped (features are"
+        f" current), {answer.classified} classified"
+    )
+    names = {str(image.location): image.name for image in selection.images}
+    failed = {
+        names[failure.name]: reason(failure.message, failure.name) for failure in answer.failures
+    }
+    if output:
+        predictions = Predictions(top)
+        for name, entry in entries:
+            if entry.rowcols and name not in failed:
+                scores = json.loads(storage.load(entry.scores_location))
+                predictions.add(name, ClassifyReturnMsg.model_validate(scores))
+        write(predictions, output)
+    end_with(selection.missing | failed)
+
+
+def _entries(image: SelectedImage, features: DataLocation) -> list[tuple[str, BatchImage]]:
+    """The image's points to learn from, and those to classify, each with a feature file."""
+    labelled = [
+        (each.row, each.column, each.label) for each in image.points if each.label is not None
+    ]
+    others = [(each.row, each.column) for each in image.points if each.label is None]
+    entries = []
+    if labelled:
+        loc = feature_location(features, image.name)
+        entries.append(BatchImage(image_loc=image.location, feature_loc=loc, annotations=labelled))
+    if others:
+        loc = feature_location(features.joined("unlabelled"), image.name)
+        entries.append(BatchImage(image_loc=image.location, feature_loc=loc, rowcols=others))
+    return [(image.name, entry) for entry in entries]

@@ -1,0 +1,127 @@
+"""Waiting for tasks that were sent, with progress bars."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import typer
+from redis.exceptions import RedisError
+from rich.progress import Progress, TaskID
+
+from spacer_tasks.console import INTERRUPTED, progress_bar, say, short
+from spacer_tasks.exceptions import BrokerUnavailableError
+from spacer_tasks.execution.status import (
+    UNKNOWN,
+    TaskState,
+    in_redis,
+    in_storage,
+    note_of,
+    stage_of,
+)
+
+#: seconds between two looks at Redis
+POLL_S = 0.3
+#: seconds between two looks for stored answers of tasks that Redis does not know; it may have been
+#: wiped, and a look costs a request for each
+STORAGE_POLL_S = 15.0
+
+
+def wait_for(tasks: Mapping[str, str], description: str) -> dict[str, TaskState]:
+    """The final states of tasks, by id, after all have finished.
+
+    Parameters
+    ----------
+    tasks
+        Names by id.
+    description
+        What many tasks do; one task tells that by itself.
+
+    Raises
+    ------
+    BrokerUnavailableError
+        Redis went away. The tasks go on without this process.
+    typer.Exit
+        The wait was interrupted.
+    """
+    with progress_bar() as progress, _left_alone(progress, tasks):
+        if len(tasks) == 1:
+            return _one(next(iter(tasks)), progress)
+        return _many(tasks, description, progress)
+
+
+def _one(task_id: str, progress: Progress) -> dict[str, TaskState]:
+    bar = progress.add_task("waiting for a worker", total=None, note="")
+    stage = ""
+    for states in _looks([task_id]):
+        state = states[task_id]
+        now = stage_of(state.progress)
+        if now is not None:
+            if now[0] != stage:
+                if stage:
+                    _fill(progress, bar)
+                    bar = progress.add_task("", total=now[2], note="")
+                stage = now[0]
+            progress.update(
+                bar, description=stage, completed=now[1], total=now[2], note=note_of(state.progress)
+            )
+        elif state.state == "STARTED" and not stage:
+            progress.update(bar, description="running")
+        if state.finished:
+            if state.error is None:
+                _fill(progress, bar)
+            return states
+    raise AssertionError("unreachable")
+
+
+def _fill(progress: Progress, bar: TaskID) -> None:
+    """The last report of a stage may come after the next one's first."""
+    task = next(task for task in progress.tasks if task.id == bar)
+    total = 1 if task.total is None else task.total
+    progress.update(bar, completed=total, total=total)
+
+
+def _many(tasks: Mapping[str, str], description: str, progress: Progress) -> dict[str, TaskState]:
+    bar = progress.add_task(description, total=len(tasks), note="")
+    finished: dict[str, TaskState] = {}
+    for states in _looks(list(tasks)):
+        finished |= {task_id: state for task_id, state in states.items() if state.finished}
+        running = [tasks[each] for each, state in states.items() if state.state == "STARTED"]
+        progress.update(bar, completed=len(finished), note=short(running[0]) if running else "")
+        if len(finished) == len(tasks):
+            break
+    return finished
+
+
+def _looks(task_ids: list[str]) -> Iterator[dict[str, TaskState]]:
+    """The states of those that have not finished yet, again and again."""
+    pending = task_ids
+    looked = time.monotonic()
+    while pending:
+        states = {task_id: in_redis(task_id) for task_id in pending}
+        if time.monotonic() - looked >= STORAGE_POLL_S:
+            for task_id, state in states.items():
+                if state.state == UNKNOWN:
+                    states[task_id] = in_storage(task_id) or state
+            looked = time.monotonic()
+        yield states
+        pending = [task_id for task_id in pending if not states[task_id].finished]
+        time.sleep(POLL_S if pending else 0)
+
+
+@contextmanager
+def _left_alone(progress: Progress, tasks: Mapping[str, str]) -> Iterator[None]:
+    """Say that tasks go on, when this process stops looking."""
+    which = next(iter(tasks)) if len(tasks) == 1 else "ID"
+    how = f"`spacer-tasks status {which}` shows how far"
+    try:
+        yield
+    except KeyboardInterrupt:
+        progress.stop()
+        say(f"Not waiting any more; the workers go on, {how}", "yellow")
+        raise typer.Exit(INTERRUPTED) from None
+    except (RedisError, OSError) as error:
+        raise BrokerUnavailableError(
+            f"Redis went away ({error}); tasks that were sent go on when it is back, {how}"
+        ) from error

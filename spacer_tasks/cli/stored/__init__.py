@@ -1,0 +1,1 @@
+"""Commands over stored features and classifiers: verify, convert."""

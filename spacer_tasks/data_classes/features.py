@@ -1,0 +1,276 @@
+"""Feature vectors of one image, and their file format.
+
+The file is the reference's `.npz` (source: `ImageFeatures.store` of pyspacer 0.14):
+
+- `meta`: `[has rows and columns, number of points, dimensions]`
+- `rows`, `cols`: integers, one a point
+- `feat`: points × dimensions
+
+and one more entry that the reference does not look at: `origin`, a JSON text that says which
+image, points and extractor the vectors came from. An older form is also read: a JSON list of
+vectors, without rows and columns.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+
+# as zlib, with checksums ten times and decompression twice as fast
+from isal import isal_zlib as zlib
+from isal.igzip_lib import IsalError
+from numpy.typing import NDArray
+
+from spacer_tasks.data_classes.labels import Point
+from spacer_tasks.exceptions import (
+    FeatureFileError,
+    RowColumnMismatchError,
+    RowColumnMissingError,
+)
+
+#: bytes of one array in a file: 8 times a thousand points of 4096 float64 numbers
+MAX_ARRAY_BYTES = 2**28
+#: bytes of an old file of JSON, which takes several times as much when it is read: 3 times the same
+MAX_JSON_BYTES = 2**28
+
+
+@dataclass(frozen=True)
+class ImageFeatures:
+    """Feature vectors of one image.
+
+    Attributes
+    ----------
+    vectors
+        float32, shape (points, dimensions).
+    rows, cols
+        int64, shape (points,); None in old files, which did not keep them.
+    origin
+        What the vectors were computed from, or empty where the file does not say.
+    """
+
+    vectors: NDArray[np.float32]
+    rows: NDArray[np.int64] | None
+    cols: NDArray[np.int64] | None
+    origin: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of_points(
+        cls,
+        rowcols: Sequence[Point],
+        vectors: NDArray[np.float32],
+        origin: dict[str, Any] | None = None,
+    ) -> ImageFeatures:
+        """Vectors computed at `rowcols`, in that order."""
+        points = np.asarray(rowcols, dtype=np.int64).reshape(-1, 2)
+        return cls(vectors, points[:, 0], points[:, 1], origin or {})
+
+    @property
+    def has_rowcols(self) -> bool:
+        """Whether it is known which point each vector belongs to."""
+        return self.rows is not None
+
+    @property
+    def dimensions(self) -> int:
+        """Numbers per vector."""
+        return int(self.vectors.shape[1])
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def rowcols(self) -> list[Point]:
+        """The points as (row, column), in the order of the vectors.
+
+        Raises
+        ------
+        RowColumnMissingError
+            The file is an old one without rows and columns.
+        """
+        if self.rows is None or self.cols is None:
+            raise RowColumnMissingError(
+                "these features are of the old format without rows and columns, where points"
+                " cannot be looked up; extract the image again"
+            )
+        return list(zip(self.rows.tolist(), self.cols.tolist(), strict=True))
+
+    def indices_of(self, rowcols: Sequence[Point], name: str) -> NDArray[np.intp]:
+        """Where the vectors of these points are.
+
+        Raises
+        ------
+        RowColumnMissingError
+            The file is an old one without rows and columns.
+        RowColumnMismatchError
+            A point is not in the file; `name` says which file in the text.
+        """
+        try:
+            index = {point: i for i, point in enumerate(self.rowcols())}
+        except RowColumnMissingError as error:
+            raise RowColumnMissingError(f"{name}: {error}") from None
+        try:
+            found = [index[row, col] for row, col in rowcols]
+        except KeyError as error:
+            missing = sum((row, col) not in index for row, col in rowcols)
+            raise RowColumnMismatchError(
+                f"{name}: the feature file has no vector for {missing} of {len(rowcols)} points,"
+                f" for example (row, column) = {error.args[0]}; it holds {len(index)} points"
+            ) from None
+        return np.asarray(found, dtype=np.intp)
+
+    def to_bytes(self) -> bytes:
+        """The file, uncompressed: float32 vectors of a network hardly compress."""
+        rows, cols = self.rows, self.cols
+        if rows is None or cols is None:
+            rows = cols = np.empty(0, dtype=np.int64)
+        meta = np.array([self.has_rowcols, len(self), self.dimensions])
+        stream = BytesIO()
+        np.savez(
+            stream,
+            meta=meta,
+            rows=_smallest(rows),
+            cols=_smallest(cols),
+            feat=self.vectors,
+            origin=np.array(json.dumps(self.origin)),
+        )
+        return stream.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, name: str) -> ImageFeatures:
+        """The features in a file; `name` says which file in errors.
+
+        Raises
+        ------
+        FeatureFileError
+            The file is damaged, cut short, or of neither format.
+        """
+        if data[:2] == b"PK":
+            return _from_npz(data, name)
+        return _from_json(data, name)
+
+
+def _smallest(indices: NDArray[np.int64]) -> NDArray[Any]:
+    #: the reference writes uint16, which wraps above 65,535; wider only where it must be
+    fits = not indices.size or int(indices.max()) <= np.iinfo(np.uint16).max
+    return indices.astype(np.uint16 if fits else np.int64)
+
+
+def _from_npz(data: bytes, name: str) -> ImageFeatures:
+    try:
+        with zipfile.ZipFile(BytesIO(data)) as archive:
+            entries = {entry.filename: entry for entry in archive.infolist()}
+        meta = _array(data, entries["meta.npy"])
+        vectors = np.require(_array(data, entries["feat.npy"]), np.float32, ["C", "A"])
+        rows = _array(data, entries["rows.npy"]).astype(np.int64) if meta[0] else None
+        cols = _array(data, entries["cols.npy"]).astype(np.int64) if meta[0] else None
+        origin = {}
+        if "origin.npy" in entries:
+            origin = json.loads(str(_array(data, entries["origin.npy"])))
+    except KeyError as error:
+        raise FeatureFileError(f"{name}: a damaged feature file (no entry {error})") from error
+    except (
+        ValueError,
+        IndexError,
+        OSError,
+        EOFError,
+        NotImplementedError,
+        struct.error,
+        IsalError,  # type: ignore[misc]  # its stubs declare an instance, not a class
+        zipfile.BadZipFile,
+    ) as error:
+        raise FeatureFileError(
+            f"{name}: a damaged feature file ({type(error).__name__}: {error})"
+        ) from error
+    _check_shapes(name, vectors, rows, cols)
+    return ImageFeatures(vectors, rows, cols, origin)
+
+
+def _array(data: bytes, entry: zipfile.ZipInfo) -> NDArray[Any]:
+    """The array of an entry, without the copies that reading it as a stream takes.
+
+    What is not compressed is a view of `data`.
+    """
+    if entry.file_size > MAX_ARRAY_BYTES:
+        raise ValueError(f"{entry.filename} has {entry.file_size} bytes, over {MAX_ARRAY_BYTES}")
+    content = _content(data, entry)
+    # after its magic and version, the length of the header: two bytes in version 1, then four
+    wide = content[6] != 1
+    begin = 12 if wide else 10
+    (length,) = struct.unpack_from("<I" if wide else "<H", content, 8)
+    shape, fortran, dtype = _header(bytes(content[: begin + length]))
+    if math.prod(shape) * dtype.itemsize > len(content) - begin - length:
+        # said before anything is made of what a hostile header claims
+        raise ValueError(f"{entry.filename} claims shape {shape}, more than it holds")
+    values = np.frombuffer(content, dtype, math.prod(shape), begin + length)
+    return values.reshape(shape, order="F" if fortran else "C")
+
+
+def _content(data: bytes, entry: zipfile.ZipInfo) -> memoryview:
+    """An entry's bytes, checked against its checksum."""
+    # the local header is 30 bytes, a name and an extra field of these lengths
+    lengths = struct.unpack_from("<HH", data, entry.header_offset + 26)
+    start = entry.header_offset + 30 + sum(lengths)
+    content = memoryview(data)[start : start + entry.compress_size]
+    if entry.compress_type == zipfile.ZIP_DEFLATED:
+        # one byte more than announced, to see that there is none
+        inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, entry.file_size + 1)
+        content = memoryview(inflated)
+    elif entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
+        raise ValueError(f"{entry.filename} is encrypted, or compressed as no feature file is")
+    if len(content) != entry.file_size or zlib.crc32(content) != entry.CRC:
+        raise ValueError(f"{entry.filename} is damaged: its size or checksum is another")
+    return content
+
+
+@lru_cache(maxsize=256)
+def _header(start: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether columns come first, and type; files of one kind share their headers."""
+    stream = BytesIO(start)
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    else:
+        shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
+    if dtype.hasobject:
+        raise ValueError("holds Python objects, expected numbers")
+    if min(shape, default=0) < 0:
+        raise ValueError(f"claims shape {shape}")
+    return shape, fortran, dtype
+
+
+def _from_json(data: bytes, name: str) -> ImageFeatures:
+    expected = "expected an .npz with meta, rows, cols, feat, or a JSON list of vectors"
+    if len(data) > MAX_JSON_BYTES:
+        raise FeatureFileError(f"{name}: {len(data)} bytes that are no .npz; {expected}")
+    try:
+        vectors = np.asarray(json.loads(data.decode("utf-8")), dtype=np.float32)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise FeatureFileError(f"{name}: not a feature file; {expected}") from error
+    _check_shapes(name, vectors, None, None)
+    return ImageFeatures(vectors, None, None)
+
+
+def _check_shapes(
+    name: str,
+    vectors: NDArray[np.float32],
+    rows: NDArray[np.int64] | None,
+    cols: NDArray[np.int64] | None,
+) -> None:
+    if vectors.ndim != 2 or 0 in vectors.shape:
+        raise FeatureFileError(
+            f"{name}: vectors of shape {vectors.shape}, expected (points, dimensions), not empty"
+        )
+    if not np.isfinite(vectors).all():
+        raise FeatureFileError(f"{name}: holds numbers that are not finite; extract it again")
+    for label, indices in (("rows", rows), ("cols", cols)):
+        if indices is not None and indices.shape != (len(vectors),):
+            raise FeatureFileError(
+                f"{name}: {label} of shape {indices.shape}, expected ({len(vectors)},)"
+            )

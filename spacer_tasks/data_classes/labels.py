@@ -1,0 +1,93 @@
+"""Points and their labels, image by image, in the reference's JSON."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterator, KeysView
+from typing import Any
+
+from pydantic import (
+    Field,
+    RootModel,
+    StrictInt,
+    StrictStr,
+    model_serializer,
+    model_validator,
+)
+
+from spacer_tasks.data_classes.locations import DataLocation
+
+LabelId = StrictInt | StrictStr
+#: (row, column), 0-based; row is y.
+Point = tuple[StrictInt, StrictInt]
+#: (row, column, label)
+Annotation = tuple[StrictInt, StrictInt, LabelId]
+
+
+class ImageLabels(RootModel[dict[DataLocation, list[Annotation]]]):
+    """Labels of points, for a set of images, each image known by where its features are.
+
+    On the wire it is the reference's: an object whose keys are JSON strings of locations and
+    whose values are lists of `[row, column, label]`. The order of images is kept: the splits
+    depend on it.
+    """
+
+    root: dict[DataLocation, list[Annotation]] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keys_are_json(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {_location_of_key(key): annotations for key, annotations in data.items()}
+
+    @model_serializer
+    def _to_wire(self) -> dict[str, list[Annotation]]:
+        return {json.dumps(loc.model_dump()): annotations for loc, annotations in self.root.items()}
+
+    def keys(self) -> KeysView[DataLocation]:
+        """Where the images' features are, in order."""
+        return self.root.keys()
+
+    def __getitem__(self, loc: DataLocation) -> list[Annotation]:
+        return self.root[loc]
+
+    def __len__(self) -> int:
+        return len(self.root)
+
+    def annotations(self) -> Iterator[Annotation]:
+        """All annotations, image after image."""
+        for image in self.root.values():
+            yield from image
+
+    def class_counts(self) -> Counter[LabelId]:
+        """How many points each label has."""
+        return Counter(label for _, _, label in self.annotations())
+
+    @property
+    def classes(self) -> set[LabelId]:
+        """The labels that occur."""
+        return {label for _, _, label in self.annotations()}
+
+    @property
+    def label_count(self) -> int:
+        """The number of labelled points."""
+        return sum(map(len, self.root.values()))
+
+    def filter_classes(self, accepted: Collection[LabelId]) -> ImageLabels:
+        """Only the points with an accepted label; images left without any are dropped."""
+        kept = {
+            loc: [annotation for annotation in annotations if annotation[2] in accepted]
+            for loc, annotations in self.root.items()
+        }
+        return ImageLabels.model_construct({loc: some for loc, some in kept.items() if some})
+
+
+def _location_of_key(key: Any) -> Any:
+    if not isinstance(key, str):
+        return key
+    try:
+        return DataLocation(**json.loads(key))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"the key {key[:200]!r} is not the JSON of a location") from error

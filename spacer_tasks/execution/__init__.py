@@ -1,0 +1,1 @@
+"""What runs around a task: its message, lock, retries, progress, cancellation, dead letters."""

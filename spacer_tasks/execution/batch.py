@@ -1,0 +1,174 @@
+"""The parts of a chord that runs under one id: headers that never fail it, and bodies.
+
+A batch starts as one task, which replaces itself by a chord; the chord's body takes the id of the
+batch and may replace itself by the next chord. So a caller waits for one id, its `link` and
+`link_error` belong to the whole batch, and an error anywhere is the batch's error.
+
+Every header task's message carries the signature of the body, so a body is given the location of
+the batch's plan, never the plan.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from celery import Task, chord
+from celery.canvas import Signature
+from celery.exceptions import TaskPredicate
+
+from spacer_tasks import storage
+from spacer_tasks.broker.outages import redis_is_away
+from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.exceptions import BrokerUnavailableError, TaskCancelledError
+from spacer_tasks.execution import cancellation
+from spacer_tasks.execution.payload import pointer_to
+from spacer_tasks.execution.progress import progress_only, report_progress
+from spacer_tasks.execution.task import MessageTask
+from spacer_tasks.messages.batches import BatchFailure
+from spacer_tasks.messages.tasks import Message
+from spacer_tasks.results import StoredAnswer, TaskError, results_location
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+#: seconds that a batch's count of finished parts is kept after the last of them
+COUNT_EXPIRES_S = 86400
+#: the type of a cancelled part's error
+CANCELLED = f"{TaskCancelledError.__module__}.{TaskCancelledError.__qualname__}"
+
+
+def batch_location(batch_id: str, name: str) -> DataLocation:
+    """Where a batch keeps something between its stages."""
+    return results_location().joined("batches", batch_id, name)
+
+
+class HeaderTask(MessageTask):
+    """One part of a batch. It answers with what happened, also when that is an error: a header
+    that raises would end the whole chord. Its answer goes through Redis whole, so its return
+    message holds counts, not content.
+    """
+
+    abstract = True
+    #: what the parts do, for the batch's progress
+    stage: str
+
+    def __call__(
+        self, message: dict[str, Any], batch_id: str, index: int, total: int
+    ) -> dict[str, Any]:
+        try:
+            stored = self.perform(message)
+            answer, error = stored.answer or {}, stored.error
+        except TaskPredicate:
+            raise
+        except Exception as caught:  # noqa: BLE001 -- the boundary of a part: see the class
+            answer, error = {}, TaskError.of(caught)
+        if error is None or error.type != CANCELLED:
+            self._count(batch_id, index, total)
+        if error is None:
+            return {"index": index, "answer": answer}
+        return {"index": index, "error": error.model_dump(exclude={"traceback"})}
+
+    def cancelled_with(self) -> tuple[str, ...]:
+        """Its own id, and its batch's."""
+        batch_id = (self.request.args or ())[1:2]
+        return (self.task_id, *map(str, batch_id))
+
+    def _cancelled(self, error: TaskCancelledError) -> StoredAnswer:
+        # not stored: a batch may have thousands of parts, and the batch's answer says it
+        return StoredAnswer(
+            task_id=self.task_id,
+            task_name=self.name,
+            finished_at=datetime.now(timezone.utc),
+            worker=self.request.hostname,
+            error=TaskError.of(error),
+        )
+
+    def _count(self, batch_id: str, index: int, total: int) -> None:
+        redis: Redis = self.backend.client  # type: ignore[attr-defined]  # not in the stubs
+        key = f"spacer-batch-{batch_id}-{self.stage}"
+        with progress_only(batch_id), redis.pipeline() as pipeline:
+            # a set, since a part may be delivered twice
+            pipeline.sadd(key, index)
+            pipeline.scard(key)
+            pipeline.expire(key, COUNT_EXPIRES_S)
+            pipeline.exists(cancellation.mark_of(batch_id))
+            _, done, _, cancelled = pipeline.execute()
+            if not cancelled:
+                progress = {"stage": self.stage, "done": done, "total": total}
+                report_progress(self, batch_id, progress)
+
+
+class BodyTask(MessageTask):
+    """The task after a chord's header: given what the parts answered and where the plan is."""
+
+    abstract = True
+
+    # a body's first argument is the header's results, which are no message to pack
+    apply_async = Task.apply_async  # type: ignore[assignment]  # as of MessageTask
+
+    def __call__(self, parts: list[dict[str, Any]], plan: dict[str, Any]) -> dict[str, Any]:
+        stored = self.perform(plan, parts)
+        if stored.error is not None:
+            raise stored.error.as_exception()
+        return stored.small()
+
+
+def replace_by_chord(
+    task: MessageTask,
+    header: HeaderTask,
+    messages: Iterable[Message],
+    body: BodyTask,
+    plan: Message,
+) -> None:
+    """Go on as a chord: `header` for each message, then `body`, under the id of `task`.
+
+    Raises
+    ------
+    celery.exceptions.Ignore
+        Always: the task that calls this has no result of its own.
+    """
+    batch_id = task.task_id
+    location = batch_location(batch_id, f"{header.stage}.json")
+    data = json.dumps(plan.to_wire()).encode()
+    storage.store(location, data)
+    parts = list(messages)
+    signatures: list[Signature[Any]] = [
+        # ids that a repeat of this task makes again, so that a part done is found done
+        header.s(message.to_wire(), batch_id, index, len(parts)).set(
+            task_id=f"{batch_id}.{header.name.rpartition('.')[2]}.{index}"
+        )
+        for index, message in enumerate(parts)
+    ]
+    report_progress(task, batch_id, {"stage": header.stage, "done": 0, "total": len(parts)})
+    then = body.s(pointer_to(location, data))
+    if priority := (task.request.delivery_info or {}).get("priority"):
+        # a batch that can wait has parts that can
+        for signature in (*signatures, then):
+            signature.set(priority=priority)
+    parts_then_body = chord(signatures, then)
+    try:
+        task.replace(parts_then_body)
+    except TaskPredicate:
+        raise
+    except Exception as error:
+        if not redis_is_away(error):
+            raise
+        # what was sent stays, and is sent again with the same ids
+        raise BrokerUnavailableError(f"not all parts of the batch were sent: {error}") from error
+
+
+def failures_of(parts: list[dict[str, Any]], names: list[str]) -> list[BatchFailure]:
+    """The parts that failed, by name, in their order."""
+    return [
+        BatchFailure(name=names[part["index"]], **part["error"])
+        for part in in_order(parts)
+        if "error" in part
+    ]
+
+
+def in_order(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The parts in the order of their messages."""
+    return sorted(parts, key=lambda part: part["index"])

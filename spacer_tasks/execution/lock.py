@@ -1,0 +1,291 @@
+"""A task runs once at a time, and its deliveries are counted.
+
+Redis can deliver a task while it runs: its worker was cut off for a while, or took longer than the
+visibility timeout. Whoever runs it holds a lock, renewed by a thread while the task runs; a second
+delivery finds it and stands aside. When the worker dies, the lock lapses after
+SPACER_WORKER_SILENT_S.
+
+Each start is noted until the task is answered, so that a task which ends its worker each time can
+be told from one that was delivered again by chance. Of the tasks that have one start left, a
+process runs one at a time: a task that ends its worker would otherwise take the same others with it
+each time, and they would be given up as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import secrets
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from spacer_tasks.config.settings import get_settings
+from spacer_tasks.exceptions import RunningElsewhere
+from spacer_tasks.execution.connection import me, worker_redis
+from spacer_tasks.execution.lock_renewal import RENEWALS, keeper
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "spacer-task:"
+#: seconds that the starts of a task without an answer are remembered
+STARTS_KEPT_S = 7 * 24 * 3600
+#: seconds after a renewal in which a lock is not asked for again: it cannot have lapsed
+FRESH_S = 1.0
+#: seconds that a task waits for another that has one start left, before it goes back to its queue
+TURN_S = 60.0
+
+#: answers the holder if it is another's, or else takes the lock and answers all starts so far
+BEGIN = """
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then
+    return {holder}
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('RPUSH', KEYS[2], ARGV[3])
+redis.call('EXPIRE', KEYS[2], ARGV[4])
+return {'', unpack(redis.call('LRANGE', KEYS[2], 0, -1))}
+"""
+#: a lock that lapsed while Redis was away is taken again, unless somebody else has it
+RENEW = """
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then
+    return 0
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+RELEASE = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+    redis.call('DEL', KEYS[1])
+    if ARGV[2] == '1' then
+        redis.call('DEL', KEYS[2], KEYS[3])
+    end
+end
+"""
+#: the process that ran the task at this worker is no more: nobody need wait for its lock to lapse
+LET_GO = """
+local holder = redis.call('GET', KEYS[1])
+if holder and string.sub(holder, 1, #ARGV[1]) == ARGV[1] then
+    redis.call('DEL', KEYS[1])
+end
+"""
+#: a start that ended because its worker was told to stop is not held against the task
+TAKE_BACK = """
+local holder = redis.call('GET', KEYS[1])
+if holder and string.sub(holder, 1, #ARGV[1]) == ARGV[1] then
+    redis.call('DEL', KEYS[1])
+    redis.call('RPOP', KEYS[2])
+end
+"""
+
+#: held by the one task with one start left that this process runs
+_LAST_START = threading.Lock()
+
+
+@dataclass
+class Running:
+    """A task that runs here.
+
+    Attributes
+    ----------
+    starts
+        When and where it was begun and not answered, this start included.
+    last_start
+        Whether it is given up if its worker ends once more: one of these runs at a time.
+    renewed_at
+        On `_now()`, when it was last known to be held here.
+    """
+
+    task_id: str
+    token: str
+    starts: list[dict[str, Any]] = field(default_factory=list)
+    lost: bool = False
+    last_start: bool = False
+    ended: bool = False
+    #: held while it is renewed: a renewal that came after the release would take it again
+    renewing: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    renewed_at: float = -math.inf
+
+    def check(self) -> None:
+        """Raise `RunningElsewhere` if another worker took the task over: nothing may be stored."""
+        if not self.lost and _now() - self.renewed_at > _fresh_s():
+            try:
+                self.renew(worker_redis())
+            except (RedisError, OSError) as error:
+                # while Redis is away, nobody else is given the task
+                logger.warning("%s: its lock cannot be renewed now: %s", self.task_id, error)
+        if self.lost:
+            raise RunningElsewhere(f"{self.task_id} was taken over by another worker")
+
+    def progressed(self) -> None:
+        """The task has come further than ever: what ended its workers before does not count."""
+        try:
+            worker_redis().ltrim(_keys(self.task_id)[1], -1, -1)
+        except (RedisError, OSError) as error:
+            logger.warning("%s: its progress is not noted: %s", self.task_id, error)
+
+    def renew(self, redis: Redis) -> None:
+        """Say that the task still runs; notice if it is another's by now."""
+        with self.renewing:
+            if self.ended:
+                return
+            asked_at = _now()
+            if redis.eval(RENEW, 1, _keys(self.task_id)[0], self.token, _lapse_ms()):
+                self.renewed_at = asked_at
+            else:
+                self.lost = True
+
+
+_current: ContextVar[Running | None] = ContextVar("running", default=None)
+
+
+def current() -> Running | None:
+    """The task that this thread runs, if it has a lock."""
+    return _current.get()
+
+
+@contextmanager
+def running(task_id: str) -> Iterator[Running]:
+    """Hold the lock of a task. Its starts are forgotten at the end, unless the block raises what
+    ends a worker.
+
+    Where Redis is away, the task runs all the same: nobody else is given it then.
+
+    Raises
+    ------
+    RunningElsewhere
+        Another worker holds it; or it has one start left, and another such task takes long here.
+    """
+    lock = Running(task_id, f"{me()}/{os.getpid()}/{secrets.token_hex(4)}")
+    before = _current.set(lock)
+    ended = True
+    try:
+        try:
+            _begin(lock)
+            _take_turn(lock)
+        except (RedisError, OSError) as error:
+            logger.warning("%s runs without a lock, Redis is away: %s", task_id, error)
+        keeper().add(lock)
+        yield lock
+    except Exception:
+        raise
+    except BaseException:
+        ended = False
+        raise
+    finally:
+        _current.reset(before)
+        keeper().remove(lock)
+        with lock.renewing:
+            lock.ended = True
+        if lock.last_start:
+            _LAST_START.release()
+        try:
+            worker_redis().eval(RELEASE, 3, *_keys(task_id), lock.token, int(ended))
+        except (RedisError, OSError) as error:
+            logger.warning("%s: its lock lapses by itself, Redis is away: %s", task_id, error)
+
+
+def _begin(lock: Running) -> None:
+    asked_at = _now()
+    start = {"at": round(time.time(), 3), "worker": me()}
+    found = worker_redis().eval(
+        BEGIN,
+        2,
+        *_keys(lock.task_id)[:2],
+        lock.token,
+        _lapse_ms(),
+        json.dumps(start),
+        STARTS_KEPT_S,
+    )
+    holder, *starts = cast("list[bytes]", found)
+    if holder:
+        raise RunningElsewhere(f"{lock.task_id} runs at {holder.decode()}")
+    lock.renewed_at = asked_at
+    lock.starts = [json.loads(each) for each in starts]
+
+
+def _take_turn(lock: Running) -> None:
+    """Of the tasks that have one start left, be the one that runs; while it waits, it is not begun.
+
+    A task that ends its worker has no more starts left than those that it took with it. So with its
+    last one it takes none that would be given up.
+    """
+    allowed = get_settings().max_deliveries
+    if allowed == 1 or len(lock.starts) != allowed:
+        return
+    lock.last_start = _LAST_START.acquire(blocking=False)
+    if lock.last_start:
+        return
+    take_back(worker_redis(), [lock.task_id])
+    lock.last_start = _LAST_START.acquire(timeout=TURN_S)
+    if not lock.last_start:
+        raise RunningElsewhere(
+            f"{lock.task_id} has one start left, as another task that runs at {me()}"
+        )
+    _begin(lock)
+
+
+def forget_starts(task_id: str) -> None:
+    """The task was answered, or is sent anew."""
+    worker_redis().delete(*_keys(task_id)[1:])
+
+
+def take_back(redis: Redis, task_ids: Iterable[str]) -> None:
+    """These run at this worker, which is about to end: others may begin them at once, and it is
+    not held against them.
+    """
+    for task_id in task_ids:
+        redis.eval(TAKE_BACK, 2, *_keys(task_id)[:2], me())
+
+
+def let_go(redis: Redis, task_id: str) -> None:
+    """The process that ran the task at this worker is no more."""
+    redis.eval(LET_GO, 1, _keys(task_id)[0], me())
+
+
+def note_loss(redis: Redis, task_id: str, text: str) -> None:
+    """Keep what ended the process that ran the task."""
+    redis.set(_keys(task_id)[2], text, ex=STARTS_KEPT_S)
+
+
+def noted_loss(task_id: str) -> str | None:
+    """What ended the process that ran the task last, where it is known."""
+    found = cast("bytes | None", worker_redis().get(_keys(task_id)[2]))
+    return found.decode() if found else None
+
+
+def _keys(task_id: str) -> list[str]:
+    return [f"{PREFIX}{task_id}:{name}" for name in ("lock", "starts", "loss")]
+
+
+def _fresh_s() -> float:
+    return min(FRESH_S, get_settings().worker_silent_s / RENEWALS)
+
+
+def _now() -> float:
+    """Seconds that pass while the machine is suspended, too: Redis counts them."""
+    if hasattr(time, "CLOCK_BOOTTIME"):  # Linux
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
+
+
+def _lapse_ms() -> int:
+    return round(get_settings().worker_silent_s * 1000)
+
+
+def _after_fork() -> None:
+    global _LAST_START
+    _LAST_START = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)

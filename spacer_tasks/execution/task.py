@@ -1,0 +1,302 @@
+"""A Celery task whose argument is a message and whose full answer is kept under the prefix.
+
+Sending: a message object or its dict; over 64 KiB it is stored and its location is sent. Running:
+a repeat of finished work is answered from what is stored; transient errors are retried; any other
+error is stored and reported.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from celery import Task
+from celery.exceptions import Ignore, Reject, TaskPredicate
+from celery.states import SUCCESS
+from celery.utils import uuid
+
+from spacer_tasks import results
+from spacer_tasks.broker.callbacks import with_queues
+from spacer_tasks.broker.contract import SENT_AT
+from spacer_tasks.broker.outages import redis_is_away, unavailable_broker
+from spacer_tasks.concurrency.stopping import stopped_by
+from spacer_tasks.config.settings import get_settings
+from spacer_tasks.exceptions import (
+    InputError,
+    ObjectNotFoundError,
+    RunningElsewhere,
+    SpacerError,
+    TaskAbandonedError,
+    TaskCancelledError,
+    TransientError,
+)
+from spacer_tasks.execution import cancellation
+from spacer_tasks.execution.payload import packed, unpacked
+from spacer_tasks.execution.progress import report_progress
+from spacer_tasks.execution.retries import wait_s
+from spacer_tasks.messages.parsing import parse
+from spacer_tasks.messages.tasks import Message
+from spacer_tasks.results import StoredAnswer, TaskError
+from spacer_tasks.storage.policy import permit_all
+
+if TYPE_CHECKING:
+    from celery.result import AsyncResult
+
+    from spacer_tasks.execution.lock import Running
+    from spacer_tasks.training.checkpoints import Checkpoints
+
+    CeleryTask = Task[..., Any]
+else:
+    # generic in its type stubs only
+    CeleryTask = Task
+
+logger = logging.getLogger(__name__)
+
+
+class MessageTask(CeleryTask):
+    """Base of the tasks that take one message. `message_class` says which."""
+
+    abstract = True
+    message_class: ClassVar[type[Message]]
+    #: what Celery logs as a line, not as a crash with its traceback
+    throws = (InputError, TransientError)
+    #: Celery would check arguments against `run`, but they are what `__call__` takes
+    typing = False
+    #: whether an object that is not there may be one that the batch has just written, and which S3
+    #: does not show yet: it is looked for again
+    reads_what_the_batch_wrote: ClassVar[bool] = False
+    #: tries after the first; with the backoff below they span about a minute
+    max_retries = 6
+
+    def apply_async(  # type: ignore[override]  # Celery's options go on to it unread
+        self,
+        args: Any = None,
+        kwargs: Any = None,
+        task_id: str | None = None,
+        **options: Any,
+    ) -> AsyncResult[Any]:
+        """Send the task. The first argument is a message, or its dict.
+
+        Raises
+        ------
+        MessageError, RowColumnInvalidError
+            The message is malformed; the text names the field.
+        StorageError, StorageUnavailableError
+            The message is over 64 KiB and could not be stored.
+        BrokerUnavailableError
+            Redis is away; the task was not sent.
+        """
+        task_id = task_id or uuid()
+        message, *rest = tuple(args or ()) or (dict(kwargs or {}).pop("message"),)
+        sent = self._packed(message, task_id)
+        for name in ("link", "link_error"):
+            if options.get(name):
+                options[name] = with_queues(options[name])
+        # so that who looks at a queue can tell how long its oldest message has waited
+        options["headers"] = {**(options.get("headers") or {}), SENT_AT: time.time()}
+        with unavailable_broker(self.app):
+            return super().apply_async((sent, *rest), None, task_id=task_id, **options)
+
+    def _packed(self, message: Message | Mapping[str, Any], task_id: str) -> dict[str, Any]:
+        if isinstance(message, Mapping) and "message_loc" in message:
+            return dict(message)
+        return packed(self.checked(message), task_id)
+
+    @property
+    def task_id(self) -> str:
+        """The id of the task that runs."""
+        return str(self.request.id)
+
+    def checked(self, message: Message | Mapping[str, Any]) -> dict[str, Any]:
+        """The message as JSON-ready data, after a check."""
+        return parse(self.message_class, message).to_wire()
+
+    def received(self, sent: dict[str, Any]) -> Any:
+        """What `run` is given: the message, checked, and its locations too before any work."""
+        message = parse(self.message_class, unpacked(sent))
+        permit_all(message)
+        return message
+
+    def perform(self, sent: dict[str, Any], *extra: Any) -> StoredAnswer:
+        """Run the task on a message and keep what it came to, also when that is an error.
+
+        `extra` is handed to `run` after the message.
+
+        Raises
+        ------
+        celery.exceptions.TaskPredicate
+            Retry after a transient error: the task will run again. Ignore after `replace`:
+            another task goes on under this one's id.
+        """
+        # imported here: who only sends has no use for it
+        from spacer_tasks.execution import lock as running_lock
+
+        task_id = self.task_id
+        try:
+            cancellation.check(self.app, *self.cancelled_with())
+            stored = results.find_answer(task_id)
+            if stored is not None:
+                logger.info("%s was finished before: answered from what is stored", task_id)
+                self._forget_starts()
+                self._end_if_told()
+                return stored
+            with running_lock.running(task_id) as lock:
+                return self._run_once(lock, sent, *extra)
+        except TaskPredicate:
+            raise
+        except RunningElsewhere as found:
+            self._stand_aside(found)
+        except TransientError as error:
+            self._retry_or_give_up(error)
+            return self._kept(error=TaskError.of(error))
+        except TaskCancelledError as error:
+            return self._cancelled(error)
+        except ObjectNotFoundError as error:
+            if self.reads_what_the_batch_wrote:
+                self._retry_or_give_up(error)
+            return self._kept_or_again(error)
+        except Exception as error:  # noqa: BLE001 -- the boundary: a task ends in an answer
+            logger.warning("%s failed: %s: %s", task_id, type(error).__name__, error)
+            return self._kept_or_again(error)
+        raise Ignore
+
+    def _run_once(self, lock: Running, sent: dict[str, Any], *extra: Any) -> StoredAnswer:
+        if len(lock.starts) > get_settings().max_deliveries:
+            return self._given_up(lock)
+        try:
+            with stopped_by(self.stop_if_cancelled):
+                answer = self.run(self.received(sent), *extra).to_wire()
+            lock.check()
+            return self._kept(answer=answer)
+        except (TaskPredicate, RunningElsewhere, TransientError, TaskCancelledError):
+            raise
+        except Exception as error:
+            if isinstance(error, ObjectNotFoundError) and self.reads_what_the_batch_wrote:
+                raise
+            lock.check()
+            logger.warning("%s failed: %s: %s", lock.task_id, type(error).__name__, error)
+            return self._kept(error=TaskError.of(error))
+
+    def _given_up(self, lock: Running) -> StoredAnswer:
+        from spacer_tasks.execution import dead_letters
+        from spacer_tasks.execution.connection import worker_redis
+
+        *before, _ = lock.starts
+        workers = ", ".join(str(start["worker"]) for start in before)
+        error = TaskAbandonedError(
+            f"{self.name} was begun {len(before)} time{'s' if len(before) > 1 else ''} and each"
+            f" time its worker ended before it was done ({workers}); out of memory, perhaps."
+            f" `spacer-tasks dead show {lock.task_id}` tells more"
+        )
+        logger.error("%s is given up: %s", lock.task_id, error)
+        dead_letters.keep(worker_redis(), self.request, before, str(error))
+        return self._kept(error=TaskError.of(error))
+
+    def _stand_aside(self, found: RunningElsewhere) -> None:
+        """Come back later: by then the other worker has answered, or its lock has lapsed."""
+        wait = max(1.0, get_settings().worker_silent_s / 4)
+        logger.info("%s: looked at again in %.0f s", found, wait)
+        # not a try: it is counted as before
+        again = self.signature_from_request(countdown=wait, retries=self.request.retries)
+        try:
+            again.apply_async()
+        except Exception as error:
+            if not redis_is_away(error):
+                raise
+            raise Reject(requeue=True) from error
+
+    def _end_if_told(self) -> None:
+        """Raise `Ignore` if the caller has the result by now: callbacks are sent before it is kept.
+
+        A part of a chord is counted after that, so it answers again; the count takes no part twice.
+        """
+        if self.request.chord:
+            return
+        try:
+            told = self.backend.get_state(self.task_id) == SUCCESS
+        except Exception as error:
+            if not redis_is_away(error):
+                raise
+            return
+        if told:
+            raise Ignore
+
+    def _forget_starts(self) -> None:
+        from spacer_tasks.execution import lock as running_lock
+
+        try:
+            running_lock.forget_starts(self.task_id)
+        except Exception as error:
+            if not redis_is_away(error):
+                raise
+
+    def _retry_or_give_up(self, error: SpacerError) -> None:
+        retries = self.request.retries
+        if retries >= self.max_retries:
+            return
+        try:
+            raise self.retry(exc=error, countdown=wait_s(retries))
+        except Reject:
+            # the next try could not be sent: Celery would drop the task, here it goes back
+            raise Reject(str(error), requeue=True) from error
+
+    def _cancelled(self, error: TaskCancelledError) -> StoredAnswer:
+        """The answer of a task that was cancelled."""
+        return self._kept_or_again(error)
+
+    def _kept_or_again(self, error: Exception) -> StoredAnswer:
+        try:
+            return self._kept(error=TaskError.of(error))
+        except TransientError as away:
+            # run again, the task comes to the same error
+            self._retry_or_give_up(away)
+            raise
+
+    def _kept(
+        self, answer: dict[str, Any] | None = None, error: TaskError | None = None
+    ) -> StoredAnswer:
+        return results.store_answer(
+            self.task_id, self.name, self.request.hostname, answer=answer, error=error
+        )
+
+    def cancelled_with(self) -> tuple[str, ...]:
+        """The ids whose cancellation ends this task: its own."""
+        return (self.task_id,)
+
+    def stop_if_cancelled(self) -> None:
+        """Raise `TaskCancelledError` if a caller cancelled this task. Asks Redis once a second."""
+        cancellation.check_now_and_then(self.app, *self.cancelled_with())
+
+    def checkpoints(self) -> Checkpoints:
+        """Where the task's trainings are kept between epochs."""
+        from spacer_tasks.execution import lock as running_lock
+        from spacer_tasks.training.checkpoints import Checkpoints
+
+        loc = results.checkpoints_location(self.task_id)
+        lock = running_lock.current()
+        return Checkpoints(loc, lock.check, lock.progressed) if lock else Checkpoints(loc)
+
+    def report_progress(self, **fields: Any) -> None:
+        """Tell callers (as the state PROGRESS with `fields`) and Flower how far the task is.
+
+        Raises
+        ------
+        TaskCancelledError
+            A caller cancelled the task, and has been told so.
+        """
+        cancellation.check(self.app, *self.cancelled_with())
+        report_progress(self, self.task_id, fields)
+
+
+class OperationTask(MessageTask):
+    """A task that a caller waits for: its result is the small answer, its failure the error."""
+
+    abstract = True
+
+    def __call__(self, message: dict[str, Any]) -> dict[str, Any]:
+        stored = self.perform(message)
+        if stored.error is not None:
+            raise stored.error.as_exception()
+        return stored.small()

@@ -1,0 +1,1 @@
+"""The files of an extractor: where they are kept, and what is in them."""

@@ -1,0 +1,1 @@
+"""Photos, patches and points."""

@@ -1,0 +1,1 @@
+"""What a network runs in: devices, precision, ONNX Runtime, CUDA, passes over several images."""

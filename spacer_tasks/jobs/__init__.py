@@ -1,0 +1,1 @@
+"""What became of jobs: records of them, their states, outcomes and answers."""

@@ -1,0 +1,173 @@
+"""What became of jobs: their answers, read from storage side by side, or why there is none.
+
+Records are asked from the caller's thread alone: they may be in a database, whose connections and
+transactions belong to a thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from spacer_tasks.config.settings import get_settings
+from spacer_tasks.exceptions import (
+    AnswerDamagedError,
+    InputError,
+    JobLostError,
+    MessageError,
+    SpacerError,
+)
+from spacer_tasks.jobs.answers import failed_job, job_return, why_unanswered
+from spacer_tasks.jobs.records import JobRecord, JobRecords, original_job
+from spacer_tasks.jobs.states import CLOCKS_DIFFER_S, CONFIRM_SHARE, Seen, State, look
+from spacer_tasks.messages.tasks import JobReturnMsg
+from spacer_tasks.results import TaskError, read_answer
+
+logger = logging.getLogger(__name__)
+
+#: answers read at once; fewer than `s3_max_connections`
+READERS = 16
+#: seconds in which an answer that was stored becomes visible, on servers without S3's consistency
+APPEARS_S = 60
+#: jobs that this process found missing; seen again, they are no longer suspected
+_MISSED: set[str] = set()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One job that was looked at.
+
+    Attributes
+    ----------
+    status
+        QUEUED, RUNNING, MISSING (nowhere to be found, for not long enough to call it lost),
+        SUCCEEDED, FAILED, LOST, EXPIRED (finished, its answer is gone), or UNREADABLE (finished,
+        its answer cannot be read now, or is not to be seen yet).
+    returned
+        The answer to hand out; None while there is none.
+    """
+
+    record: JobRecord
+    status: str
+    returned: JobReturnMsg | None = None
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What is known of a job before it is echoed: `failure` needs the job as it was sent."""
+
+    record: JobRecord
+    status: str
+    returned: JobReturnMsg | None = None
+    failure: TaskError | None = None
+
+
+def outcomes(records: JobRecords, looked_at: Sequence[JobRecord]) -> list[Outcome]:
+    """What is known of each job, in their order.
+
+    Parameters
+    ----------
+    records
+        Where the jobs are kept.
+    looked_at
+        The jobs.
+
+    Raises
+    ------
+    redis.exceptions.RedisError
+        Redis does not answer.
+    """
+    if not looked_at:
+        return []
+    seen = look(looked_at, time.time())
+    with ThreadPoolExecutor(READERS, "answers") as readers:
+        found = _with_lost(records, list(readers.map(_found, seen)))
+        failed = [each.record.task_id for each in found if each.failure]
+        jobs = records.jobs(failed) if failed else {}
+        return list(readers.map(lambda each: _outcome(each, jobs), found))
+
+
+def _found(job: Seen) -> _Found:
+    if job.state in (State.QUEUED, State.RUNNING):
+        return _Found(job.record, job.state.value)
+    try:
+        stored = read_answer(job.answer_loc)
+        # only a task that failed before it could answer does not echo its job
+        if stored is not None and stored.error is None:
+            returned = job_return(stored, {})
+            return _Found(job.record, "SUCCEEDED" if returned.ok else "FAILED", returned)
+    except (AnswerDamagedError, MessageError) as error:
+        # it stays as it is: whoever waits is told
+        return _Found(job.record, "FAILED", failure=TaskError.of(error))
+    except SpacerError as error:
+        _log_unreadable(job.record, "its answer", error)
+        return _Found(job.record, "UNREADABLE")
+    except Exception:
+        # one job is not the others' trouble
+        logger.exception("%s: its answer cannot be read", job.record)
+        return _Found(job.record, "UNREADABLE")
+    if stored is not None:
+        return _Found(job.record, "FAILED", failure=stored.error)
+    if job.state is State.MISSING:
+        return _Found(job.record, "MISSING")
+    if may_appear(job):
+        logger.warning("%s: finished, but its answer is not to be seen yet", job.record)
+        return _Found(job.record, "UNREADABLE")
+    status = "FAILED" if job.state is State.ENDED else "EXPIRED"
+    return _Found(job.record, status, failure=why_unanswered(job))
+
+
+def may_appear(job: Seen) -> bool:
+    """Whether the answer of a job was stored so lately that S3 may not show it yet."""
+    # the worker's clock may be behind, or far ahead
+    age = abs(time.time() - job.finished_at)
+    return job.state is State.FINISHED and age < APPEARS_S + CLOCKS_DIFFER_S
+
+
+def _with_lost(records: JobRecords, found: list[_Found]) -> list[_Found]:
+    gone = [each.record.task_id for each in found if each.status == "MISSING"]
+    there = [each.record.task_id for each in found if each.status != "MISSING"]
+    if not gone and _MISSED.isdisjoint(there):
+        return found
+    # of before: however long this look takes, it is one
+    long_ago = time.time() - CONFIRM_SHARE * get_settings().lost_after_s
+    since = records.missing(gone, there)
+    _MISSED.difference_update(there)
+    _MISSED.update(gone)
+    return [
+        _lost(each.record) if since.get(each.record.task_id, float("inf")) < long_ago else each
+        for each in found
+    ]
+
+
+def _lost(record: JobRecord) -> _Found:
+    error = JobLostError(
+        f"job {record.job_id} (task {record.task_id}) is not in the queue {record.queue!r}, at no"
+        " worker, and has no answer; Redis or a worker lost it"
+    )
+    return _Found(record, "LOST", failure=TaskError.of(error))
+
+
+def _outcome(found: _Found, jobs: Mapping[str, bytes]) -> Outcome:
+    record, failure = found.record, found.failure
+    if failure is None:
+        return Outcome(record, found.status, found.returned)
+    try:
+        job = original_job(jobs.get(record.task_id), record.task_id)
+    except SpacerError as error:
+        _log_unreadable(record, "the job itself", error)
+        return Outcome(record, "UNREADABLE")
+    except Exception:
+        logger.exception("%s: the job itself cannot be read", record)
+        return Outcome(record, "UNREADABLE")
+    returned = failed_job(job, failure.type, failure.message, failure.traceback)
+    return Outcome(record, found.status, returned)
+
+
+def _log_unreadable(record: JobRecord, what: str, error: SpacerError) -> None:
+    # an input error (no access, no bucket) stays until an operator mends it
+    log = logger.error if isinstance(error, InputError) else logger.warning
+    log("%s: %s cannot be read now: %s", record, what, error)

@@ -1,0 +1,211 @@
+"""Where jobs are: in their queue, at a worker, finished, or nowhere to be found.
+
+Celery calls a task that Redis knows nothing of PENDING, whether it waits or is lost. Here the two
+are told apart. A queue is first in, first out, so a job is hardly in it if it is empty, or if its
+oldest message was sent later. Hardly, because a job that is tried again goes to the end, and clocks
+differ, and jobs of a lower priority are in lists of their own: so before a job is called missing,
+its whole queue is looked through.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from enum import Enum
+from typing import Any, cast
+
+from spacer_tasks.app import app
+from spacer_tasks.broker.client import broker_client, results_client
+from spacer_tasks.broker.contract import SENT_AT
+from spacer_tasks.broker.queue_depths import lists_of
+from spacer_tasks.config.settings import get_settings
+from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.jobs.records import JobRecord
+from spacer_tasks.results import answer_location
+
+logger = logging.getLogger(__name__)
+
+#: seconds by which the clocks of two callers may differ
+CLOCKS_DIFFER_S = 60
+#: part of `SPACER_LOST_AFTER_S`; a job must be missing in two looks that lie this far apart, since
+#: one look can fall into the moment in which a message is between its queue and a worker
+CONFIRM_SHARE = 0.1
+#: messages read at once; of 2 KB mostly, and of 90 KB at most
+PAGE = 200
+#: hashes of what workers have taken: the pools' `unacked_key`s
+TAKEN_KEYS = ("unacked.features", "unacked.training", "unacked.classify")
+
+
+class State(str, Enum):
+    """What is known of a job."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    #: there is, or was, an answer under the results prefix
+    FINISHED = "FINISHED"
+    #: Celery ended it
+    ENDED = "ENDED"
+    #: in no queue and at no worker
+    MISSING = "MISSING"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One job, now.
+
+    Attributes
+    ----------
+    answer_loc
+        Where its answer is, if it has one.
+    finished_at
+        Seconds since 1970, on the worker's clock, in the state FINISHED; 0 if that is not known.
+    error_type, error_text
+        Why Celery ended it, in the state ENDED.
+    """
+
+    record: JobRecord
+    state: State
+    answer_loc: DataLocation
+    finished_at: float = 0
+    error_type: str = ""
+    error_text: str = ""
+
+
+def look(records: Sequence[JobRecord], now: float) -> list[Seen]:
+    """Where each job is: one round trip for all of them, and several more if some seem missing.
+
+    A job is called missing only when it is older than `SPACER_LOST_AFTER_S` and neither in its
+    queue nor at a worker; whether it has an answer is for the caller to look up.
+
+    Parameters
+    ----------
+    now
+        Seconds since 1970.
+
+    Raises
+    ------
+    redis.exceptions.RedisError
+        Redis does not answer.
+    """
+    queues = sorted({record.queue for record in records})
+    metas, oldest = _ask(records, queues)
+    seen = [_seen(record, meta) for record, meta in zip(records, metas, strict=True)]
+    old = now - get_settings().lost_after_s
+    suspects = {
+        each.record.task_id
+        for each in seen
+        if each.state in (State.QUEUED, State.RUNNING)
+        and each.record.submitted_at < old
+        and not _may_wait(each, oldest[each.record.queue])
+    }
+    if not suspects:
+        return seen
+    # a job moves from its queue to a worker: looked for in this order, it is met on its way
+    for queue in sorted({each.record.queue for each in seen if each.record.task_id in suspects}):
+        suspects -= _among(suspects, _messages(queue))
+    missing = suspects - _among(suspects, (b"\n".join(_values(key)) for key in TAKEN_KEYS))
+    return [
+        Seen(each.record, State.MISSING, each.answer_loc)
+        if each.record.task_id in missing
+        else each
+        for each in seen
+    ]
+
+
+def _among(task_ids: set[str], texts: Iterable[bytes]) -> set[str]:
+    """Those that stand in one of the texts."""
+    found: set[str] = set()
+    for text in texts:
+        found |= {task_id for task_id in task_ids - found if task_id.encode() in text}
+        if found == task_ids:
+            break
+    return found
+
+
+def _messages(queue: str) -> Iterator[bytes]:
+    """A queue's messages, some at a time, from the newest: what comes or goes meanwhile hides none
+    that stays.
+    """
+    for key in lists_of(queue):
+        start = 0
+        while page := cast("list[bytes]", broker_client().lrange(key, start, start + PAGE - 1)):
+            yield b"\n".join(page)
+            start += PAGE
+
+
+def _values(key: str) -> list[bytes]:
+    return cast("list[bytes]", broker_client().hvals(key))
+
+
+def _ask(
+    records: Sequence[JobRecord], queues: Sequence[str]
+) -> tuple[list[bytes | None], dict[str, bytes | None]]:
+    """The jobs' results in Redis, and the oldest message of each queue."""
+    backend: Any = app.backend  # its type stubs are those of the general class
+    keys = [backend.get_key_for_task(record.task_id) for record in records]
+    broker, results = broker_client(), results_client()
+    pipe = broker.pipeline(transaction=False)
+    # the queues first: a job that moves on in between is seen where it arrives
+    for queue in queues:
+        pipe.lindex(queue, -1)
+    if broker is results:
+        pipe.mget(keys)
+        *oldest, metas = pipe.execute()
+    else:
+        oldest = pipe.execute()
+        metas = results.mget(keys)
+    return metas, dict(zip(queues, oldest, strict=True))
+
+
+def _seen(record: JobRecord, meta: bytes | None) -> Seen:
+    answer_loc = answer_location(record.task_id)
+    if meta is None:
+        return Seen(record, State.QUEUED, answer_loc)
+    try:
+        found: dict[str, Any] = json.loads(meta)
+        status, result = found["status"], found.get("result")
+        result = result if isinstance(result, dict) else {}
+        if status == "SUCCESS" and "answer_loc" in result:
+            answer_loc = DataLocation.model_validate(result["answer_loc"])
+    except (ValueError, TypeError, LookupError) as error:
+        # one damaged state is not the others' trouble; its answer is looked for when it is old
+        logger.warning("%s: its state in Redis is none: %s", record, error)
+        return Seen(record, State.QUEUED, answer_loc)
+    if status == "SUCCESS":
+        return Seen(record, State.FINISHED, answer_loc, _seconds(found.get("date_done")))
+    if status in ("FAILURE", "REVOKED"):
+        return Seen(record, State.ENDED, answer_loc, 0, *_reason(str(status), result))
+    return Seen(record, State.RUNNING, answer_loc)
+
+
+def _seconds(date: object) -> float:
+    try:
+        found = datetime.fromisoformat(str(date))
+    except ValueError:
+        return 0
+    # Celery before 5.6 writes UTC and does not say so
+    return (found if found.tzinfo else found.replace(tzinfo=timezone.utc)).timestamp()
+
+
+def _reason(status: str, result: dict[str, Any]) -> tuple[str, str]:
+    name = result.get("exc_type") or ("TaskRevokedError" if status == "REVOKED" else "TaskError")
+    text = result.get("exc_message") or f"the task was {status.lower()}"
+    text = " ".join(map(str, text)) if isinstance(text, list) else str(text)
+    return f"{result.get('exc_module') or 'celery.exceptions'}.{name}", text
+
+
+def _may_wait(job: Seen, oldest: bytes | None) -> bool:
+    """Whether a job may be in its queue, by the queue's oldest message."""
+    if oldest is None:
+        return False
+    if job.state is State.RUNNING or job.record.task_id.encode() in oldest:
+        return True
+    sent_at = re.search(rb'"%s": ?([0-9.]+)' % SENT_AT.encode(), oldest)
+    # a message of another client, which does not say
+    if sent_at is None:
+        return True
+    return float(sent_at.group(1)) < job.record.submitted_at + CLOCKS_DIFFER_S

@@ -1,0 +1,1 @@
+"""Jobs that come by SQS or AWS Batch, and their answers."""

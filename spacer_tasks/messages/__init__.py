@@ -1,0 +1,71 @@
+"""Messages: what tasks and batches are asked and what they answer, in the reference's JSON."""
+
+from __future__ import annotations
+
+from spacer_tasks.messages.batches import (
+    BatchFailure,
+    BatchImage,
+    Candidate,
+    ExtractedMsg,
+    ScoredMsg,
+    ScoreImageMsg,
+    TrainedMsg,
+    TrainFromImagesMsg,
+    TrainFromImagesReturnMsg,
+    TrainManyMsg,
+    TrainManyReturnMsg,
+)
+from spacer_tasks.messages.specs import (
+    ExtractorSpec,
+    TrainerSpec,
+)
+from spacer_tasks.messages.tasks import (
+    Answer,
+    ClassifierFormat,
+    ClassifierType,
+    ClassifyFeaturesMsg,
+    ClassifyImageMsg,
+    ClassifyReturnMsg,
+    ExtractFeaturesMsg,
+    ExtractFeaturesReturnMsg,
+    JobMsg,
+    JobReturnMsg,
+    Message,
+    TaskMsg,
+    TaskName,
+    TrainClassifierMsg,
+    TrainClassifierReturnMsg,
+    TrainingTaskLabels,
+)
+
+__all__ = [
+    "Answer",
+    "BatchFailure",
+    "BatchImage",
+    "Candidate",
+    "ClassifierFormat",
+    "ClassifierType",
+    "ClassifyFeaturesMsg",
+    "ClassifyImageMsg",
+    "ClassifyReturnMsg",
+    "ExtractFeaturesMsg",
+    "ExtractFeaturesReturnMsg",
+    "ExtractedMsg",
+    "ExtractorSpec",
+    "JobMsg",
+    "JobReturnMsg",
+    "Message",
+    "ScoreImageMsg",
+    "ScoredMsg",
+    "TaskMsg",
+    "TaskName",
+    "TrainClassifierMsg",
+    "TrainClassifierReturnMsg",
+    "TrainFromImagesMsg",
+    "TrainFromImagesReturnMsg",
+    "TrainManyMsg",
+    "TrainManyReturnMsg",
+    "TrainedMsg",
+    "TrainerSpec",
+    "TrainingTaskLabels",
+]

@@ -1,0 +1,50 @@
+"""How a message names an extractor or a trainer, in the reference's JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from spacer_tasks.data_classes.locations import DataLocation
+
+
+class ComponentSpec(BaseModel):
+    """Names a registered extractor or trainer and its options.
+
+    `class_path` is a registered name or a class path of the reference; it is looked up in the
+    registry and never imported. Options stand beside it, as the reference writes them.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    class_path: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_bare_name(cls, data: Any) -> Any:
+        return {"class_path": data} if isinstance(data, str) else data
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Everything beside the declared fields."""
+        return dict(self.model_extra or {})
+
+
+class ExtractorSpec(ComponentSpec):
+    """Which extractor, where its files are, and optionally their SHA-256 in hex."""
+
+    data_locations: dict[str, DataLocation] = Field(default_factory=dict)
+    data_hashes: dict[str, str] = Field(default_factory=dict)
+
+
+class TrainerSpec(ComponentSpec):
+    """Which trainer, with the options that differ from its defaults."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _the_reference_s_short_name(cls, data: Any) -> Any:
+        # The reference answers "minibatch" with the class path; both sides then compare equal.
+        if data == "minibatch":
+            return {"class_path": "spacer.train_classifier.MiniBatchTrainer"}
+        return data

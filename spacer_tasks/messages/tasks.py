@@ -1,0 +1,217 @@
+"""What each task is asked and what it answers, in the reference's JSON, older forms included."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+
+from spacer_tasks.data_classes.labels import ImageLabels, LabelId, Point
+from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.messages.parsing import JsonDict, parse
+from spacer_tasks.messages.specs import ExtractorSpec, TrainerSpec
+
+ClassifierType = Literal["MLP", "LR"]
+ClassifierFormat = Literal["spacer", "pyspacer"]
+TaskName = Literal["extract_features", "train_classifier", "classify_features", "classify_image"]
+
+
+class Message(BaseModel):
+    """Base of all messages: unknown fields are refused, by name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    def to_wire(self) -> JsonDict:
+        """The message as JSON-ready data, equal to what the reference sends."""
+        return self.model_dump(mode="json")
+
+
+class Answer(Message):
+    """Base of all answers: fields that a newer worker added are left out.
+
+    docs/architecture.md, "Versions side by side", says what that is for.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+
+Points = Annotated[list[Point], Field(min_length=1)]
+
+
+class ExtractFeaturesMsg(Message):
+    """Asks for the features of an image at some points."""
+
+    job_token: str
+    extractor: ExtractorSpec
+    rowcols: Points
+    image_loc: DataLocation
+    feature_loc: DataLocation
+
+    @model_validator(mode="after")
+    def _writable(self) -> ExtractFeaturesMsg:
+        _require_writable(self, "feature_loc")
+        return self
+
+
+class ExtractFeaturesReturnMsg(Answer):
+    """`runtime` is in seconds."""
+
+    extractor_loaded_remotely: bool
+    runtime: float
+
+
+class TrainingTaskLabels(Message):
+    """Labels to learn from, to calibrate on (and to measure epochs with), and to evaluate on."""
+
+    train: ImageLabels
+    ref: ImageLabels
+    val: ImageLabels
+
+    def sets(self) -> dict[str, ImageLabels]:
+        """The three sets by name, in the reference's order."""
+        return {"train": self.train, "ref": self.ref, "val": self.val}
+
+    @property
+    def label_count(self) -> int:
+        """The labelled points of the three sets together."""
+        return sum(labels.label_count for labels in self.sets().values())
+
+
+class TrainClassifierMsg(Message):
+    """Asks for a classifier. Older form: `trainer_name` instead of `trainer`."""
+
+    job_token: str
+    trainer: TrainerSpec
+    nbr_epochs: Annotated[int, Field(ge=1)]
+    clf_type: ClassifierType
+    labels: TrainingTaskLabels
+    previous_model_locs: list[DataLocation] = Field(default_factory=list)
+    model_loc: DataLocation
+    valresult_loc: DataLocation
+    #: "auto", "disabled" or a folder: where the reference keeps downloaded features during
+    #: training. Each file is read once here, so it is accepted, echoed and not needed.
+    feature_cache_dir: str = "auto"
+    #: ours, a data file without code; or a pickle that the reference loads
+    classifier_format: ClassifierFormat = "spacer"
+
+    @model_serializer(mode="wrap")
+    def _only_what_the_reference_knows(self, handler: SerializerFunctionWrapHandler) -> JsonDict:
+        # the reference refuses a message with a field of ours
+        data: JsonDict = handler(self)
+        if self.classifier_format == "spacer":
+            del data["classifier_format"]
+        return data
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older_form(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "trainer_name" in data and "trainer" not in data:
+            rest = {key: value for key, value in data.items() if key != "trainer_name"}
+            return {**rest, "trainer": data["trainer_name"]}
+        return data
+
+    @model_validator(mode="after")
+    def _writable(self) -> TrainClassifierMsg:
+        _require_writable(self, "model_loc")
+        _require_writable(self, "valresult_loc")
+        return self
+
+    @property
+    def metrics_loc(self) -> DataLocation:
+        """Where the metrics JSON goes: beside the validation results."""
+        return self.valresult_loc.with_suffix(".metrics.json")
+
+
+class TrainClassifierReturnMsg(Answer):
+    """Accuracies are shares of 1: `acc` of the new classifier on the validation set, `pc_accs` of
+    the previous ones there, `ref_accs` on the reference set after each epoch. `runtime` is in
+    seconds.
+    """
+
+    acc: float
+    pc_accs: list[float]
+    ref_accs: list[float]
+    runtime: float
+
+
+class ClassifyFeaturesMsg(Message):
+    """Asks for the scores of all points of a feature file."""
+
+    job_token: str
+    feature_loc: DataLocation
+    classifier_loc: DataLocation
+
+
+class ClassifyImageMsg(Message):
+    """Asks for the scores of points of an image, without keeping its features."""
+
+    job_token: str
+    extractor: ExtractorSpec
+    rowcols: Points
+    image_loc: DataLocation
+    classifier_loc: DataLocation
+
+
+class ClassifyReturnMsg(Answer):
+    """Scores are probabilities, in the order of `classes`; `runtime` is in seconds.
+
+    Row and column are None for old feature files, which say so in `valid_rowcol`.
+    """
+
+    runtime: float
+    scores: list[tuple[int | None, int | None, list[float]]]
+    classes: list[LabelId]
+    valid_rowcol: bool
+
+
+TaskMsg = ExtractFeaturesMsg | TrainClassifierMsg | ClassifyFeaturesMsg | ClassifyImageMsg
+
+MESSAGE_CLASSES: dict[str, type[TaskMsg]] = {
+    "extract_features": ExtractFeaturesMsg,
+    "train_classifier": TrainClassifierMsg,
+    "classify_features": ClassifyFeaturesMsg,
+    "classify_image": ClassifyImageMsg,
+}
+
+
+class JobMsg(Message):
+    """The reference's job: one or several messages of one task."""
+
+    task_name: TaskName
+    tasks: list[TaskMsg]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tasks_by_name(cls, data: Any) -> Any:
+        name = data.get("task_name") if isinstance(data, Mapping) else None
+        # what is no text may not even be looked up
+        if not isinstance(name, str) or name not in MESSAGE_CLASSES:
+            return data
+        message_class = MESSAGE_CLASSES[name]
+        tasks = data.get("tasks")
+        if not isinstance(tasks, list):
+            return data
+        return {**data, "tasks": [parse(message_class, task) for task in tasks]}
+
+
+class JobReturnMsg(Answer):
+    """The reference's answer to a job. `original_job` is the dict that was received, unchanged."""
+
+    original_job: JsonDict
+    ok: bool
+    results: list[JsonDict] | None
+    error_message: str | None
+
+
+def _require_writable(message: Message, field: str) -> None:
+    location: DataLocation = getattr(message, field)
+    if not location.is_writable:
+        raise ValueError(f"{field}: nothing can be written to a {location.storage_type} location")

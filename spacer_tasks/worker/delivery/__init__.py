@@ -1,0 +1,1 @@
+"""Which worker holds which message, and what becomes of it when that worker is no more."""

@@ -1,0 +1,161 @@
+"""Which worker holds which message, in Redis; and which workers are alive.
+
+Kombu records only when a message was taken, so a killed worker's messages come back when the
+visibility timeout is over. Here each is recorded with its holder, in the step that takes it from
+its queue, and each worker says every few seconds that it is alive. What belongs to one that fell
+silent is given back by any other worker of the pool. Each step is a script, so none is lost, or
+given back twice, between two commands.
+
+Beside Kombu's `unacked.<pool>` there are `unacked.<pool>.holders` (a hash: delivery tag to worker
+and queue) and `unacked.<pool>.alive` (a sorted set: worker by the time of its last beat).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from redis import Redis
+
+from spacer_tasks.execution.connection import me
+
+#: messages that are none: no JSON, or without what Kombu writes into each
+UNREADABLE = "spacer-unreadable"
+#: of these, the newest are kept for who wants to know where they came from
+UNREADABLE_KEPT = 1000
+
+#: the oldest message of the first queue that has one, recorded as held. Answers the queue's place
+#: among the keys, and the message
+TAKE = """
+redis.call('ZADD', KEYS[4], ARGV[2], ARGV[1])
+for i = 6, #KEYS do
+    local raw = redis.call('RPOP', KEYS[i])
+    while raw do
+        local read, message = pcall(cjson.decode, raw)
+        local properties = read and type(message) == 'table' and message.properties
+        local tag = type(properties) == 'table' and properties.delivery_tag
+        local sent = type(properties) == 'table' and properties.delivery_info
+        if type(tag) == 'string' and type(sent) == 'table' then
+            local function text(value)
+                return cjson.encode(type(value) == 'string' and value or '')
+            end
+            local tail = ',' .. text(sent.exchange) .. ',' .. text(sent.routing_key) .. ']'
+            redis.call('HSET', KEYS[1], tag, '[' .. raw .. tail)
+            redis.call('ZADD', KEYS[2], ARGV[2], tag)
+            redis.call('HSET', KEYS[3], tag, ARGV[1] .. '\\n' .. KEYS[i])
+            return {i - 6, raw}
+        end
+        redis.call('LPUSH', KEYS[5], raw)
+        redis.call('LTRIM', KEYS[5], 0, ARGV[3] - 1)
+        raw = redis.call('RPOP', KEYS[i])
+    end
+end
+return false
+"""
+#: forget a message, unless another worker holds it by now
+FORGET = """
+local holder = redis.call('HGET', KEYS[3], ARGV[2])
+if holder and string.sub(holder, 1, #ARGV[1] + 1) ~= ARGV[1] .. '\\n' then
+    return 0
+end
+redis.call('ZREM', KEYS[2], ARGV[2])
+redis.call('HDEL', KEYS[1], ARGV[2])
+redis.call('HDEL', KEYS[3], ARGV[2])
+return 1
+"""
+#: put messages back into their queues, if the worker (any, where none is given) still holds them
+GIVE_BACK = """
+local given = {}
+for i = 3, #ARGV do
+    local tag = ARGV[i]
+    local holder = redis.call('HGET', KEYS[3], tag)
+    local worker, queue = string.match(holder or '', '^([^\\n]*)\\n(.*)$')
+    if worker and (ARGV[1] == '' or ARGV[1] == worker) then
+        local value = redis.call('HGET', KEYS[1], tag)
+        local raw = value and string.match(value, '^%[(.*),%s*"[^"]*",%s*"[^"]*"%]$')
+        if raw then
+            redis.call(ARGV[2], queue, raw)
+        end
+        redis.call('ZREM', KEYS[2], tag)
+        redis.call('HDEL', KEYS[1], tag)
+        redis.call('HDEL', KEYS[3], tag)
+        given[#given + 1] = tag
+    end
+end
+return given
+"""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys of one pool's messages."""
+
+    unacked: str
+    index: str
+
+    @property
+    def holders(self) -> str:
+        """Who holds what."""
+        return f"{self.unacked}.holders"
+
+    @property
+    def alive(self) -> str:
+        """When each worker was last heard of."""
+        return f"{self.unacked}.alive"
+
+    def all(self) -> list[str]:
+        """In the order of the scripts."""
+        return [self.unacked, self.index, self.holders, self.alive]
+
+
+def take_command(keys: Keys, queues: Sequence[str]) -> tuple[Any, ...]:
+    """The command that takes a message, for who sends it and reads the answer later."""
+    named = [*keys.all(), UNREADABLE, *queues]
+    return ("EVAL", TAKE, len(named), *named, me(), time.time(), UNREADABLE_KEPT)
+
+
+def forget(redis: Redis, keys: Keys, tag: str) -> None:
+    """Let Redis forget a message of this worker's; one that was given back meanwhile stays."""
+    redis.eval(FORGET, 3, *keys.all()[:3], me(), tag)
+
+
+def give_back(
+    redis: Redis, keys: Keys, tags: Iterable[str], holder: str = "", *, last: bool = False
+) -> list[str]:
+    """Put messages back into their queues; those that were.
+
+    Parameters
+    ----------
+    holder
+        Only what this worker holds; whoever does, where empty.
+    last
+        Behind all others; before them, where not.
+    """
+    listed = list(tags)
+    if not listed:
+        return []
+    push = "LPUSH" if last else "RPUSH"
+    given = redis.eval(GIVE_BACK, 3, *keys.all()[:3], holder, push, *listed)
+    return [tag.decode() for tag in cast("list[bytes]", given)]
+
+
+def beat(redis: Redis, keys: Keys) -> dict[str, float]:
+    """Say that this worker is alive. All workers of the pool, by the time of their last beat."""
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.zadd(keys.alive, {me(): time.time()})
+        pipe.zrange(keys.alive, 0, -1, withscores=True)
+        beats = pipe.execute()[1]
+    return {worker.decode(): score for worker, score in beats}
+
+
+def holders(redis: Redis, keys: Keys) -> dict[str, str]:
+    """The worker of each message that is held."""
+    found = cast("dict[bytes, bytes]", redis.hgetall(keys.holders))
+    return {tag.decode(): value.decode().partition("\n")[0] for tag, value in found.items()}
+
+
+def leave(redis: Redis, keys: Keys, worker: str) -> None:
+    """Forget a worker that is no more."""
+    redis.zrem(keys.alive, worker)

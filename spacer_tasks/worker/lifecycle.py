@@ -1,0 +1,76 @@
+"""What goes on beside the tasks of a worker: its pulse, its watchdog, its time to stop."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Any
+
+from celery import signals
+from celery.worker.control import inspect_command
+
+from spacer_tasks.config.settings import get_settings
+from spacer_tasks.worker.delivery.heartbeat import Pulse
+from spacer_tasks.worker.delivery.unacked import Keys
+from spacer_tasks.worker.exit import exit_at_once
+from spacer_tasks.worker.watchdog import Watchdog
+
+logger = logging.getLogger(__name__)
+
+#: of the worker in this process, once it is ready
+_watchdog: Watchdog | None = None
+#: what the worker ended with; Celery keeps it to itself
+_exit_code = 0
+
+
+def attend(keys: Keys, threads: bool) -> None:
+    """Watch over the worker that is about to start in this process.
+
+    Parameters
+    ----------
+    keys
+        Of its pool's messages.
+    threads
+        Whether its tasks are threads.
+    """
+    pulse = Pulse(keys)
+
+    def ready(sender: Any, **_: Any) -> None:
+        global _watchdog
+        pulse.start()
+        _watchdog = Watchdog(sender, keys, threads)
+        _watchdog.start()
+        signals.worker_shutting_down.connect(stopping(sender.controller), weak=False)
+
+    def stopping(worker: Any) -> Any:
+        def begin(**_: Any) -> None:
+            threading.Thread(target=_end_in_time, args=(worker, keys), daemon=True).start()
+
+        return begin
+
+    def ended(sender: Any, **_: Any) -> None:
+        global _exit_code
+        _exit_code = int(sender.exitcode or 0)
+        pulse.end()
+
+    signals.worker_ready.connect(ready, weak=False)
+    signals.worker_shutdown.connect(ended, weak=False)
+
+
+def exit_code() -> int:
+    """What the worker that ended in this process ended with: 0 if it was told to stop."""
+    return _exit_code
+
+
+def _end_in_time(worker: Any, keys: Keys) -> None:
+    grace_s = get_settings().stop_grace_s
+    time.sleep(grace_s)
+    logger.warning("not all tasks were done within the %g s of SPACER_STOP_GRACE_S", grace_s)
+    exit_at_once(worker, keys, 0)
+
+
+@inspect_command()
+def spacer_health(_state: Any) -> dict[str, float]:
+    """Seconds since the worker last asked for tasks and was answered, or had no room for any."""
+    return {"silent_s": round(_watchdog.silent_s(), 1) if _watchdog else 0.0}

@@ -1,0 +1,182 @@
+"""Start a worker process: its settings, Celery's, and what it loads before work.
+
+`python -m workers.feature_worker` and `spacer-tasks worker features` both come here. Arguments
+that follow go to Celery's worker.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from spacer_tasks.app import app
+from spacer_tasks.broker import signing
+from spacer_tasks.broker.contract import (
+    CONTRACT,
+)
+from spacer_tasks.concurrency.cores import cores
+from spacer_tasks.config.settings import get_settings, without_django
+from spacer_tasks.exceptions import ConfigError, InputError, TransientError
+from spacer_tasks.worker import lifecycle, request, result_backend
+from spacer_tasks.worker.delivery import channel, envelopes
+from spacer_tasks.worker.delivery.unacked import Keys
+from spacer_tasks.worker.pools import CONNECT_S, POOLS, Pool, PoolName, for_gpu, transport_options
+
+#: seconds without a byte from the result backend
+ANSWER_S = 120
+#: a worker has an answer in hand and waits for Redis, about a minute
+ANSWER_RETRIES = {"max_retries": 60, "interval_start": 0, "interval_step": 0.2, "interval_max": 1}
+
+
+def configure(config_module: str | None) -> None:
+    """Take the operator's `celeryconfig` module, if there is one.
+
+    Raises
+    ------
+    ConfigError
+        The module sets what belongs to the contract between callers and workers.
+    """
+    if config_module is None:
+        return
+    module = importlib.import_module(config_module)
+    if clashes := sorted(CONTRACT.keys() & vars(module).keys()):
+        raise ConfigError(
+            f"{module.__file__} sets {', '.join(clashes)}: these belong to the contract between"
+            " callers and workers (spacer_tasks/broker/contract.py) and cannot be set here"
+        )
+    app.config_from_object(module)
+
+
+def main(name: PoolName, arguments: Sequence[str], config_module: str | None = None) -> None:
+    """As `start`, for a command line: an error that the operator can mend is one line."""
+    try:
+        start(name, arguments, config_module)
+    except (InputError, TransientError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
+def start(name: PoolName, arguments: Sequence[str], config_module: str | None = None) -> None:
+    """Run a worker of one pool in this process until it is told to stop.
+
+    SIGTERM finishes the tasks in hand first. Settings of Django's are left alone, also where it is
+    started in the environment of a site.
+
+    Raises
+    ------
+    ConfigError
+        A setting that the worker needs is missing or wrong.
+    InputError, TransientError
+        The network that `SPACER_WARM_EXTRACTOR` names could not be loaded.
+    """
+    without_django()
+    settings = get_settings()
+    _ = settings.required_results_prefix  # missing, it would fail every task: say so now
+    configure(config_module)
+    pool = POOLS[name]
+    if name == "features" and settings.device != "cpu" and _has_gpu():
+        pool = for_gpu(pool, cores(), settings.s3_max_connections)
+    concurrency = _concurrency(arguments, pool)
+    if pool.implementation == "threads" and concurrency > settings.s3_max_connections:
+        raise ConfigError(
+            f"SPACER_S3_MAX_CONNECTIONS is {settings.s3_max_connections}, expected at least the"
+            f" worker's concurrency of {concurrency}: threads would wait for each other's requests"
+        )
+    app.conf.broker_transport_options = {
+        **app.conf.broker_transport_options,
+        **transport_options(pool),
+    }
+    app.conf.update(
+        broker_connection_timeout=CONNECT_S,
+        redis_socket_connect_timeout=CONNECT_S,
+        redis_socket_timeout=ANSWER_S,
+        result_backend_transport_options={
+            **app.conf.result_backend_transport_options,
+            "retry_policy": ANSWER_RETRIES,
+        },
+        # of callbacks and the parts of a batch
+        task_publish_retry=True,
+        task_publish_retry_policy=ANSWER_RETRIES,
+        # a state that cannot be kept would end a task outside its body: acknowledged, unanswered
+        result_backend_always_retry=True,
+        result_backend_max_sleep_between_retries_ms=1000,
+        # a Redis that refuses (read-only, after another became the master) is asked again
+        broker_channel_error_retry=True,
+    )
+    if app.conf.worker_max_memory_per_child is None:
+        app.conf.worker_max_memory_per_child = settings.max_memory_bytes // 1024
+    app.loader.override_backends = result_backend.BACKENDS
+    channel.survive_lost_connections()
+    options = app.conf.broker_transport_options
+    lifecycle.attend(
+        Keys(options["unacked_key"], options["unacked_index_key"]),
+        threads=pool.implementation == "threads",
+    )
+    request.answer_lost_tasks()
+    envelopes.throw_away()
+    if settings.require_signed:
+        signing.require_signatures()
+    if name == "features":
+        _warm_network(concurrency)
+    else:
+        # imported before the fork, so that the children share the memory
+        importlib.import_module("spacer_tasks.operations")
+    # at DEBUG it writes down whole messages, with the signatures of their URLs
+    logging.getLogger("celery.pool").setLevel(logging.INFO)
+    # its stubs say that it never returns
+    run_worker: Any = app.worker_main
+    run_worker(
+        [
+            "worker",
+            f"--queues={','.join(pool.queues)}",
+            f"--pool={pool.implementation}",
+            f"--hostname={pool.queue}@%h",
+            f"--loglevel={settings.log_level}",
+            # the later of two wins, so the operator's own value does
+            f"--concurrency={pool.concurrency}",
+            *arguments,
+        ]
+    )
+    if code := lifecycle.exit_code():
+        sys.exit(code)
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _concurrency(arguments: Sequence[str], pool: Pool) -> int:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("-c", "--concurrency", type=int, default=pool.concurrency)
+    concurrency: int = parser.parse_known_args(arguments)[0].concurrency
+    return max(1, concurrency)
+
+
+def _warm_network(concurrency: int) -> None:
+    """Load the network and run it once, so that the first task does not pay for it."""
+    import torch
+
+    from spacer_tasks.extractors import load_extractor
+    from spacer_tasks.messages.parsing import parse
+    from spacer_tasks.messages.specs import ExtractorSpec
+
+    # each of the pool's threads runs the network: together they take the cores once, not each
+    torch.set_num_threads(max(1, cores() // concurrency))
+    spec = get_settings().warm_extractor
+    if spec is None:
+        _say("SPACER_WARM_EXTRACTOR is not set: the first task will load its network")
+        return
+    extractor = load_extractor(parse(ExtractorSpec, spec))
+    extractor.take_loaded_remotely()
+    extractor.warm()
+    _say(f"network ready: {extractor.identity}")
+
+
+def _say(text: str) -> None:
+    # Celery sets up logging later, with the operator's own arguments
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,158 @@
+"""A thread that ends a worker which cannot go on, so that it is started again.
+
+It ends a worker that takes no tasks although there is room for them and Redis answers; a feature
+worker one of whose tasks is past its time limit (Celery ends it in the other pools, where a task
+is a process); and one whose memory has passed the limit, after its tasks (likewise).
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from celery.worker import state
+from redis.exceptions import RedisError
+
+from spacer_tasks.app import app
+from spacer_tasks.config.settings import get_settings
+from spacer_tasks.exceptions import SpacerError
+from spacer_tasks.execution.connection import worker_redis
+from spacer_tasks.worker.delivery import channel
+from spacer_tasks.worker.delivery.unacked import Keys
+from spacer_tasks.worker.exit import exit_at_once
+from spacer_tasks.worker.request import store_overdue
+
+logger = logging.getLogger(__name__)
+
+#: seconds between two looks
+LOOK_S = 1.0
+#: exit codes: something hangs; memory is to be freed. A supervisor starts the worker again
+HANGS, MEMORY = os.EX_SOFTWARE, os.EX_TEMPFAIL
+#: the process's own; Celery replaces `sys.stderr`
+STDERR = 2
+#: where Linux tells the memory: pages of the program, and of it in memory
+_STATM = Path("/proc/self/statm")
+
+
+class Watchdog:
+    """The thread. `threads` says whether the pool's tasks are threads of this process."""
+
+    def __init__(self, consumer: Any, keys: Keys, threads: bool) -> None:
+        self._consumer, self._worker = consumer, consumer.controller
+        self._keys, self._threads = keys, threads
+        self._ticked_at = self._content_at = time.monotonic()
+        #: since when Redis answers, in a time without tasks
+        self._answers_since: float | None = None
+        self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
+
+    def start(self) -> None:
+        """Begin. To be called in the worker's main thread, whose loop is watched too."""
+        self._consumer.hub.call_repeatedly(LOOK_S, self._tick)
+        self._thread.start()
+
+    def silent_s(self) -> float:
+        """Seconds since the worker last asked for tasks and was answered, or had no room."""
+        return time.monotonic() - self._content_at
+
+    def _tick(self) -> None:
+        self._ticked_at = time.monotonic()
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(LOOK_S)
+            try:
+                if self._threads:
+                    self._end_overdue()
+                    self._watch_memory()
+                self._watch_consumer()
+            except Exception:
+                logger.exception("watching the worker failed")
+
+    # --- a consumer that does not consume ----------------------------------------------------
+
+    def _watch_consumer(self) -> None:
+        now, limit = time.monotonic(), get_settings().stuck_after_s
+        loops = now - self._ticked_at < limit / 2
+        wanted = bool(app.amqp.queues.consume_from) and state.should_stop is None
+        # not what is reserved: after a lost connection Celery may keep a task and never hand it to
+        # its idle process
+        room = len(state.active_requests) < self._worker.pool.num_processes
+        if loops and not (wanted and room):
+            self._content_at = now
+        elif loops:
+            self._content_at = max(self._content_at, channel.polled_at())
+        if state.should_stop is not None or now - self._content_at < limit / 2:
+            self._answers_since = None
+            return
+        try:
+            worker_redis().ping()
+        except (RedisError, OSError):
+            # an outage, not a fault of the worker's
+            self._answers_since = None
+            return
+        self._answers_since = self._answers_since or now
+        if now - self._content_at > limit and now - self._answers_since > limit / 2:
+            logger.critical(
+                "no tasks were taken for %.0f s although there is room and Redis answers: this"
+                " worker ends, to be started again",
+                now - self._content_at,
+            )
+            faulthandler.dump_traceback(STDERR)
+            exit_at_once(self._worker, self._keys, HANGS)
+
+    # --- threads -----------------------------------------------------------------------------
+
+    def _end_overdue(self) -> None:
+        overdue = [
+            (request, limit)
+            for request in tuple(state.active_requests)
+            if (limit := _time_limit(request)) < time.time() - (request.time_start or time.time())
+        ]
+        if not overdue:
+            return
+        for request, limit in overdue:
+            try:
+                where = f"; worker {request.hostname} was ended with it"
+                store_overdue(request.id, request.type, request.hostname, limit, where)
+            except SpacerError as error:
+                logger.warning("%s is past its limit, and not answered: %s", request.id, error)
+        logger.critical("a thread cannot be ended by itself: this worker ends, to be started again")
+        faulthandler.dump_traceback(STDERR)
+        exit_at_once(self._worker, self._keys, HANGS)
+
+    def _watch_memory(self) -> None:
+        limit = get_settings().max_memory_bytes
+        if state.should_stop is not None or (used := memory_bytes()) <= limit:
+            return
+        logger.warning(
+            "%d MB of memory are in use, more than the %d MB of SPACER_MAX_MEMORY_BYTES: this"
+            " worker ends after its tasks, to be started again",
+            used >> 20,
+            limit >> 20,
+        )
+        # as a SIGTERM does; the loop sees it
+        state.should_stop = MEMORY  # type: ignore[assignment]  # its stubs know None only
+
+
+def _time_limit(request: Any) -> float:
+    # of the message; the task's own is the operator's for the other pools
+    return float(request.time_limits[0] or get_settings().feature_time_limit_s)
+
+
+def memory_bytes() -> int:
+    """The memory that this process takes now; at most so far, where the system does not tell."""
+    try:
+        pages = int(_STATM.read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        import resource
+
+        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        # in bytes on macOS
+        return used if sys.platform == "darwin" else used * 1024

@@ -1,0 +1,184 @@
+"""Hostile and damaged pickles: refused with a clear error, nothing run, memory small."""
+
+from __future__ import annotations
+
+import pickle
+import random
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spacer_tasks import storage
+from spacer_tasks.classifiers import Classifier, load_classifier
+from spacer_tasks.classifiers.pyspacer import unpickler
+from spacer_tasks.classifiers.pyspacer.objects import PickledObject
+from spacer_tasks.classifiers.pyspacer.pickler import pickle_bytes
+from spacer_tasks.classifiers.pyspacer.reading import from_pyspacer_bytes
+from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.exceptions import ClassifierFileError
+from tests.support.checkout import FIXTURES_FOLDER
+from tests.support.hostile_pickles import HOSTILE
+
+FIXTURES = FIXTURES_FOLDER / "pyspacer"
+
+
+def unrefused(data: bytes) -> Classifier:
+    return from_pyspacer_bytes(data, "s3://b/x.pkl")
+
+
+@pytest.mark.parametrize("name", ["os.system, protocol 2", "eval", "names from the stack"])
+def test_the_commands_of_these_files_do_run(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest of this file would show nothing were the files not dangerous."""
+    monkeypatch.chdir(tmp_path)
+    pickle.loads(HOSTILE[name][0])
+    assert (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_pickle_is_refused_and_not_run(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data, why = HOSTILE[name]
+    tracemalloc.start()
+    try:
+        with pytest.raises(ClassifierFileError, match=why) as refused:
+            unrefused(data)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert list(tmp_path.iterdir()) == []
+    said = str(refused.value)
+    assert said.startswith("s3://b/x.pkl: ")
+    assert "\n" not in said
+    assert len(said) < 400
+    assert peak < 40 * 2**20, f"{len(data)} bytes took {peak}"
+
+
+def test_a_refused_name_is_said() -> None:
+    why = r"x\.pkl: .*'subprocess\.check_output'.*run code"
+    with pytest.raises(ClassifierFileError, match=why):
+        unrefused(HOSTILE["subprocess.check_output"][0])
+
+
+def test_a_hostile_pickle_in_storage_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    loc = DataLocation(storage_type="memory", key="hostile.pkl")
+    for protocol in range(6):
+        storage.store(loc, HOSTILE[f"os.system, protocol {protocol}"][0])
+        with pytest.raises(ClassifierFileError, match=r"hostile\.pkl"):
+            load_classifier(loc)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_array_cannot_be_all_layers() -> None:
+    """Each layer is converted by itself: 16 times the file is more than a file may take."""
+    width = 300
+    square, bias, labels = np.ones((width, width)), np.ones(width), np.arange(width)
+    shared = PickledObject("sklearn.calibration", "_SigmoidCalibration", {"a_": 1.0, "b_": 0.0})
+    data = pickle_bytes(
+        PickledObject(
+            "sklearn.calibration",
+            "CalibratedClassifierCV",
+            {
+                "cv": "prefit",
+                "classes_": labels,
+                "calibrated_classifiers_": [
+                    PickledObject(
+                        "sklearn.calibration",
+                        "_CalibratedClassifier",
+                        {
+                            "method": "sigmoid",
+                            "calibrators": [shared] * width,
+                            "classes": labels,
+                            "estimator": PickledObject(
+                                "sklearn.neural_network._multilayer_perceptron",
+                                "MLPClassifier",
+                                {
+                                    "activation": "relu",
+                                    "out_activation_": "softmax",
+                                    "classes_": labels,
+                                    "coefs_": [square] * 8,
+                                    "intercepts_": [bias] * 8,
+                                },
+                            ),
+                        },
+                    )
+                ],
+            },
+        )
+    )
+    assert len(unrefused(data).layers) == 8
+    # the same with the array written once and named from the memory
+    one = pickle_bytes(square)[2:-1]
+    named = data.replace(one, one + b"r\xff\x00\x00\x00", 1)
+    head, _, tail = named.partition(one + b"r\xff\x00\x00\x00")
+    aliased = head + one + b"r\xff\x00\x00\x00" + tail.replace(one, b"j\xff\x00\x00\x00")
+    assert len(aliased) < len(data) / 7
+    with pytest.raises(ClassifierFileError, match="share their numbers"):
+        unrefused(aliased)
+
+
+def test_a_file_over_the_limit_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = (FIXTURES / "int_lr.pkl").read_bytes()
+    monkeypatch.setattr(unpickler, "MAX_BYTES", len(data) - 1)
+    with pytest.raises(ClassifierFileError, match=f"{len(data)} bytes, at most"):
+        unrefused(data)
+
+
+def test_a_true_file_cut_anywhere_is_refused() -> None:
+    for name in ("int_lr.pkl", "older/0.17.1/bytes_lr_4.pkl"):
+        data = (FIXTURES / name).read_bytes()
+        assert unrefused(data)
+        for length in [*range(0, len(data), 13), len(data) - 1]:
+            with pytest.raises(ClassifierFileError, match=r"x\.pkl: "):
+                unrefused(data[:length])
+
+
+def test_a_changed_file_is_a_classifier_or_refused() -> None:
+    """Bits, bytes and instructions changed, dropped, doubled and mixed; the same on each run."""
+    names = ["int_lr.pkl", "older/0.18.2/bytes_mlp_4.pkl", "older/1.1.3/int_mlp_2.pkl"]
+    files = [(FIXTURES / name).read_bytes() for name in names]
+    instructions = b"".join(unpickler._INSTRUCTIONS)
+    generator = random.Random(20)
+    read = 0
+    for _ in range(2500):
+        changed = bytearray(generator.choice(files))
+        for _ in range(generator.choice([1, 1, 2, 8])):
+            change(changed, generator, files, instructions)
+        try:
+            classifier = unrefused(bytes(changed))
+        except ClassifierFileError:
+            continue
+        read += 1
+        rows = np.zeros((2, classifier.feature_dim))
+        assert classifier.predict_proba(rows).shape == (2, len(classifier.classes))
+    assert 0 < read < 1000
+
+
+def change(
+    data: bytearray, generator: random.Random, files: list[bytes], instructions: bytes
+) -> None:
+    at = generator.randrange(len(data))
+    kind = generator.randrange(6)
+    if kind == 0:
+        data[at] ^= 1 << generator.randrange(8)
+    elif kind == 1:
+        data[at] = generator.randrange(256)
+    elif kind == 2:
+        data[at] = generator.choice(instructions)
+    elif kind == 3:
+        data.insert(at, generator.choice(instructions))
+    elif kind == 4:
+        # the protocol stays, or every such file would end at its first byte
+        del data[max(at, 2) : at + generator.randrange(1, 60)]
+    else:
+        other = generator.choice(files)
+        start = generator.randrange(len(other))
+        data[at:at] = other[start : start + generator.randrange(100)]

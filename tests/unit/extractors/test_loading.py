@@ -1,0 +1,297 @@
+"""Extractors by name: what may be asked for, one load per process, the dummy."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from spacer_tasks import registry, storage
+from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.exceptions import (
+    HashMismatchError,
+    MessageError,
+    ObjectNotFoundError,
+    UnknownExtractorError,
+)
+from spacer_tasks.extractors import load_extractor, loading
+from spacer_tasks.messages.specs import ExtractorSpec
+
+PHOTO = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+POINTS = [(0, 0), (150, 200), (299, 399), (10, 390)]
+
+#: an installed package with an extractor of its own, which counts how often it is made
+PLUGIN = """
+import time
+import numpy as np
+from spacer_tasks.extractors import Extractor
+
+made = []
+
+class Mean(Extractor):
+    option_names = frozenset({"scale"})
+    file_keys = ("net",)
+    feature_dim = 3
+
+    def __init__(self, name, files, scale=1.0):
+        super().__init__(name, files, scale=scale)
+        time.sleep(0.05)
+        made.append(files["net"].data)
+        self.scale = scale
+
+    def forward(self, patches):
+        return patches.mean(axis=(1, 2), dtype=np.float32) * self.scale
+"""
+
+
+@pytest.fixture(autouse=True)
+def nothing_loaded() -> Iterator[None]:
+    loading.forget_extractors()
+    yield
+    loading.forget_extractors()
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The package's module, installed for this test."""
+    info = tmp_path / "site" / "reef_nets-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: reef-nets\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[spacer_tasks.extractors]\nreef_nets.Mean = reef_nets:Mean\n"
+    )
+    (info.parent / "reef_nets.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(str(info.parent))
+    registry._registered.cache_clear()
+    import reef_nets  # type: ignore[import-not-found]
+
+    yield reef_nets
+    del sys.modules["reef_nets"]
+    registry._registered.cache_clear()
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> Path:
+    path = tmp_path / "net.pt"
+    path.write_bytes(b"weights")
+    return path
+
+
+def spec_of(class_path: str, *, files: dict[str, Path] | None = None, **rest: Any) -> ExtractorSpec:
+    locations = {
+        key: DataLocation(storage_type="filesystem", key=str(path))
+        for key, path in (files or {}).items()
+    }
+    return ExtractorSpec(class_path=class_path, data_locations=locations, **rest)
+
+
+# --- names -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "class_path",
+    [
+        "os.system",
+        "subprocess.Popen",
+        "builtins.eval",
+        "spacer_tasks.extractors.loading.load_extractor",
+        "spacer_tasks.extractors.dummy:DummyExtractor",
+        "spacer_tasks.training.MiniBatchTrainer",
+        "",
+    ],
+)
+def test_a_name_that_is_not_registered_is_refused_with_what_is(class_path: str) -> None:
+    with pytest.raises(UnknownExtractorError) as caught:
+        load_extractor(spec_of(class_path))
+    assert repr(class_path) in str(caught.value)
+    assert "spacer_tasks.extractors.EfficientNetExtractor" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "alias",
+    ["dummy", "spacer.extractors.DummyExtractor", "spacer.extractors.base.DummyExtractor"],
+)
+def test_the_reference_s_class_paths_are_aliases(alias: str) -> None:
+    ours = load_extractor(spec_of("spacer_tasks.extractors.DummyExtractor", feature_dim=5))
+    assert load_extractor(spec_of(alias, feature_dim=5)) is ours
+
+
+def test_an_installed_package_can_bring_an_extractor(plugin: Any, net: Path) -> None:
+    extractor = load_extractor(spec_of("reef_nets.Mean", files={"net": net}, scale=2.0))
+    grey = np.full((300, 300, 3), 7, dtype=np.uint8)
+    np.testing.assert_array_equal(extractor.extract(grey, [(5, 5)]), [[14, 14, 14]])
+
+
+# --- options and files -------------------------------------------------------------------------
+
+
+def test_an_unknown_option_is_named() -> None:
+    with pytest.raises(MessageError, match="unknown option feature_dims; it takes feature_dim"):
+        load_extractor(spec_of("dummy", feature_dims=5))
+
+
+@pytest.mark.parametrize("value", [0, -1, 2.5, "5", True, None, 2**16 + 1, 10**12])
+def test_a_feature_dim_that_is_no_positive_integer_is_refused(value: Any) -> None:
+    with pytest.raises(MessageError, match=r"feature_dim is .*expected an integer from 1"):
+        load_extractor(spec_of("dummy", feature_dim=value))
+
+
+def test_a_missing_data_location_is_named() -> None:
+    with pytest.raises(MessageError, match="data_locations lacks weights"):
+        load_extractor(spec_of("efficientnet"))
+
+
+def test_an_unknown_data_location_is_named(net: Path) -> None:
+    with pytest.raises(MessageError, match="unknown data location weight; it takes weights"):
+        load_extractor(spec_of("efficientnet", files={"weights": net, "weight": net}))
+
+
+def test_a_hash_of_no_file_is_named(net: Path) -> None:
+    spec = spec_of("efficientnet", files={"weights": net}, data_hashes={"weight": "00"})
+    with pytest.raises(MessageError, match="unknown data hash weight;"):
+        load_extractor(spec)
+
+
+def test_a_file_that_is_not_there_is_named_and_taken_when_it_comes(plugin: Any, net: Path) -> None:
+    net.unlink()
+    spec = spec_of("reef_nets.Mean", files={"net": net})
+    with pytest.raises(ObjectNotFoundError, match=r"net\.pt"):
+        load_extractor(spec)
+    net.write_bytes(b"weights")
+    assert load_extractor(spec).feature_dim == 3
+
+
+def test_a_wrong_hash_makes_no_extractor(plugin: Any, net: Path) -> None:
+    spec = spec_of("reef_nets.Mean", files={"net": net}, data_hashes={"net": "00" * 32})
+    with pytest.raises(HashMismatchError, match=r"net\.pt"):
+        load_extractor(spec)
+    assert plugin.made == []
+
+
+# --- one load per process ----------------------------------------------------------------------
+
+
+def test_threads_that_ask_at_once_share_one_load(plugin: Any, net: Path) -> None:
+    spec = spec_of("reef_nets.Mean", files={"net": net})
+    together = Barrier(8)
+
+    def ask(_: int) -> object:
+        together.wait()
+        return load_extractor(spec)
+
+    with ThreadPoolExecutor(8) as pool:
+        extractors = list(pool.map(ask, range(8)))
+    assert plugin.made == [b"weights"]
+    assert all(extractor is extractors[0] for extractor in extractors)
+
+
+def test_threads_that_wait_for_a_load_that_fails_get_its_error(plugin: Any, net: Path) -> None:
+    spec = spec_of("reef_nets.Mean", files={"net": net}, data_hashes={"net": "00" * 32})
+    together = Barrier(4)
+
+    def ask(_: int) -> str:
+        together.wait()
+        with pytest.raises(HashMismatchError) as caught:
+            load_extractor(spec)
+        return str(caught.value)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(ask, range(4)))) == 1
+
+
+def test_other_options_or_another_file_are_another_extractor(
+    plugin: Any, net: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.pt"
+    other.write_bytes(b"others")
+    extractors = [
+        load_extractor(spec_of("reef_nets.Mean", files={"net": net})),
+        load_extractor(spec_of("reef_nets.Mean", files={"net": net}, scale=2.0)),
+        load_extractor(spec_of("reef_nets.Mean", files={"net": other})),
+    ]
+    identities = [extractor.identity for extractor in extractors]
+    assert all(identities.count(identity) == 1 for identity in identities)
+
+
+def test_a_replaced_file_is_loaded_again(plugin: Any, net: Path) -> None:
+    spec = spec_of("reef_nets.Mean", files={"net": net})
+    older = load_extractor(spec)
+    storage.store(spec.data_locations["net"], b"newer weights")
+    newer = load_extractor(spec)
+    assert plugin.made == [b"weights", b"newer weights"]
+    assert newer.identity["files"] != older.identity["files"]
+
+
+def test_the_longest_unused_extractor_is_dropped_first() -> None:
+    specs = [spec_of("dummy", feature_dim=n) for n in range(1, loading.MAX_LOADED + 2)]
+    first, second = (load_extractor(spec) for spec in specs[:2])
+    for spec in specs[2:-1]:
+        load_extractor(spec)
+    assert load_extractor(specs[0]) is first
+    load_extractor(specs[-1])
+    assert load_extractor(specs[0]) is first
+    assert load_extractor(specs[1]) is not second
+
+
+# --- the dummy ---------------------------------------------------------------------------------
+
+
+def test_the_dummy_s_dimension_is_the_reference_s_by_default() -> None:
+    assert load_extractor(spec_of("dummy")).feature_dim == 4096
+
+
+def test_the_dummy_s_vectors_depend_on_the_patch_alone() -> None:
+    dummy = load_extractor(spec_of("dummy", feature_dim=6))
+    vectors = dummy.extract(PHOTO, POINTS)
+    assert vectors.shape == (4, 6)
+    assert vectors.dtype == np.float32
+    assert len(np.unique(vectors, axis=0)) == 4
+    loading.forget_extractors()
+    again = load_extractor(spec_of("dummy", feature_dim=6))
+    np.testing.assert_array_equal(again.extract(PHOTO, POINTS[::-1]), vectors[::-1])
+
+
+def test_an_identity_says_name_options_and_files(plugin: Any, net: Path) -> None:
+    assert load_extractor(spec_of("spacer.extractors.DummyExtractor")).identity == {
+        "name": "spacer_tasks.extractors.DummyExtractor",
+        "options": {"feature_dim": 4096},
+        "files": {},
+    }
+    assert load_extractor(spec_of("reef_nets.Mean", files={"net": net})).identity == {
+        "name": "reef_nets.Mean",
+        "options": {"scale": 1.0},
+        "files": {"net": hashlib.sha256(b"weights").hexdigest()},
+    }
+
+
+# --- extract -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("points", [1, 9, 10, 11, 25])
+def test_points_beyond_one_batch_keep_their_order(points: int) -> None:
+    dummy = load_extractor(spec_of("dummy", feature_dim=2))
+    rowcols = [(row * 7, row * 11) for row in range(points)]
+    together = dummy.extract(PHOTO, rowcols)
+    one_by_one = np.concatenate([dummy.extract(PHOTO, [point]) for point in rowcols])
+    np.testing.assert_array_equal(together, one_by_one)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "CMYK"])
+def test_an_image_is_taken_as_its_rgb_pixels(mode: str) -> None:
+    dummy = load_extractor(spec_of("dummy", feature_dim=2))
+    image = Image.fromarray(PHOTO).convert(mode)
+    np.testing.assert_array_equal(
+        dummy.extract(image, POINTS), dummy.extract(np.asarray(image.convert("RGB")), POINTS)
+    )
+
+
+def test_what_is_made_of_local_files_is_not_loaded_remotely(plugin: Any, net: Path) -> None:
+    assert not load_extractor(spec_of("reef_nets.Mean", files={"net": net})).loaded_remotely

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spacer_tasks.data_classes.val_results import ValResults
+from spacer_tasks.exceptions import MessageError, RowColumnInvalidError
+from spacer_tasks.messages import specs, tasks
+from spacer_tasks.messages.parsing import parse
+from spacer_tasks.messages.tasks import (
+    ClassifyFeaturesMsg,
+    ClassifyReturnMsg,
+    ExtractFeaturesMsg,
+    JobMsg,
+    TrainClassifierMsg,
+    TrainClassifierReturnMsg,
+)
+from spacer_tasks.registry import canonical_name
+from tests.support.checkout import FIXTURES_FOLDER
+
+FIXTURES = FIXTURES_FOLDER / "pyspacer"
+WIRE_MESSAGES = [
+    "ExtractFeaturesMsg",
+    "TrainClassifierMsg",
+    "ClassifyFeaturesMsg",
+    "ClassifyImageMsg",
+    "JobMsg",
+    "JobReturnMsg",
+]
+WIRE_EXTRACTORS = ["DummyExtractor", "VGG16CaffeExtractor"]
+
+
+def wire(name: str) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((FIXTURES / f"wire_{name}.json").read_text())
+    return data
+
+
+@pytest.mark.parametrize("name", WIRE_MESSAGES)
+def test_the_reference_s_messages_come_back_as_equal_json(name: str) -> None:
+    cls = getattr(tasks, name)
+    assert parse(cls, wire(name)).to_wire() == wire(name)
+    assert parse(cls, json.dumps(wire(name))).to_wire() == wire(name)
+
+
+@pytest.mark.parametrize("path", sorted(FIXTURES.glob("*.train_msg.json")), ids=lambda p: p.stem)
+def test_real_training_messages_come_back_as_equal_json(path: Path) -> None:
+    data = json.loads(path.read_text())
+    assert parse(TrainClassifierMsg, data).to_wire() == data
+
+
+@pytest.mark.parametrize("path", sorted(FIXTURES.glob("*.expected.json")), ids=lambda p: p.stem)
+def test_real_classifications_and_their_answers_come_back_as_equal_json(path: Path) -> None:
+    data = json.loads(path.read_text())
+    assert parse(ClassifyFeaturesMsg, data["msg"]).to_wire() == data["msg"]
+    assert parse(ClassifyReturnMsg, data["return"]).to_wire() == data["return"]
+    trained = data["train_return"]
+    assert parse(TrainClassifierReturnMsg, trained).to_wire() == trained
+
+
+@pytest.mark.parametrize("path", sorted(FIXTURES.glob("*.valresult.json")), ids=lambda p: p.stem)
+def test_real_validation_results_come_back_as_equal_json(path: Path) -> None:
+    data = json.loads(path.read_text())
+    assert parse(ValResults, data).model_dump(mode="json") == data
+
+
+def test_no_fixture_of_a_message_is_left_out() -> None:
+    names = {path.name for path in FIXTURES.glob("*.json")}
+    kinds = {f"{label}_{clf}" for label in ("int", "str") for clf in ("lr", "mlp")}
+    assert {name for name in names if name.startswith("wire_")} == {
+        f"wire_{name}.json" for name in (*WIRE_MESSAGES, *WIRE_EXTRACTORS)
+    }
+    for what in ("train_msg", "expected", "valresult"):
+        assert {f"{kind}.{what}.json" for kind in kinds} <= names
+
+
+@pytest.mark.parametrize("name", WIRE_EXTRACTORS)
+def test_the_reference_s_extractors_come_back_as_equal_json(name: str) -> None:
+    assert specs.ExtractorSpec(**wire(name)).model_dump(mode="json") == wire(name)
+
+
+@pytest.mark.parametrize("older", [{"trainer_name": "minibatch"}, {"trainer": "minibatch"}])
+def test_the_older_forms_of_a_trainer_are_read(older: dict[str, str]) -> None:
+    data = {key: value for key, value in wire("TrainClassifierMsg").items() if key != "trainer"}
+    assert parse(TrainClassifierMsg, {**data, **older}).to_wire() == wire("TrainClassifierMsg")
+
+
+@pytest.mark.parametrize("name", ["EfficientNetExtractor", "DummyExtractor"])
+def test_extractors_are_known_by_the_paths_of_all_the_reference_s_versions(name: str) -> None:
+    # before 0.11 they were in `extract_features`
+    for module in ("extractors", "extract_features"):
+        assert canonical_name(f"spacer.{module}.{name}") == f"spacer_tasks.extractors.{name}"
+
+
+def test_an_unknown_field_is_named() -> None:
+    with pytest.raises(MessageError, match=r"ExtractFeaturesMsg: colour: .*red"):
+        parse(ExtractFeaturesMsg, {**wire("ExtractFeaturesMsg"), "colour": "red"})
+
+
+@pytest.mark.parametrize(
+    ("rowcols", "found"),
+    [([[1.5, 2]], "1.5"), ([["1", 2]], "'1'"), ([[1]], "Field required"), ([[True, 2]], "True")],
+)
+def test_points_that_are_no_integers_name_the_image_and_the_value(
+    rowcols: list[Any], found: str
+) -> None:
+    with pytest.raises(RowColumnInvalidError, match=rf"my_image\.jpg.*{found}"):
+        parse(ExtractFeaturesMsg, {**wire("ExtractFeaturesMsg"), "rowcols": rowcols})
+
+
+def test_no_points_are_an_error_that_names_the_image() -> None:
+    with pytest.raises(RowColumnInvalidError, match=r"my_image\.jpg"):
+        parse(ExtractFeaturesMsg, {**wire("ExtractFeaturesMsg"), "rowcols": []})
+
+
+def test_a_million_wrong_labels_make_a_short_error() -> None:
+    data = wire("TrainClassifierMsg")
+    data["labels"]["train"] = {"not json": []}
+    with pytest.raises(MessageError, match=r"labels\.train.*not json.*is not the JSON of a loc"):
+        parse(TrainClassifierMsg, data)
+    data = wire("TrainClassifierMsg")
+    key = next(iter(data["labels"]["val"]))
+    data["labels"]["val"][key] = [[1, 2, 3.5]] * 1000
+    with pytest.raises(MessageError) as caught:
+        parse(TrainClassifierMsg, data)
+    assert len(str(caught.value)) < 2000
+
+
+def test_features_cannot_be_written_to_a_url() -> None:
+    data = wire("ExtractFeaturesMsg")
+    data["feature_loc"] = {"storage_type": "url", "key": "https://x/y"}
+    with pytest.raises(MessageError, match="nothing can be written to a url"):
+        parse(ExtractFeaturesMsg, data)
+
+
+def test_a_message_of_another_task_is_refused() -> None:
+    other = parse(ExtractFeaturesMsg, wire("ExtractFeaturesMsg"))
+    with pytest.raises(MessageError, match="expected a TrainClassifierMsg, found a Extract"):
+        parse(TrainClassifierMsg, other)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"task_name": "rm"}, {"tasks": None}, {"tasks": [{"job_token": "1"}]}, {"tasks": [3]}],
+)
+def test_a_malformed_job_is_a_message_error(change: dict[str, Any]) -> None:
+    with pytest.raises(MessageError):
+        parse(JobMsg, {**wire("JobMsg"), **change})
+
+
+@pytest.mark.parametrize("text", ["", "[]", "nonsense", "3", '{"task_name": "classify_image"'])
+def test_text_that_is_no_message_is_a_message_error(text: str) -> None:
+    with pytest.raises(MessageError):
+        parse(JobMsg, text)
+
+
+def test_a_field_of_ours_is_sent_only_where_it_says_something() -> None:
+    data = {**wire("TrainClassifierMsg"), "classifier_format": "pyspacer"}
+    assert parse(TrainClassifierMsg, data).to_wire() == data
+    ours = {**data, "classifier_format": "spacer"}
+    assert parse(TrainClassifierMsg, ours).to_wire() == wire("TrainClassifierMsg")

@@ -1,0 +1,131 @@
+"""A whole job of the reference, without a queue."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spacer_tasks import operations
+from spacer_tasks.classifiers import load_classifier
+from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.exceptions import MessageError, ObjectNotFoundError, StorageUnavailableError
+from tests.support.checkout import FIXTURES_FOLDER
+
+FIXTURES = FIXTURES_FOLDER / "pyspacer"
+
+
+def training(folder: Path) -> dict[str, Any]:
+    """The reference's training message, with its relative keys made absolute."""
+    text = (FIXTURES / "str_lr.train_msg.json").read_text()
+    message: dict[str, Any] = json.loads(text.replace("features_str/", f"{FIXTURES}/features_str/"))
+    for name in ("model_loc", "valresult_loc"):
+        message[name] = {"storage_type": "filesystem", "key": str(folder / name)}
+    return message
+
+
+def test_a_job_trains_echoes_itself_and_stores_what_the_reference_loads(tmp_path: Path) -> None:
+    job = {"task_name": "train_classifier", "tasks": [training(tmp_path)]}
+    answer = operations.process_job(job)
+    assert answer.ok
+    assert answer.original_job == job
+    assert answer.results is not None
+    assert answer.results[0]["acc"] > 0.9
+    # the first byte of a pickle
+    assert (tmp_path / "model_loc").read_bytes()[:1] == b"\x80"
+    assert load_classifier(DataLocation.parse(str(tmp_path / "model_loc"))).clf_type == "LR"
+
+
+def test_messages_of_the_reference_s_own_classes_are_taken_as_they_are(tmp_path: Path) -> None:
+    class ReferenceMessage:
+        """As the reference's: it knows its own dict, and no more is asked of it."""
+
+        def __init__(self, data: dict[str, Any]) -> None:
+            self._data = data
+
+        def serialize(self) -> dict[str, Any]:
+            return self._data
+
+    job = {"task_name": "train_classifier", "tasks": [training(tmp_path)]}
+    answer = operations.process_job(ReferenceMessage(job))
+    assert answer.ok
+    assert answer.original_job == job
+    assert operations.train_classifier(ReferenceMessage(training(tmp_path))).acc > 0.9
+
+
+@pytest.mark.parametrize(("given", "pickled"), [("spacer", False), ("pyspacer", True)])
+def test_a_job_may_say_which_format_it_wants(tmp_path: Path, given: str, pickled: bool) -> None:
+    message = {**training(tmp_path), "classifier_format": given}
+    assert operations.process_job({"task_name": "train_classifier", "tasks": [message]}).ok
+    assert ((tmp_path / "model_loc").read_bytes()[:1] == b"\x80") is pickled
+
+
+def test_a_training_outside_a_job_stores_a_file_without_code(tmp_path: Path) -> None:
+    operations.train_classifier(training(tmp_path))
+    assert (tmp_path / "model_loc").read_bytes()[:1] != b"\x80"
+
+
+def test_a_job_that_fails_says_why_in_its_last_line(tmp_path: Path) -> None:
+    message = training(tmp_path)
+    message["labels"]["train"] = {}
+    answer = operations.process_job({"task_name": "train_classifier", "tasks": [message]})
+    assert not answer.ok
+    assert answer.results is None
+    last = (answer.error_message or "").splitlines()[-1]
+    assert last.startswith("spacer.exceptions.TrainingLabelsError: ")
+
+
+def test_a_storage_that_is_away_does_not_end_a_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise StorageUnavailableError("S3 answers 503")
+
+    monkeypatch.setattr(operations, "train_classifier", away)
+    with pytest.raises(StorageUnavailableError):
+        operations.process_job({"task_name": "train_classifier", "tasks": [training(tmp_path)]})
+
+
+def scoring(features: Path, classifier: Path) -> dict[str, Any]:
+    """A message that asks for the scores of a feature file."""
+    return {
+        "job_token": features.name,
+        "feature_loc": {"storage_type": "filesystem", "key": str(features)},
+        "classifier_loc": {"storage_type": "filesystem", "key": str(classifier)},
+    }
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    operations.train_classifier(training(folder))
+    return folder / "model_loc"
+
+
+def test_many_images_of_a_job_are_answered_as_one_by_one(classifier: Path) -> None:
+    files = sorted((FIXTURES / "features_str").iterdir())
+    messages = [scoring(file, classifier) for file in files]
+    assert len(messages) > operations.READ_AHEAD + 1
+    answer = operations.process_job({"task_name": "classify_features", "tasks": messages})
+    assert answer.results is not None
+    for message, found in zip(messages, answer.results, strict=True):
+        alone = operations.classify_features(message).to_wire()
+        assert {**found, "runtime": 0} == {**alone, "runtime": 0}
+
+
+def test_an_image_of_many_that_fails_does_so_when_it_is_its_turn(classifier: Path) -> None:
+    good = next((FIXTURES / "features_str").iterdir())
+    answers = operations.classify_many(
+        [scoring(good, classifier), scoring(good.with_name("none"), classifier)]
+    )
+    assert next(answers).scores
+    with pytest.raises(ObjectNotFoundError, match="none"):
+        next(answers)
+
+
+def test_a_malformed_message_of_many_is_refused_before_the_first_answer(classifier: Path) -> None:
+    good = next((FIXTURES / "features_str").iterdir())
+    with pytest.raises(MessageError, match="feature_loc"):
+        next(operations.classify_many([scoring(good, classifier), {"job_token": "x"}]))
