@@ -40,7 +40,8 @@ def redis(queue: None) -> Iterator[Redis]:
     yield client
     client.flushdb()
     # a worker in this process that took from some queues only has set that for all after it
-    app.amqp.queues._consume_from = None
+    queues: Any = app.amqp.queues
+    queues._consume_from = None
     # results of a batch's parts, in circles, which say goodbye to this Redis
     gc.collect()
 

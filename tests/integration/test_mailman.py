@@ -38,7 +38,7 @@ def bucket(redis_url: str, s3: S3Server) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def post(bucket: str) -> Iterator[Post]:
     """Queues with a mailman at work; a result of over 16 KiB does not fit."""
-    found = Post(get_settings().sqs_endpoint_url or "", MaximumMessageSize="16384")
+    found = Post(get_settings().sqs_endpoint_url or "", {"MaximumMessageSize": "16384"})
     with working(found):
         yield found
 

@@ -37,14 +37,14 @@ def refuse(
     client = Redis.from_url(server.url)
 
     def again() -> None:
-        client.execute_command("REPLICAOF", "NO", "ONE")
+        client.replicaof("NO", "ONE")
         client.config_set("maxmemory", "0")
 
     timers = []
 
     def now() -> threading.Thread:
         if request.param == "read-only":
-            client.execute_command("REPLICAOF", "127.0.0.1", "1")
+            client.replicaof("127.0.0.1", "1")
         else:
             client.config_set("maxmemory", "1")
         timers.append(threading.Timer(REFUSES_S, again))

@@ -38,6 +38,7 @@ def place(front: S3Front, bucket: str) -> Iterator[DataLocation]:
 
 def plain(front: S3Front, location: DataLocation) -> bytes:
     """What `with get_object(…)["Body"]` reads, as the documentation of boto3 shows it."""
+    assert location.bucket_name
     answer = front.s3.client().get_object(Bucket=location.bucket_name, Key=location.key)
     with answer["Body"] as body:
         return bytes(body.read())

@@ -110,8 +110,9 @@ FORBIDDEN = (
     "types.FunctionType",
     "webbrowser.open",
 )
+FORBIDDEN_PARTS = {path: (path.rpartition(".")[0], path.rpartition(".")[2]) for path in FORBIDDEN}
 NAMES = {
-    **{name: inside(call(*name.rsplit(".", 1), RUN)) for name in FORBIDDEN},
+    **{path: inside(call(module, name, RUN)) for path, (module, name) in FORBIDDEN_PARTS.items()},
     **{f"os.system, protocol {n}": pickle.dumps(Calls(os.system, COMMAND), n) for n in range(2, 6)},
     "eval": pickle.dumps(Calls(eval, f"__import__('os').system({COMMAND!r})"), 2),
     "exec": pickle.dumps(Calls(exec, f"import os; os.system({COMMAND!r})"), 4),

@@ -138,7 +138,7 @@ def test_features_cannot_be_written_to_a_url() -> None:
 def test_a_message_of_another_task_is_refused() -> None:
     other = parse(ExtractFeaturesMsg, wire("ExtractFeaturesMsg"))
     with pytest.raises(MessageError, match="expected a TrainClassifierMsg, found a Extract"):
-        parse(TrainClassifierMsg, other)  # type: ignore[arg-type]
+        parse(TrainClassifierMsg, other)
 
 
 @pytest.mark.parametrize(
