@@ -137,7 +137,8 @@ def replace_by_chord(
     parts = list(messages)
     signatures: list[Signature[Any]] = [
         # ids that a repeat of this task makes again, so that a part done is found done
-        header.s(message.to_wire(), batch_id, index, len(parts)).set(
+        # the message itself, not its JSON, which would be checked again on its way out
+        header.s(message, batch_id, index, len(parts)).set(
             task_id=f"{batch_id}.{header.name.rpartition('.')[2]}.{index}"
         )
         for index, message in enumerate(parts)

@@ -90,7 +90,8 @@ class MessageTask(CeleryTask):
         """
         task_id = task_id or uuid()
         message, *rest = tuple(args or ()) or (dict(kwargs or {}).pop("message"),)
-        sent = self._packed(message, task_id)
+        # what is tried again was checked when it was first sent, and will be by its worker
+        sent = message if "retries" in options else self._packed(message, task_id)
         for name in ("link", "link_error"):
             if options.get(name):
                 options[name] = with_queues(options[name])
@@ -114,7 +115,11 @@ class MessageTask(CeleryTask):
         return parse(self.message_class, message).to_wire()
 
     def received(self, sent: dict[str, Any]) -> Any:
-        """What `run` is given: the message, checked, and its locations too before any work."""
+        """What `run` is given: the message, checked, and its locations too before any work.
+
+        The caller checked it as well, which is no promise: what lies in Redis may be of a stranger,
+        or of another version. `run` and the operations trust what this returns.
+        """
         message = parse(self.message_class, unpacked(sent))
         permit_all(message)
         return message
