@@ -29,6 +29,7 @@ from typing import Any, cast
 from redis import Redis
 from redis.exceptions import RedisError
 
+from spacer_tasks import retries
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.exceptions import RunningElsewhere
 from spacer_tasks.execution.connection import me, worker_redis
@@ -41,8 +42,6 @@ PREFIX = "spacer-task:"
 STARTS_KEPT_S = 7 * 24 * 3600
 #: seconds after a renewal in which a lock is not asked for again: it cannot have lapsed
 FRESH_S = 1.0
-#: seconds that a task waits for another that has one start left, before it goes back to its queue
-TURN_S = 60.0
 
 #: answers the holder if it is another's, or else takes the lock and answers all starts so far
 BEGIN = """
@@ -227,7 +226,7 @@ def _take_turn(lock: Running) -> None:
     if lock.last_start:
         return
     take_back(worker_redis(), [lock.task_id])
-    lock.last_start = _LAST_START.acquire(timeout=TURN_S)
+    lock.last_start = _LAST_START.acquire(timeout=retries.TURN_S)
     if not lock.last_start:
         raise RunningElsewhere(
             f"{lock.task_id} has one start left, as another task that runs at {me()}"

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from spacer_tasks import retries
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.exceptions import (
     AnswerDamagedError,
@@ -30,8 +31,6 @@ logger = logging.getLogger(__name__)
 
 #: answers read at once; fewer than `s3_max_connections`
 READERS = 16
-#: seconds in which an answer that was stored becomes visible, on servers without S3's consistency
-APPEARS_S = 60
 #: jobs that this process found missing; seen again, they are no longer suspected
 _MISSED: set[str] = set()
 
@@ -124,7 +123,7 @@ def may_appear(job: Seen) -> bool:
     """Whether the answer of a job was stored so lately that S3 may not show it yet."""
     # the worker's clock may be behind, or far ahead
     age = abs(time.time() - job.finished_at)
-    return job.state is State.FINISHED and age < APPEARS_S + CLOCKS_DIFFER_S
+    return job.state is State.FINISHED and age < retries.ANSWER_APPEARS_S + CLOCKS_DIFFER_S
 
 
 def _with_lost(records: JobRecords, found: list[_Found]) -> list[_Found]:
