@@ -21,6 +21,7 @@ from celery.exceptions import TaskPredicate
 
 from spacer_tasks import storage
 from spacer_tasks.broker.outages import redis_is_away
+from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import BrokerUnavailableError, TaskCancelledError
 from spacer_tasks.execution import cancellation
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 
 #: seconds that a batch's count of finished parts is kept after the last of them
 COUNT_EXPIRES_S = 86400
-#: the type of a cancelled part's error
-CANCELLED = f"{TaskCancelledError.__module__}.{TaskCancelledError.__qualname__}"
 
 
 def batch_location(batch_id: str, name: str) -> DataLocation:
@@ -65,7 +64,7 @@ class HeaderTask(MessageTask):
             raise
         except Exception as caught:  # noqa: BLE001 -- the boundary of a part: see the class
             answer, error = {}, TaskError.of(caught)
-        if error is None or error.type != CANCELLED:
+        if error is None or JobState.of_error(error.type) is not JobState.CANCELLED:
             self._count(batch_id, index, total)
         if error is None:
             return {"index": index, "answer": answer}

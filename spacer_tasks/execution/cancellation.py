@@ -13,9 +13,12 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, cast
 
+from celery.states import FAILURE
+
 from spacer_tasks.app import app as our_app
 from spacer_tasks.broker.contract import WAITS_AT_MOST_S
 from spacer_tasks.broker.outages import redis_is_away, unavailable_broker
+from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.exceptions import ConfigError, TaskCancelledError
 from spacer_tasks.results import TaskError, store_answer
 
@@ -64,11 +67,11 @@ def cancel(task_id: str) -> bool:
             "the user in SPACER_BROKER_URL may not cancel tasks; see docs/security.md, Redis users"
         ) from refusal
     kept = store_answer(task_id, "", None, error=TaskError.of(error))
-    if kept.error is None or not kept.error.type.endswith(TaskCancelledError.__name__):
+    if kept.state is not JobState.CANCELLED:
         backend.client.delete(mark_of(task_id))
         return False
     with unavailable_broker(our_app):
-        backend.store_result(task_id, error, "FAILURE")
+        backend.store_result(task_id, error, FAILURE)
     return True
 
 

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from celery.exceptions import Ignore, TaskPredicate
-from celery.states import SUCCESS
 from celery.utils import uuid
 
 from spacer_tasks import results
@@ -22,6 +21,7 @@ from spacer_tasks.broker.contract import SENT_AT
 from spacer_tasks.broker.outages import redis_is_away, unavailable_broker
 from spacer_tasks.concurrency.stopping import stopped_by
 from spacer_tasks.config.settings import get_settings
+from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.exceptions import (
     InputError,
     ObjectNotFoundError,
@@ -193,7 +193,7 @@ class MessageTask(RetriedTask):
         if self.request.chord:
             return
         try:
-            told = self.backend.get_state(self.task_id) == SUCCESS
+            told = JobState.of_celery(self.backend.get_state(self.task_id)).answered
         except Exception as error:
             if not redis_is_away(error):
                 raise

@@ -15,7 +15,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from enum import Enum
 from typing import Any, cast
 
 from spacer_tasks.app import app
@@ -23,6 +22,7 @@ from spacer_tasks.broker.client import broker_client, results_client
 from spacer_tasks.broker.contract import SENT_AT
 from spacer_tasks.broker.queue_depths import lists_of
 from spacer_tasks.config.settings import get_settings
+from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.jobs.records import JobRecord
 from spacer_tasks.results import answer_location
@@ -40,35 +40,22 @@ PAGE = 200
 TAKEN_KEYS = ("unacked.features", "unacked.training", "unacked.classify")
 
 
-class State(str, Enum):
-    """What is known of a job."""
-
-    QUEUED = "QUEUED"
-    RUNNING = "RUNNING"
-    #: there is, or was, an answer under the results prefix
-    FINISHED = "FINISHED"
-    #: Celery ended it
-    ENDED = "ENDED"
-    #: in no queue and at no worker
-    MISSING = "MISSING"
-
-
 @dataclass(frozen=True)
 class Seen:
-    """One job, now.
+    """One job, now, as far as Redis knows: nobody has looked for its answer yet.
 
     Attributes
     ----------
     answer_loc
         Where its answer is, if it has one.
     finished_at
-        Seconds since 1970, on the worker's clock, in the state FINISHED; 0 if that is not known.
+        Seconds since 1970, on the worker's clock, when it was answered; 0 if that is not known.
     error_type, error_text
-        Why Celery ended it, in the state ENDED.
+        What it failed of, where Celery says so.
     """
 
     record: JobRecord
-    state: State
+    state: JobState
     answer_loc: DataLocation
     finished_at: float = 0
     error_type: str = ""
@@ -98,7 +85,7 @@ def look(records: Sequence[JobRecord], now: float) -> list[Seen]:
     suspects = {
         each.record.task_id
         for each in seen
-        if each.state in (State.QUEUED, State.RUNNING)
+        if not each.state.finished
         and each.record.submitted_at < old
         and not _may_wait(each, oldest[each.record.queue])
     }
@@ -109,7 +96,7 @@ def look(records: Sequence[JobRecord], now: float) -> list[Seen]:
         suspects -= _among(suspects, _messages(queue))
     missing = suspects - _among(suspects, (b"\n".join(_values(key)) for key in TAKEN_KEYS))
     return [
-        Seen(each.record, State.MISSING, each.answer_loc)
+        Seen(each.record, JobState.MISSING, each.answer_loc)
         if each.record.task_id in missing
         else each
         for each in seen
@@ -164,7 +151,7 @@ def _ask(
 def _seen(record: JobRecord, meta: bytes | None) -> Seen:
     answer_loc = answer_location(record.task_id)
     if meta is None:
-        return Seen(record, State.QUEUED, answer_loc)
+        return Seen(record, JobState.QUEUED, answer_loc)
     try:
         found: dict[str, Any] = json.loads(meta)
         status, result = found["status"], found.get("result")
@@ -174,12 +161,16 @@ def _seen(record: JobRecord, meta: bytes | None) -> Seen:
     except (ValueError, TypeError, LookupError) as error:
         # one damaged state is not the others' trouble; its answer is looked for when it is old
         logger.warning("%s: its state in Redis is none: %s", record, error)
-        return Seen(record, State.QUEUED, answer_loc)
-    if status == "SUCCESS":
-        return Seen(record, State.FINISHED, answer_loc, _seconds(found.get("date_done")))
-    if status in ("FAILURE", "REVOKED"):
-        return Seen(record, State.ENDED, answer_loc, 0, *_reason(str(status), result))
-    return Seen(record, State.RUNNING, answer_loc)
+        return Seen(record, JobState.QUEUED, answer_loc)
+    state = JobState.of_celery(str(status))
+    if state.answered:
+        state = JobState.of_answer(result.get("summary"))
+        return Seen(record, state, answer_loc, _seconds(found.get("date_done")))
+    if state.finished:
+        error_type, text = _reason(str(status), result)
+        state = JobState.of_celery(str(status), error_type)
+        return Seen(record, state, answer_loc, 0, error_type, text)
+    return Seen(record, state, answer_loc)
 
 
 def _seconds(date: object) -> float:
@@ -202,7 +193,7 @@ def _may_wait(job: Seen, oldest: bytes | None) -> bool:
     """Whether a job may be in its queue, by the queue's oldest message."""
     if oldest is None:
         return False
-    if job.state is State.RUNNING or job.record.task_id.encode() in oldest:
+    if job.state is not JobState.QUEUED or job.record.task_id.encode() in oldest:
         return True
     sent_at = re.search(rb'"%s": ?([0-9.]+)' % SENT_AT.encode(), oldest)
     # a message of another client, which does not say

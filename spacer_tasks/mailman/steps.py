@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from spacer_tasks import retries, storage
 from spacer_tasks.config.settings import get_settings
+from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import (
     BrokerUnavailableError,
@@ -25,7 +26,7 @@ from spacer_tasks.execution.payload import INLINE_BYTES
 from spacer_tasks.jobs.answers import failed_job, job_return, why_unanswered
 from spacer_tasks.jobs.outcomes import may_appear
 from spacer_tasks.jobs.reading import load_job, read_job
-from spacer_tasks.jobs.states import CONFIRM_SHARE, Seen, State
+from spacer_tasks.jobs.states import CONFIRM_SHARE, Seen
 from spacer_tasks.mailman import ledger
 from spacer_tasks.mailman.backoff import StoragePause
 from spacer_tasks.mailman.ledger import Known
@@ -120,11 +121,11 @@ class Steps:
         elif known.answered:
             logger.info("%s was answered before: deleted", job)
             self._finish(job)
-        elif state in (State.FINISHED, State.ENDED):
+        elif state.finished:
             self._answer(job, self._returned(job, known.seen))
-        elif state is State.MISSING:
+        elif state is JobState.MISSING:
             self._send_again(job)
-        elif state is State.RUNNING or (known.sent and not job.unsent):
+        elif state is not JobState.QUEUED or (known.sent and not job.unsent):
             if not job.handed_on:
                 logger.info("%s is in Celery's hands: %s", job, state.value.lower())
             job.handed_on, job.missing = True, False

@@ -518,7 +518,7 @@ def test_the_command_line_lists_what_waits_and_says_what_it_cannot_hand_out_agai
     lines = [
         line.split() for line in CliRunner().invoke(program, ["jobs", "list"]).output.splitlines()
     ]
-    assert lines[0] == ["1", "FINISHED,", "1", "QUEUED"]
+    assert lines[0] == ["1", "QUEUED,", "1", "SUCCEEDED"]
     shown = ["1001", "extract_features", "features.high", "QUEUED", "0", "min", waiting.task_id]
     assert lines[3] == shown
     again = CliRunner().invoke(program, ["jobs", "again", "7"])
