@@ -39,6 +39,16 @@ if TYPE_CHECKING:
 COUNT_EXPIRES_S = 86400
 
 
+def count_key(batch_id: str, stage: str) -> str:
+    """The set in Redis of the numbers of a stage's finished parts."""
+    return f"spacer-batch-{batch_id}-{stage}"
+
+
+def part_id(batch_id: str, header_name: str, index: int) -> str:
+    """The id of a part: the same if its batch is begun again, so that a part done is found done."""
+    return f"{batch_id}.{header_name.rpartition('.')[2]}.{index}"
+
+
 def batch_location(batch_id: str, name: str) -> DataLocation:
     """Where a batch keeps something between its stages."""
     return results_location().joined("batches", batch_id, name)
@@ -87,7 +97,7 @@ class HeaderTask(MessageTask):
 
     def _count(self, batch_id: str, index: int, total: int) -> None:
         redis: Redis = self.backend.client  # type: ignore[attr-defined]  # not in the stubs
-        key = f"spacer-batch-{batch_id}-{self.stage}"
+        key = count_key(batch_id, self.stage)
         with progress_only(batch_id), redis.pipeline() as pipeline:
             # a set, since a part may be delivered twice
             pipeline.sadd(key, index)
@@ -135,9 +145,8 @@ def replace_by_chord(
     storage.store(location, data)
     parts = list(messages)
     signatures: list[Signature[Any]] = [
-        # ids that a repeat of this task makes again, so that a part done is found done
         header.s(message.to_wire(), batch_id, index, len(parts)).set(
-            task_id=f"{batch_id}.{header.name.rpartition('.')[2]}.{index}"
+            task_id=part_id(batch_id, header.name, index)
         )
         for index, message in enumerate(parts)
     ]

@@ -106,6 +106,18 @@ def check_now_and_then(app: Celery, *task_ids: str) -> None:
     check(app, *task_ids)
 
 
+def cancelled_at(task_id: str) -> float | None:
+    """When a caller cancelled a task, in seconds since 1970; None if none did.
+
+    Raises
+    ------
+    redis.exceptions.RedisError
+        Redis does not answer.
+    """
+    mark = cast("Any", our_app.backend).client.get(mark_of(task_id))
+    return None if mark is None else float(mark)
+
+
 def mark_of(task_id: str) -> str:
     """The key of the mark."""
     return f"spacer-cancelled-{task_id}"

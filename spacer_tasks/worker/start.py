@@ -19,12 +19,12 @@ from spacer_tasks.broker import signing
 from spacer_tasks.broker.contract import (
     CONTRACT,
 )
+from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.concurrency.cores import cores
 from spacer_tasks.config.settings import get_settings, without_django
 from spacer_tasks.exceptions import ConfigError, InputError, TransientError
 from spacer_tasks.worker import lifecycle, request, result_backend
 from spacer_tasks.worker.delivery import channel, envelopes
-from spacer_tasks.worker.delivery.unacked import Keys
 from spacer_tasks.worker.pools import CONNECT_S, POOLS, Pool, PoolName, for_gpu, transport_options
 
 #: seconds without a byte from the result backend

@@ -245,7 +245,7 @@ def test_a_job_that_went_to_the_end_of_its_queue_is_not_lost(
     extraction: Extraction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("spacer_tasks.jobs.states.CLOCKS_DIFFER_S", 0)
-    monkeypatch.setattr("spacer_tasks.jobs.states.PAGE", 2)
+    monkeypatch.setattr("spacer_tasks.broker.whereabouts.PAGE", 2)
     queue = submitted(extraction("1"), 1).queue
     time.sleep(0.1)
     for job_id in range(2, 7):

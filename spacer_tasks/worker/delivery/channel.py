@@ -25,10 +25,10 @@ from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 from redis.exceptions import RedisError, ResponseError
 
+from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.execution.connection import me
 from spacer_tasks.retries import REDIS_REFUSES
 from spacer_tasks.worker.delivery import unacked
-from spacer_tasks.worker.delivery.unacked import Keys
 
 logger = logging.getLogger(__name__)
 
