@@ -252,7 +252,7 @@ def test_a_job_that_went_to_the_end_of_its_queue_is_not_lost(
     extraction: Extraction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("spacer_tasks.jobs.states.CLOCKS_DIFFER_S", 0)
-    monkeypatch.setattr("spacer_tasks.jobs.states.PAGE", 2)
+    monkeypatch.setattr("spacer_tasks.broker.whereabouts.PAGE", 2)
     queue = submitted(extraction("1"), 1).queue
     time.sleep(0.1)
     for job_id in range(2, 7):
@@ -525,7 +525,7 @@ def test_the_command_line_lists_what_waits_and_says_what_it_cannot_hand_out_agai
     lines = [
         line.split() for line in CliRunner().invoke(program, ["jobs", "list"]).output.splitlines()
     ]
-    assert lines[0] == ["1", "FINISHED,", "1", "QUEUED"]
+    assert lines[0] == ["1", "QUEUED,", "1", "SUCCEEDED"]
     shown = ["1001", "extract_features", "features.high", "QUEUED", "0", "min", waiting.task_id]
     assert lines[3] == shown
     again = CliRunner().invoke(program, ["jobs", "again", "7"])

@@ -16,7 +16,7 @@ from celery.result import GroupResult
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from spacer_tasks import operations, results, storage
+from spacer_tasks import operations, results, retries, storage
 from spacer_tasks.app import app
 from spacer_tasks.broker.contract import CONTRACT, WAITS_AT_MOST_S
 from spacer_tasks.config.settings import get_settings
@@ -32,6 +32,7 @@ from spacer_tasks.execution.payload import INLINE_BYTES
 from spacer_tasks.execution.progress import report_progress
 from spacer_tasks.execution.task import MessageTask
 from spacer_tasks.results import find_answer, load_answer
+from spacer_tasks.retries import Schedule
 from spacer_tasks.tasks import classify_features, extract_features, process_job
 from spacer_tasks.workflows import extract_one, train_on_extracted
 from tests.support.on_redis import backend_of, channel_of
@@ -41,7 +42,7 @@ from tests.support.photos import photo
 @pytest.fixture
 def worker(queue: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # a second between tries is enough where the fault is ours
-    monkeypatch.setattr("spacer_tasks.execution.retries.RETRY_BACKOFF_MAX", 1)
+    monkeypatch.setattr(retries, "TASK", Schedule((1.0,)))
     with start_worker(app, pool="threads", concurrency=2, perform_ping_check=False):
         yield
 

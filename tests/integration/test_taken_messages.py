@@ -17,9 +17,9 @@ from kombu import Connection, Queue
 from kombu.transport.redis import Channel
 from redis import Redis
 
+from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.execution import connection as as_known
 from spacer_tasks.worker.delivery import channel, unacked
-from spacer_tasks.worker.delivery.unacked import Keys
 from tests.support.commands import execute
 from tests.support.durable_redis import DurableRedis, durable_redis
 from tests.support.on_redis import channel_of

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 import pytest
 from redis import Redis
 
+from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.execution import connection
 from spacer_tasks.worker.delivery import channel, unacked
 from spacer_tasks.worker.delivery.heartbeat import Pulse, leave_nothing
-from spacer_tasks.worker.delivery.unacked import Keys
 from tests.support.commands import execute
 
 KEYS = Keys("pulse.unacked", "pulse.unacked_index")
