@@ -36,7 +36,7 @@ class StandIn:
         self.state = state
 
 
-class _Reader(pickle._Unpickler):  # type: ignore[name-defined,misc]  # the one in Python
+class _Reader(pickle._Unpickler):  # the one in Python
     def __init__(self, data: bytes) -> None:
         # bytes where Python 2 had them, texts where it had those
         super().__init__(BytesIO(data), encoding="bytes", fix_imports=False)
@@ -70,6 +70,7 @@ class _Writer:
         elif isinstance(value, bool):
             self.parts.append(b"I01\n" if value else b"I00\n")
         elif isinstance(value, type):
+            assert issubclass(value, StandIn)
             self.parts.append(f"c{value.module}\n{value.name}\n".encode())
             self._put(value)
         elif isinstance(value, StandIn):
