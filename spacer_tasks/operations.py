@@ -283,10 +283,14 @@ def _origin(msg: ExtractFeaturesMsg, extractor: Extractor) -> dict[str, Any]:
 
 
 def _vectors(image_loc: DataLocation, rowcols: list[Point], extractor: Extractor) -> Any:
-    pixels = load_pixels(storage.load(image_loc), str(image_loc))
+    pixels = _pixels(image_loc)
     height, width = pixels.shape[:2]
     check_points(rowcols, width, height, str(image_loc))
     return extractor.extract(pixels, rowcols)
+
+
+def _pixels(image_loc: DataLocation) -> Any:
+    return load_pixels(storage.load(image_loc), str(image_loc))
 
 
 def _scored(

@@ -66,4 +66,5 @@ def connection(*_: Any, **__: Any) -> Connection:
 
 def message_of(envelope: Envelope) -> virtual.Message:
     """The message as a consumer is given it."""
-    return virtual.Message(envelope.raw, channel=connection().default_channel)
+    channel: Any = connection().default_channel
+    return virtual.Message(envelope.raw, channel=channel)

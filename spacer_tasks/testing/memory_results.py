@@ -28,11 +28,14 @@ def memory_results() -> Iterator[DataLocation]:
     DataLocation
         The prefix.
     """
-    with (
-        MEMORY.restored(),
-        mock.patch.dict(os.environ, {"SPACER_RESULTS_PREFIX": PREFIX}),
-        settings_read_anew(),
-    ):
+    with MEMORY.restored(), kept_results() as prefix:
+        yield prefix
+
+
+@contextmanager
+def kept_results() -> Iterator[DataLocation]:
+    """The same, but what is stored stays until the process ends."""
+    with mock.patch.dict(os.environ, {"SPACER_RESULTS_PREFIX": PREFIX}), settings_read_anew():
         yield results_location()
 
 

@@ -140,7 +140,7 @@ def eager_queue(worker: InProcessWorker | None = None) -> Iterator[MemoryQueue]:
     MemoryQueue
         Tells what was sent.
     """
-    with _open(MemoryQueue(worker or InProcessWorker())) as queue:
+    with memory_results(), in_place_of_redis(MemoryQueue(worker or InProcessWorker())) as queue:
         yield queue
 
 
@@ -155,7 +155,7 @@ def waiting_queue() -> Iterator[MemoryQueue]:
     MemoryQueue
         Tells what waits, and runs it.
     """
-    with _open(MemoryQueue(None)) as queue:
+    with memory_results(), in_place_of_redis(MemoryQueue(None)) as queue:
         yield queue
 
 
@@ -163,15 +163,28 @@ def waiting_queue() -> Iterator[MemoryQueue]:
 _opened: MemoryQueue | None = None
 
 
+def opened() -> MemoryQueue | None:
+    """The queue in this process that is in use."""
+    return _opened
+
+
 @contextmanager
-def _open(queue: MemoryQueue) -> Iterator[MemoryQueue]:
+def in_place_of_redis(queue: MemoryQueue) -> Iterator[MemoryQueue]:
+    """Within the block, the application of this package sends to a queue and keeps its results in
+    memory.
+
+    Raises
+    ------
+    RuntimeError
+        Another one is in use.
+    """
     global _opened
     if _opened is not None:
         raise RuntimeError("a queue in this process is in use already; leave its block first")
     _opened = queue
+    WAITING.clear()
     try:
-        with memory_results(), _in_place_of_redis(queue):
-            WAITING.clear()
+        with _replaced(queue):
             yield queue
     finally:
         WAITING.clear()
@@ -179,8 +192,7 @@ def _open(queue: MemoryQueue) -> Iterator[MemoryQueue]:
 
 
 @contextmanager
-def _in_place_of_redis(queue: MemoryQueue) -> Iterator[None]:
-    """The application of this package sends to `WAITING` and keeps results in memory."""
+def _replaced(queue: MemoryQueue) -> Iterator[None]:
     backend = MemoryBackend(app=app, url="memory://")
     send, apply_async = app.send_task, MessageTask.apply_async
 

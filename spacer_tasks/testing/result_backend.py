@@ -83,7 +83,7 @@ class Pipeline:
 class MemoryBackend(KeyValueStoreBackend):
     """Results as Celery keeps them in Redis: encoded as JSON, chords counted."""
 
-    key_t = str
+    key_t = str  # type: ignore[assignment]  # the stubs know bytes only
     thread_safe = True
     implements_incr = True
     supports_native_join = True
