@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -64,7 +64,11 @@ class _Found:
     failure: TaskError | None = None
 
 
-def outcomes(records: JobRecords, looked_at: Sequence[JobRecord]) -> list[Outcome]:
+def outcomes(
+    records: JobRecords,
+    looked_at: Sequence[JobRecord],
+    look: Callable[[Sequence[JobRecord], float], list[Seen]] = look,
+) -> list[Outcome]:
     """What is known of each job, in their order.
 
     Parameters
@@ -73,6 +77,8 @@ def outcomes(records: JobRecords, looked_at: Sequence[JobRecord]) -> list[Outcom
         Where the jobs are kept.
     looked_at
         The jobs.
+    look
+        Tells where each of them is, at a time in seconds since 1970.
 
     Raises
     ------
