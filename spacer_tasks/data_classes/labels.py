@@ -125,8 +125,10 @@ def _with_plain_integers(data: Any) -> Any:
 
 def _plain_integer(value: Any) -> Any:
     """A whole number as an int; anything else as it is. Numpy's numbers are of these kinds too."""
-    if isinstance(value, Integral) and not isinstance(value, bool):
+    if type(value) is bool:
+        return value
+    if isinstance(value, Integral):
         return int(value)
-    if isinstance(value, Real) and not isinstance(value, bool) and float(value).is_integer():
+    if isinstance(value, Real) and float(value).is_integer():
         return int(float(value))
     return value
