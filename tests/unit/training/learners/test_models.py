@@ -12,9 +12,9 @@ from sklearn.linear_model import SGDClassifier
 from sklearn.neural_network import MLPClassifier
 
 from spacer_tasks.training.calibration import sigmoids
-from spacer_tasks.training.linear import LinearModel
-from spacer_tasks.training.logistic import OneAgainstRest
-from spacer_tasks.training.perceptron import Perceptron
+from spacer_tasks.training.learners.linear import LinearModel
+from spacer_tasks.training.learners.logistic import OneAgainstRest
+from spacer_tasks.training.learners.perceptron import Perceptron
 
 DIMENSIONS = 12
 

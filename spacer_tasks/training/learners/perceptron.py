@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from spacer_tasks.classifiers.model import Layer, OutputActivation
 from spacer_tasks.training.checkpoints import Arrays
+from spacer_tasks.training.learners.adam import BETAS, Adam
 
 #: vectors of one step, from scikit-learn
 STEP_ROWS = 200
 #: L2 penalty, from scikit-learn
 PENALTY = 1e-4
-#: decay rates and smallest denominator of Adam (Kingma and Ba 2015), from scikit-learn
-BETAS = (0.9, 0.999)
+#: smallest denominator of Adam, from scikit-learn
 EPSILON = 1e-8
 #: vectors classified at once
 CHUNK_ROWS = 4096
@@ -60,12 +60,9 @@ class Perceptron:
             bound = math.sqrt(6 / (fan_in + fan_out))
             self._weights.append(_parameter(generator.uniform(-bound, bound, (fan_in, fan_out))))
             self._biases.append(_parameter(generator.uniform(-bound, bound, fan_out)))
-        self._adam = torch.optim.Adam(
-            [*self._weights, *self._biases], lr=rate, betas=BETAS, eps=EPSILON, fused=True
-        )
+        self._adam = Adam([*self._weights, *self._biases], rate)
         self._steps = 0
 
-    @torch.no_grad()
     def partial_fit(
         self,
         vectors: NDArray[np.float32],
@@ -92,7 +89,6 @@ class Perceptron:
             chosen = shuffled[start : start + STEP_ROWS]
             self._step(matrix.index_select(0, chosen), classes.index_select(0, chosen))
 
-    @torch.no_grad()
     def predict(self, vectors: NDArray[np.float32]) -> NDArray[np.intp]:
         """The class of each vector, as an index, shape (points,)."""
         found: list[NDArray[np.intp]] = []
@@ -109,13 +105,12 @@ class Perceptron:
         Where a square has, Adam moves the weight no more, and the training would end in silence.
         """
         parameters = (*self._weights, *self._biases)
-        squares = (state["exp_avg_sq"] for state in self._adam.state.values())
-        return all(bool(each.isfinite().all()) for each in (*parameters, *squares))
+        return self._adam.is_finite() and all(bool(each.isfinite().all()) for each in parameters)
 
     def layers(self) -> tuple[Layer, ...]:
         """The weights as they are now."""
         return tuple(
-            Layer(weight.detach().numpy().astype(np.float64), bias.detach().numpy().astype(float))
+            Layer(weight.numpy().astype(np.float64), bias.numpy().astype(float))
             for weight, bias in zip(self._weights, self._biases, strict=True)
         )
 
@@ -123,12 +118,11 @@ class Perceptron:
         """All that the next step depends on: the weights, and what Adam knows of each."""
         found: Arrays = {"steps": np.array([self._steps], np.int64)}
         for number, parameter in enumerate((*self._weights, *self._biases)):
-            found[f"{number}.value"] = parameter.detach().numpy()
-            for name, value in self._adam.state[parameter].items():
-                found[f"{number}.{name}"] = np.atleast_1d(value.numpy())
+            found[f"{number}.value"] = parameter.numpy()
+            for name, value in self._adam.state(number).items():
+                found[f"{number}.{name}"] = value
         return found
 
-    @torch.no_grad()
     def restore(self, state: Arrays) -> None:
         """Stand where another one of the same shape stood. Raises KeyError or ValueError."""
         self._steps = int(state["steps"][0])
@@ -137,11 +131,8 @@ class Perceptron:
             if value.shape != tuple(parameter.shape):
                 raise ValueError(f"layer of shape {value.shape}, expected {parameter.shape}")
             parameter.copy_(torch.from_numpy(value.copy()))
-            self._adam.state[parameter] = {
-                "step": torch.tensor(state[f"{number}.step"][0], dtype=torch.float32),
-                "exp_avg": torch.from_numpy(state[f"{number}.exp_avg"].copy()),
-                "exp_avg_sq": torch.from_numpy(state[f"{number}.exp_avg_sq"].copy()),
-            }
+            names = ("step", "exp_avg", "exp_avg_sq")
+            self._adam.restore(number, {name: state[f"{number}.{name}"] for name in names})
 
     def _layers_of(self, vectors: torch.Tensor) -> Iterator[torch.Tensor]:
         """What goes into each layer, then what the last gives before its activation."""
@@ -163,20 +154,22 @@ class Perceptron:
             delta = last.softmax(dim=1)
             delta[torch.arange(len(targets)), targets] -= 1
         share = 1 / len(vectors)
+        by_weights: list[torch.Tensor] = []
+        by_biases: list[torch.Tensor] = []
         for number in reversed(range(len(inputs))):
-            weight, bias = self._weights[number], self._biases[number]
-            weight.grad = torch.addmm(
-                weight, inputs[number].T, delta, beta=PENALTY * share, alpha=share
+            weight = self._weights[number]
+            by_weights.append(
+                torch.addmm(weight, inputs[number].T, delta, beta=PENALTY * share, alpha=share)
             )
-            bias.grad = delta.mean(dim=0)
+            by_biases.append(delta.mean(dim=0))
             if number:
                 # a rectified unit that gave nothing passes nothing back
                 delta = (delta @ weight.T).mul_(inputs[number] > 0)
         self._steps += 1
         # torch adds epsilon after it has corrected the denominator, scikit-learn before
-        self._adam.param_groups[0]["eps"] = EPSILON / math.sqrt(1 - BETAS[1] ** self._steps)
-        self._adam.step()
+        epsilon = EPSILON / math.sqrt(1 - BETAS[1] ** self._steps)
+        self._adam.step([*reversed(by_weights), *reversed(by_biases)], epsilon)
 
 
 def _parameter(values: NDArray[np.float64]) -> torch.Tensor:
-    return torch.nn.Parameter(torch.from_numpy(values.astype(np.float32)), requires_grad=True)
+    return torch.from_numpy(values.astype(np.float32))
