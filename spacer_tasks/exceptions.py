@@ -104,6 +104,14 @@ class ObjectNotFoundError(StorageError):
     """No object, file or page at this location."""
 
 
+class S3ObjectNotFoundError(ObjectNotFoundError):
+    """No object of this key in the bucket."""
+
+
+class URLNotFoundError(ObjectNotFoundError):
+    """A URL's server says that there is no such page (any more)."""
+
+
 class AnswerDamagedError(StorageError):
     """What lies where an answer should be is none, or not one that can be read here."""
 
@@ -118,6 +126,10 @@ class StorageAccessError(StorageError):
 
 class LocationNotAllowedError(StorageError):
     """A location that this process may not use: its operator decides, see docs/security.md."""
+
+
+class URLNotAllowedError(LocationNotAllowedError):
+    """A URL whose host this process may not use, or which leads to no address of the internet."""
 
 
 class URLDownloadError(StorageError):

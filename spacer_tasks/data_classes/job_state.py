@@ -137,14 +137,15 @@ ERRORS = {
     "celery.exceptions.TaskRevokedError": JobState.CANCELLED,
 }
 
-#: of CoralNet's collection, whose log counts them; its other queues say SUCCEEDED and FAILED too
+#: of CoralNet's collection, whose log counts them. Its other queues say SUCCEEDED of every job that
+#: gave an answer, `ok` or not, and FAILED of one without
 CORALNET_WORDS = {
     JobState.UNKNOWN: "MISSING",
     JobState.QUEUED: "QUEUED",
     JobState.RUNNING: "RUNNING",
     JobState.RETRYING: "RUNNING",
     JobState.SUCCEEDED: "SUCCEEDED",
-    JobState.NOT_OK: "FAILED",
+    JobState.NOT_OK: "SUCCEEDED",
     JobState.FAILED: "FAILED",
     JobState.CANCELLED: "FAILED",
     JobState.ABANDONED: "FAILED",
