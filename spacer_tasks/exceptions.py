@@ -4,7 +4,46 @@ Three kinds. *Input*: this image, these points, this file are wrong; trying agai
 *Transient*: storage or network; tasks retry these by themselves. *Bug*: any other exception.
 
 Each class is made from one text, so that an error crosses the result backend and comes back as
-the same class.
+the same class. What each is derived from::
+
+    SpacerError
+    ├─ InputError
+    │  ├─ ConfigError
+    │  ├─ MessageError
+    │  │  ├─ UnknownExtractorError
+    │  │  └─ UnknownTrainerError
+    │  ├─ StorageError
+    │  │  ├─ ObjectNotFoundError
+    │  │  ├─ AnswerDamagedError
+    │  │  ├─ BucketNotFoundError
+    │  │  ├─ StorageAccessError
+    │  │  ├─ LocationNotAllowedError
+    │  │  └─ URLDownloadError
+    │  ├─ SQSError
+    │  ├─ TaskCancelledError
+    │  ├─ ImageError
+    │  ├─ DataLimitError
+    │  ├─ RowColumnInvalidError
+    │  ├─ RowColumnMismatchError
+    │  ├─ RowColumnMissingError
+    │  ├─ PointsFileError
+    │  ├─ HashMismatchError
+    │  ├─ WeightsError
+    │  ├─ FeatureFileError
+    │  ├─ FeatureDimensionError
+    │  ├─ ClassifierFileError
+    │  ├─ TrainingLabelsError
+    │  └─ TooManyFailuresError
+    ├─ TransientError
+    │  ├─ StorageUnavailableError
+    │  │  └─ URLUnavailableError
+    │  ├─ BrokerUnavailableError
+    │  ├─ SQSUnavailableError
+    │  ├─ JobLostError
+    │  └─ AnswerExpiredError
+    ├─ TaskAbandonedError
+    ├─ RunningElsewhere
+    └─ TaskTimeoutError
 """
 
 from __future__ import annotations

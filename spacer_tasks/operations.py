@@ -1,7 +1,8 @@
 """The four operations as plain functions: message in, answer out, no queue.
 
 Call them from a script or a notebook with a message, its dict, or a message of the reference's own
-classes; the tasks wrap these.
+classes; the tasks wrap these. A dict is checked here; a message was checked when it was made, or by
+the task that received it, and is taken as it is.
 """
 
 from __future__ import annotations
@@ -106,6 +107,8 @@ def train_classifier(
     msg: TrainClassifierMsg | Mapping[str, Any],
     on_progress: OnProgress | None = None,
     checkpoints: Checkpoints | None = None,
+    *,
+    preprocessed: bool = False,
 ) -> TrainClassifierReturnMsg:
     """Train, calibrate and evaluate a classifier; store it, its validation results and metrics.
 
@@ -117,6 +120,9 @@ def train_classifier(
         Called as feature files are read and after each epoch.
     checkpoints
         Where the training is kept between epochs, to go on from there when this is called again.
+    preprocessed
+        Whether the labels come from `preprocess_labels` in this process, and need not be looked at
+        again.
 
     Raises
     ------
@@ -136,6 +142,7 @@ def train_classifier(
             previous=[load_classifier(loc) for loc in msg.previous_model_locs],
             on_progress=on_progress,
             checkpoints=checkpoints,
+            preprocessed=preprocessed,
         )
     except InputError:
         if checkpoints:

@@ -37,7 +37,6 @@ from spacer_tasks.messages.batches import (
     TrainManyReturnMsg,
 )
 from spacer_tasks.messages.tasks import (
-    ClassifyFeaturesMsg,
     ExtractFeaturesMsg,
     TrainClassifierMsg,
     TrainClassifierReturnMsg,
@@ -108,7 +107,7 @@ def train_on_extracted(
         answer = TrainFromImagesReturnMsg.model_validate_json(storage.load(training_loc))
     except ObjectNotFoundError:
         training_msg = _training_message(msg, extracted)
-        training = _train(self, training_msg)
+        training = _train(self, training_msg, preprocessed=True)
         skipped = sum(part["answer"]["skipped"] for part in parts if "answer" in part)
         answer = TrainFromImagesReturnMsg(
             training=training,
@@ -143,8 +142,7 @@ def classify_one(self: HeaderTask, msg: ScoreImageMsg) -> ScoredMsg:
     """Score one image of a batch."""
     from spacer_tasks import operations
 
-    features = ClassifyFeaturesMsg(**msg.model_dump(exclude={"scores_loc"}))
-    answer = operations.classify_features(features)
+    answer = operations.classify_features(msg)
     storage.store(msg.scores_loc, answer.model_dump_json().encode())
     return ScoredMsg(points=len(answer.scores))
 
@@ -176,7 +174,8 @@ def finish(
 def _training_message(msg: TrainFromImagesMsg, images: list[BatchImage]) -> TrainClassifierMsg:
     from spacer_tasks.training import SplitMode, preprocess_labels
 
-    labels = ImageLabels(
+    # not checked label by label: the batch's message was
+    labels = ImageLabels.model_construct(
         {image.feature_loc: image.annotations for image in images if image.annotations}
     )
     return TrainClassifierMsg(
@@ -268,11 +267,14 @@ def compare(self: BodyTask, msg: TrainManyMsg, parts: list[dict[str, Any]]) -> T
     return answer
 
 
-def _train(task: MessageTask, msg: TrainClassifierMsg) -> TrainClassifierReturnMsg:
+def _train(
+    task: MessageTask, msg: TrainClassifierMsg, *, preprocessed: bool = False
+) -> TrainClassifierReturnMsg:
     from spacer_tasks import operations
 
     return operations.train_classifier(
         msg,
         lambda progress: task.report_progress(**progress.shown()),
         task.checkpoints().part(0),
+        preprocessed=preprocessed,
     )

@@ -12,9 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from celery import Task
-from celery.exceptions import Ignore, Reject, TaskPredicate
-from celery.states import SUCCESS
+from celery.exceptions import Ignore, TaskPredicate
 from celery.utils import uuid
 
 from spacer_tasks import results
@@ -23,11 +21,11 @@ from spacer_tasks.broker.contract import SENT_AT
 from spacer_tasks.broker.outages import redis_is_away, unavailable_broker
 from spacer_tasks.concurrency.stopping import stopped_by
 from spacer_tasks.config.settings import get_settings
+from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.exceptions import (
     InputError,
     ObjectNotFoundError,
     RunningElsewhere,
-    SpacerError,
     TaskAbandonedError,
     TaskCancelledError,
     TransientError,
@@ -35,7 +33,7 @@ from spacer_tasks.exceptions import (
 from spacer_tasks.execution import cancellation
 from spacer_tasks.execution.payload import packed, unpacked
 from spacer_tasks.execution.progress import report_progress
-from spacer_tasks.execution.retries import wait_s
+from spacer_tasks.execution.retries import RetriedTask
 from spacer_tasks.messages.parsing import parse
 from spacer_tasks.messages.tasks import Message
 from spacer_tasks.results import StoredAnswer, TaskError
@@ -47,15 +45,10 @@ if TYPE_CHECKING:
     from spacer_tasks.execution.lock import Running
     from spacer_tasks.training.checkpoints import Checkpoints
 
-    CeleryTask = Task[..., Any]
-else:
-    # generic in its type stubs only
-    CeleryTask = Task
-
 logger = logging.getLogger(__name__)
 
 
-class MessageTask(CeleryTask):
+class MessageTask(RetriedTask):
     """Base of the tasks that take one message. `message_class` says which."""
 
     abstract = True
@@ -67,8 +60,6 @@ class MessageTask(CeleryTask):
     #: whether an object that is not there may be one that the batch has just written, and which S3
     #: does not show yet: it is looked for again
     reads_what_the_batch_wrote: ClassVar[bool] = False
-    #: tries after the first; with the backoff below they span about a minute
-    max_retries = 6
 
     def apply_async(  # type: ignore[override]  # Celery's options go on to it unread
         self,
@@ -90,7 +81,8 @@ class MessageTask(CeleryTask):
         """
         task_id = task_id or uuid()
         message, *rest = tuple(args or ()) or (dict(kwargs or {}).pop("message"),)
-        sent = self._packed(message, task_id)
+        # what is tried again was checked when it was first sent, and will be by its worker
+        sent = message if "retries" in options else self._packed(message, task_id)
         for name in ("link", "link_error"):
             if options.get(name):
                 options[name] = with_queues(options[name])
@@ -114,7 +106,11 @@ class MessageTask(CeleryTask):
         return parse(self.message_class, message).to_wire()
 
     def received(self, sent: dict[str, Any]) -> Any:
-        """What `run` is given: the message, checked, and its locations too before any work."""
+        """What `run` is given: the message, checked, and its locations too before any work.
+
+        The caller checked it as well, which is no promise: what lies in Redis may be of a stranger,
+        or of another version. `run` and the operations trust what this returns.
+        """
         message = parse(self.message_class, unpacked(sent))
         permit_all(message)
         return message
@@ -147,15 +143,15 @@ class MessageTask(CeleryTask):
         except TaskPredicate:
             raise
         except RunningElsewhere as found:
-            self._stand_aside(found)
+            self.stand_aside(found)
         except TransientError as error:
-            self._retry_or_give_up(error)
+            self.retry_or_give_up(error)
             return self._kept(error=TaskError.of(error))
         except TaskCancelledError as error:
             return self._cancelled(error)
         except ObjectNotFoundError as error:
             if self.reads_what_the_batch_wrote:
-                self._retry_or_give_up(error)
+                self.retry_or_give_up(error)
             return self._kept_or_again(error)
         except Exception as error:  # noqa: BLE001 -- the boundary: a task ends in an answer
             logger.warning("%s failed: %s: %s", task_id, type(error).__name__, error)
@@ -194,19 +190,6 @@ class MessageTask(CeleryTask):
         dead_letters.keep(worker_redis(), self.request, before, str(error))
         return self._kept(error=TaskError.of(error))
 
-    def _stand_aside(self, found: RunningElsewhere) -> None:
-        """Come back later: by then the other worker has answered, or its lock has lapsed."""
-        wait = max(1.0, get_settings().worker_silent_s / 4)
-        logger.info("%s: looked at again in %.0f s", found, wait)
-        # not a try: it is counted as before
-        again = self.signature_from_request(countdown=wait, retries=self.request.retries)
-        try:
-            again.apply_async()
-        except Exception as error:
-            if not redis_is_away(error):
-                raise
-            raise Reject(requeue=True) from error
-
     def _end_if_told(self) -> None:
         """Raise `Ignore` if the caller has the result by now: callbacks are sent before it is kept.
 
@@ -215,7 +198,7 @@ class MessageTask(CeleryTask):
         if self.request.chord:
             return
         try:
-            told = self.backend.get_state(self.task_id) == SUCCESS
+            told = JobState.of_celery(self.backend.get_state(self.task_id)).answered
         except Exception as error:
             if not redis_is_away(error):
                 raise
@@ -232,16 +215,6 @@ class MessageTask(CeleryTask):
             if not redis_is_away(error):
                 raise
 
-    def _retry_or_give_up(self, error: SpacerError) -> None:
-        retries = self.request.retries
-        if retries >= self.max_retries:
-            return
-        try:
-            raise self.retry(exc=error, countdown=wait_s(retries))
-        except Reject:
-            # the next try could not be sent: Celery would drop the task, here it goes back
-            raise Reject(str(error), requeue=True) from error
-
     def _cancelled(self, error: TaskCancelledError) -> StoredAnswer:
         """The answer of a task that was cancelled."""
         return self._kept_or_again(error)
@@ -251,7 +224,7 @@ class MessageTask(CeleryTask):
             return self._kept(error=TaskError.of(error))
         except TransientError as away:
             # run again, the task comes to the same error
-            self._retry_or_give_up(away)
+            self.retry_or_give_up(away)
             raise
 
     def _kept(

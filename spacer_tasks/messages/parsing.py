@@ -1,6 +1,9 @@
 """From what a caller sent to a checked message, or to an error that names the field.
 
-A value is checked once, here, and trusted inside.
+A value is checked once, here, and trusted inside: a message object was checked when it was made,
+so `parse` gives it back as it is. On its way a message meets two doors: the caller's, so that a
+mistake is told where it was made, and the worker's (`MessageTask.received`), because Redis and the
+results prefix may hold what no caller of ours has checked.
 """
 
 from __future__ import annotations

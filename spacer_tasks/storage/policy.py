@@ -42,13 +42,17 @@ def permitted(loc: DataLocation) -> DataLocation:
             return _below_a_root(loc, settings)
     elif loc.storage_type == "url":
         checked_url(loc.key)
-    elif settings.allowed_roots is not None:
+    elif settings.allowed_roots is not None and not _is_own_result(loc, settings):
         raise _refusal(loc, "SPACER_ALLOWED_ROOTS")
     return loc
 
 
 def permit_all(message: BaseModel) -> None:
-    """Look at every location in a message before any work is done. Raises as `permitted`."""
+    """Look at every location in a message before any work is done. Raises as `permitted`.
+
+    Each is looked at again when it is used: by then a link may lead elsewhere, or a name mean
+    another host.
+    """
     settings = get_settings()
     if settings.allowed_s3 is settings.allowed_roots is settings.allowed_urls is None:
         return
@@ -73,6 +77,11 @@ def locations_in(value: Any) -> Iterator[DataLocation]:
     elif isinstance(value, list) and value and isinstance(value[0], BaseModel):
         for item in value:
             yield from locations_in(item)
+
+
+def _is_own_result(loc: DataLocation, settings: Settings) -> bool:
+    own = DataLocation.parse(settings.results_prefix) if settings.results_prefix else None
+    return own is not None and own.storage_type == "memory" and loc.key.startswith(f"{own.key}/")
 
 
 def _is_allowed_on_s3(loc: DataLocation, settings: Settings) -> bool:

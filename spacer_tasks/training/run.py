@@ -65,6 +65,8 @@ def train(
     previous: Sequence[Classifier] = (),
     on_progress: Callable[[TrainingProgress], None] | None = None,
     checkpoints: Checkpoints | None = None,
+    *,
+    preprocessed: bool = False,
 ) -> TrainingResult:
     """Check the labels, read the features, train, calibrate and evaluate.
 
@@ -85,6 +87,8 @@ def train(
     checkpoints
         Where the training is kept between epochs; it goes on from there if it was begun before.
         Not used by a trainer that cannot.
+    preprocessed
+        Whether the sets are as `preprocess_labels` gave them.
 
     Raises
     ------
@@ -99,7 +103,8 @@ def train(
     """
     started = time.monotonic()
     chosen = load_trainer(trainer)
-    labels = preprocess_labels(msg_labels)
+    # a caller that sent a message may have split its labels with whatever it had
+    labels = msg_labels if preprocessed else preprocess_labels(msg_labels)
     classes = sorted(labels.ref.classes)
 
     def on_image(done: int, total: int) -> None:

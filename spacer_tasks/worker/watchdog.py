@@ -20,11 +20,11 @@ from celery.worker import state
 from redis.exceptions import RedisError
 
 from spacer_tasks.app import app
+from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.exceptions import SpacerError
 from spacer_tasks.execution.connection import worker_redis
 from spacer_tasks.worker.delivery import channel
-from spacer_tasks.worker.delivery.unacked import Keys
 from spacer_tasks.worker.exit import exit_at_once
 from spacer_tasks.worker.request import store_overdue
 

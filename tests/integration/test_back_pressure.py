@@ -18,10 +18,10 @@ from spacer_tasks.app import app
 from spacer_tasks.broker.client import broker_client
 from spacer_tasks.broker.contract import QUEUES, Priority
 from spacer_tasks.broker.queue_depths import lists_of, queue_depths
+from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.jobs import states
 from spacer_tasks.jobs.records import JobRecord
-from spacer_tasks.jobs.states import State
 from spacer_tasks.tasks import extract_features, process_job
 from spacer_tasks.workflows import extract_one, train_from_images
 from tests.soak.back_pressure import BYTES_A_TASK, measure_back_pressure
@@ -40,7 +40,8 @@ def redis(queue: None) -> Iterator[Redis]:
     yield client
     client.flushdb()
     # a worker in this process that took from some queues only has set that for all after it
-    app.amqp.queues._consume_from = None
+    queues: Any = app.amqp.queues
+    queues._consume_from = None
     # results of a batch's parts, in circles, which say goodbye to this Redis
     gc.collect()
 
@@ -122,10 +123,10 @@ def test_a_job_of_low_priority_is_not_taken_for_lost(
         task_id=sent.id, job_id=1, task_name="extract_features", queue="features", submitted_at=0.0
     )
     (seen,) = states.look([record], time.time())
-    assert seen.state is State.QUEUED
+    assert seen.state is JobState.QUEUED
     redis.delete(lists_of("features")[2])
     (seen,) = states.look([record], time.time())
-    assert seen.state is State.MISSING
+    assert seen.state is JobState.MISSING
 
 
 def test_every_queue_has_a_depth(redis: Redis) -> None:

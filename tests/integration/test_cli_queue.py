@@ -107,7 +107,7 @@ def test_what_is_sent_waits_until_there_is_a_worker(
     ]
     assert "no worker answers" in status
     one = in_process("status", ids["0.png"])
-    assert "PENDING: it waits in its queue, or no task has this id" in one
+    assert "UNKNOWN: it waits in its queue, or no task has this id" in one
 
 
 @pytest.mark.usefixtures("workers")
@@ -131,9 +131,9 @@ def test_the_whole_job_through_the_queue(tmp_path: Path) -> None:
     sent = {name: task_id for task_id, name in table(ran.out)}
     assert sorted(sent) == names
     ran = run("status", sent["0.png"])
-    assert ["state", "SUCCESS"] in table(ran.out)
+    assert ["state", "SUCCEEDED"] in table(ran.out)
     ran = run("status", sent["8.png"])
-    assert ["state", "FAILURE"] in table(ran.out)
+    assert ["state", "FAILED"] in table(ran.out)
     assert "ImageError: " in ran.out
 
     ran = run("submit", "train", *points, *features, *model, "--epochs", "2", "--wait",
@@ -144,7 +144,7 @@ def test_the_whole_job_through_the_queue(tmp_path: Path) -> None:
     task_id = table(ran.out)[0][0]
     app.AsyncResult(task_id).forget()
     ran = run("status", task_id)
-    assert ["state", "SUCCESS"] in table(ran.out)
+    assert ["state", "SUCCEEDED"] in table(ran.out)
     assert "ref_accs" in ran.out
 
     output = tmp_path / "predictions.csv"

@@ -22,10 +22,9 @@ from spacer_tasks.coralnet import CeleryQueue
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.services import RedisServer
 from spacer_tasks.exceptions import BrokerUnavailableError, MessageError
-from spacer_tasks.jobs.records import JobRecord
+from spacer_tasks.jobs.records import KEEP_COLLECTED_S, JobRecord
 from spacer_tasks.jobs.redis_records import (
     COLLECTED,
-    KEEP_COLLECTED_S,
     KEYS,
     RECORDS,
     WAITING,
@@ -34,6 +33,7 @@ from spacer_tasks.jobs.redis_records import (
 from spacer_tasks.messages.tasks import JobReturnMsg
 from spacer_tasks.results import TaskError
 from tests.support.deaf_proxy import DeafProxy, deaf_proxy
+from tests.support.on_redis import backend_of
 from tests.support.photos import photo
 from tests.support.servers import send_through, store_finished
 
@@ -111,6 +111,13 @@ def submitted(job: dict[str, Any], job_id: int, level: str = "medium") -> JobRec
     CeleryQueue().submit_job(job, job_id, level)
     (record,) = [each for each in CeleryQueue().get_collectable_jobs() if each.job_id == job_id]
     return record
+
+
+def taken_from(queue: str) -> bytes:
+    """The next message of a queue."""
+    message = broker_client().rpop(queue)
+    assert isinstance(message, bytes)
+    return message
 
 
 def collected() -> tuple[list[JobReturnMsg], list[str]]:
@@ -245,7 +252,7 @@ def test_a_job_that_went_to_the_end_of_its_queue_is_not_lost(
     extraction: Extraction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("spacer_tasks.jobs.states.CLOCKS_DIFFER_S", 0)
-    monkeypatch.setattr("spacer_tasks.jobs.states.PAGE", 2)
+    monkeypatch.setattr("spacer_tasks.broker.whereabouts.PAGE", 2)
     queue = submitted(extraction("1"), 1).queue
     time.sleep(0.1)
     for job_id in range(2, 7):
@@ -259,7 +266,7 @@ def test_a_job_that_went_to_the_end_of_its_queue_is_not_lost(
 @pytest.mark.usefixtures("lost_at_once")
 def test_a_job_that_is_seen_again_is_no_longer_suspected(extraction: Extraction) -> None:
     queue = submitted(extraction("1"), 1).queue
-    message = broker_client().rpop(queue)
+    message = taken_from(queue)
     time.sleep(0.4)
     for _ in range(2):
         assert collected() == ([], ["MISSING"])
@@ -325,7 +332,7 @@ def test_a_damaged_state_is_not_the_others_trouble_nor_its_own_end(
     for record, answer in zip(records, answers, strict=True):
         results.store_answer(record.task_id, "x", None, answer=answer.to_wire())
     store_finished(records[0].task_id, EXPIRED_S)
-    broker_client().set(app.backend.get_key_for_task(records[1].task_id), damage)
+    broker_client().set(backend_of(app).get_key_for_task(records[1].task_id), damage)
     assert collected() == ([answers[0]], ["QUEUED", "SUCCEEDED"])
     assert f"{records[1]}: its state in Redis is none" in caplog.text
     # in no queue, it is old in the end, and has its answer
@@ -338,7 +345,7 @@ def test_a_damaged_state_is_not_the_others_trouble_nor_its_own_end(
 def test_a_job_at_a_worker_is_not_lost(extraction: Extraction) -> None:
     record = submitted(extraction("1"), 1)
     # as a worker that took it and has not begun
-    message = broker_client().rpop(record.queue)
+    message = taken_from(record.queue)
     broker_client().hset("unacked.features", "tag", json.dumps([json.loads(message), "", ""]))
     try:
         time.sleep(0.4)
@@ -518,7 +525,7 @@ def test_the_command_line_lists_what_waits_and_says_what_it_cannot_hand_out_agai
     lines = [
         line.split() for line in CliRunner().invoke(program, ["jobs", "list"]).output.splitlines()
     ]
-    assert lines[0] == ["1", "FINISHED,", "1", "QUEUED"]
+    assert lines[0] == ["1", "QUEUED,", "1", "SUCCEEDED"]
     shown = ["1001", "extract_features", "features.high", "QUEUED", "0", "min", waiting.task_id]
     assert lines[3] == shown
     again = CliRunner().invoke(program, ["jobs", "again", "7"])

@@ -41,7 +41,8 @@ def test_the_app_s_own_tests_pass(
         "PYTHONPATH": str(SITE),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    command = [python(), "-m", "django", "test", "--noinput", "--pattern", "*_cases.py", str(SITE)]
+    options = ["--noinput", "--pattern", "*_cases.py", str(SITE)]
+    command: list[str | Path] = [python(), "-m", "django", "test", *options]
     done = subprocess.run(
         command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
     )

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from spacer_tasks import storage
+from spacer_tasks import retries, storage
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import ConfigError, MessageError, ObjectNotFoundError
-from spacer_tasks.mailman import aws_batch as env_job_module
 from spacer_tasks.mailman.aws_batch import env_job
+from spacer_tasks.retries import Schedule
 from tests.support.checkout import CHECKOUT
 from tests.support.mail import Gate, job_of
 from tests.support.photos import photo
@@ -107,7 +107,7 @@ def test_what_passes_is_tried_again_and_then_reported(
 ) -> None:
     monkeypatch.setenv("SPACER_ALLOWED_URLS", "127.0.0.1")
     settings_changed()
-    monkeypatch.setattr(env_job_module, "PAUSES_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(retries, "ENV_JOB", Schedule((0.0, 0.0, 0.0)))
     gate = Gate(refusals)
     gate.open()
     features = {"feature_loc": folder.joined("a.npz").model_dump()}

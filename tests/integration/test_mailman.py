@@ -20,7 +20,8 @@ from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.services import S3Server
 from spacer_tasks.exceptions import SQSError
 from spacer_tasks.jobs.records import JobRecord
-from spacer_tasks.mailman.ledger import ANSWERED, SENT, claim_answer, look, note_answered
+from spacer_tasks.jobs.sent import MAILMAN
+from spacer_tasks.mailman.ledger import ANSWERED, claim_answer, look, note_answered
 from spacer_tasks.mailman.mailman import Mailman, task_id_of
 from spacer_tasks.mailman.sqs_queue import SQSQueue
 from spacer_tasks.mailman.steps import Queues
@@ -38,7 +39,7 @@ def bucket(redis_url: str, s3: S3Server) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def post(bucket: str) -> Iterator[Post]:
     """Queues with a mailman at work; a result of over 16 KiB does not fit."""
-    found = Post(get_settings().sqs_endpoint_url or "", MaximumMessageSize="16384")
+    found = Post(get_settings().sqs_endpoint_url or "", {"MaximumMessageSize": "16384"})
     with working(found):
         yield found
 
@@ -69,7 +70,7 @@ def sent(post: Post, bucket: str) -> dict[str, str]:
         queue="features",
         submitted_at=time.time() - 3600,
     )
-    broker_client().set(SENT + noted.task_id, noted.model_dump_json())
+    broker_client().set(MAILMAN + noted.task_id, noted.model_dump_json())
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from spacer_tasks import retries
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.services import S3Server
@@ -54,7 +55,7 @@ def odd(bucket: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 def test_a_message_that_hangs_or_crashes_goes_to_the_dead_letters(
     post: Post, odd: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steps, "UNREADABLE_S", 0.1)
+    monkeypatch.setattr(retries, "MAILMAN_UNREADABLE_S", 0.1)
     sent = {name: post.send(body) for name, body in odd.items()}
     with working(post):
         reasons = {name: post.dead_letter(each)[1]["reason"] for name, each in sent.items()}

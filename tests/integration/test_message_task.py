@@ -12,12 +12,13 @@ from typing import Any, cast
 import pytest
 from celery import chord, signature
 from celery.contrib.testing.worker import start_worker
+from celery.result import GroupResult
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from spacer_tasks import operations, results, storage
-from spacer_tasks.app import CONTRACT, app
-from spacer_tasks.broker.contract import WAITS_AT_MOST_S
+from spacer_tasks import operations, results, retries, storage
+from spacer_tasks.app import app
+from spacer_tasks.broker.contract import CONTRACT, WAITS_AT_MOST_S
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import (
@@ -31,15 +32,17 @@ from spacer_tasks.execution.payload import INLINE_BYTES
 from spacer_tasks.execution.progress import report_progress
 from spacer_tasks.execution.task import MessageTask
 from spacer_tasks.results import find_answer, load_answer
+from spacer_tasks.retries import Schedule
 from spacer_tasks.tasks import classify_features, extract_features, process_job
 from spacer_tasks.workflows import extract_one, train_on_extracted
+from tests.support.on_redis import backend_of, channel_of
 from tests.support.photos import photo
 
 
 @pytest.fixture
 def worker(queue: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # a second between tries is enough where the fault is ours
-    monkeypatch.setattr("spacer_tasks.execution.retries.RETRY_BACKOFF_MAX", 1)
+    monkeypatch.setattr(retries, "TASK", Schedule((1.0,)))
     with start_worker(app, pool="threads", concurrency=2, perform_ping_check=False):
         yield
 
@@ -71,7 +74,7 @@ def test_a_message_over_64_kib_goes_by_location_and_nobody_notices(
 def test_what_is_in_redis_stays_small(message: dict[str, Any]) -> None:
     job = {"task_name": "extract_features", "tasks": [message] * 400}
     with app.connection_for_write() as connection:
-        client = connection.default_channel.client
+        client = channel_of(connection).client
         process_job.delay(job)
         extract_features.delay(message)
         sizes = [len(item) for item in client.lrange("features", 0, -1)]
@@ -187,7 +190,7 @@ def test_a_malformed_message_is_refused_before_it_is_sent(message: dict[str, Any
     with pytest.raises(MessageError, match="expected one of extract_features"):
         process_job.delay({"task_name": "rm", "tasks": []})
     with app.connection_for_write() as connection:
-        assert connection.default_channel.client.llen("features") == 0
+        assert channel_of(connection).client.llen("features") == 0
 
 
 @pytest.mark.usefixtures("worker")
@@ -227,8 +230,9 @@ def test_the_contract_speaks_json_only_and_leaves_no_queue_to_chance() -> None:
 def test_small_results_expire_in_redis(message: dict[str, Any]) -> None:
     sent = extract_features.delay(message)
     sent.get(timeout=60)
-    key = app.backend.get_key_for_task(sent.id)
-    assert 0 < app.backend.client.ttl(key) <= get_settings().results_expire_s
+    backend = backend_of(app)
+    left_s = backend.client.ttl(backend.get_key_for_task(sent.id))
+    assert 0 < left_s <= get_settings().results_expire_s
 
 
 @pytest.mark.usefixtures("queue")
@@ -236,11 +240,14 @@ def test_the_count_of_a_batch_outlives_parts_that_wait_for_days(message: dict[st
     backend: Any = app.backend
     parts = [extract_one.s(message, "batch", index, 2) for index in range(2)]
     sent = chord(parts, train_on_extracted.s({})).apply_async()
-    group = sent.parent.id
+    header = sent.parent
+    assert isinstance(header, GroupResult)
+    assert header.results
+    group = header.id
     size = backend.get_key_for_group(group, ".s")
     assert backend.client.ttl(size) > WAITS_AT_MOST_S - 60
     # the first part is back
-    first = SimpleNamespace(id=sent.parent.results[0].id, group=group, group_index=0, chord=None)
+    first = SimpleNamespace(id=header.results[0].id, group=group, group_index=0, chord=None)
     backend.on_chord_part_return(first, "SUCCESS", {"index": 0})
     results = backend.get_key_for_group(group, ".j")
     assert backend.client.zcard(results) == 1

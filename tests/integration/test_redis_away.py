@@ -24,6 +24,7 @@ from spacer_tasks.broker.outages import redis_is_away
 from spacer_tasks.demo.services import _redis_program, free_ports
 from tests.support.durable_redis import DurableRedis
 from tests.support.installed import clean_environment, coralnet_python
+from tests.support.on_redis import channel_of
 
 #: seconds; a caller that hangs is ended by then. Each of its steps takes two at most
 HANGS_S = 60
@@ -154,7 +155,7 @@ def redis_at_socket() -> Iterator[Path]:
     # a socket's path must be shorter than those of pytest's folders
     with TemporaryDirectory() as folder:
         path = Path(folder) / "r.sock"
-        command = [_redis_program(), "--port", "0", "--unixsocket", path, "--save", ""]
+        command = [str(_redis_program()), "--port", "0", "--unixsocket", str(path), "--save", ""]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
             try:
                 end = time.monotonic() + 30
@@ -284,7 +285,7 @@ def test_a_channel_that_was_closed_under_a_publisher_is_a_redis_that_is_away(
     redis_url: str,
 ) -> None:
     with Connection(redis_url) as connection:
-        channel = connection.channel()
+        channel = channel_of(connection)
     message = channel.prepare_message(b"{}")
     # what Kombu raises when a worker's connection goes while it sends the parts of a batch
     with pytest.raises(AttributeError, match="client") as caught:

@@ -14,9 +14,9 @@ from redis.exceptions import ResponseError
 
 from spacer_tasks.demo.services import RedisServer, redis_server
 from spacer_tasks.exceptions import BrokerUnavailableError
+from spacer_tasks.retries import WORKER_TO_REDIS
 from spacer_tasks.tasks import extract_features
 from spacer_tasks.worker.result_backend import BACKENDS, PatientRedis
-from spacer_tasks.worker.start import ANSWER_RETRIES
 from tests.support.servers import empty_queues
 
 #: seconds until Redis takes writes again
@@ -37,14 +37,14 @@ def refuse(
     client = Redis.from_url(server.url)
 
     def again() -> None:
-        client.execute_command("REPLICAOF", "NO", "ONE")
+        client.replicaof("NO", "ONE")
         client.config_set("maxmemory", "0")
 
     timers = []
 
     def now() -> threading.Thread:
         if request.param == "read-only":
-            client.execute_command("REPLICAOF", "127.0.0.1", "1")
+            client.replicaof("127.0.0.1", "1")
         else:
             client.config_set("maxmemory", "1")
         timers.append(threading.Timer(REFUSES_S, again))
@@ -63,7 +63,7 @@ def backend_of(server: RedisServer, ours: bool) -> Any:
     app.conf.update(
         result_backend_always_retry=True,
         result_backend_max_sleep_between_retries_ms=1000,
-        result_backend_transport_options={"retry_policy": ANSWER_RETRIES},
+        result_backend_transport_options={"retry_policy": WORKER_TO_REDIS},
     )
     if ours:
         app.loader.override_backends = BACKENDS

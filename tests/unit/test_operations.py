@@ -12,7 +12,9 @@ from spacer_tasks import operations
 from spacer_tasks.classifiers import load_classifier
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import MessageError, ObjectNotFoundError, StorageUnavailableError
+from spacer_tasks.messages import tasks
 from tests.support.checkout import FIXTURES_FOLDER
+from tests.support.photos import photo
 
 FIXTURES = FIXTURES_FOLDER / "pyspacer"
 
@@ -49,10 +51,12 @@ def test_messages_of_the_reference_s_own_classes_are_taken_as_they_are(tmp_path:
             return self._data
 
     job = {"task_name": "train_classifier", "tasks": [training(tmp_path)]}
-    answer = operations.process_job(ReferenceMessage(job))
+    message: Any = ReferenceMessage(job)
+    answer = operations.process_job(message)
     assert answer.ok
     assert answer.original_job == job
-    assert operations.train_classifier(ReferenceMessage(training(tmp_path))).acc > 0.9
+    message = ReferenceMessage(training(tmp_path))
+    assert operations.train_classifier(message).acc > 0.9
 
 
 @pytest.mark.parametrize(("given", "pickled"), [("spacer", False), ("pyspacer", True)])
@@ -129,3 +133,41 @@ def test_a_malformed_message_of_many_is_refused_before_the_first_answer(classifi
     good = next((FIXTURES / "features_str").iterdir())
     with pytest.raises(MessageError, match="feature_loc"):
         next(operations.classify_many([scoring(good, classifier), {"job_token": "x"}]))
+
+
+def imaged(folder: Path, classifier: Path | None = None) -> dict[str, Any]:
+    """A message for a photo, whose features are kept or scored."""
+    (folder / "a.png").write_bytes(photo("sand", 1))
+    there = {"storage_type": "filesystem"}
+    what = {"classifier_loc": classifier} if classifier else {"feature_loc": folder / "a.npz"}
+    return {
+        "job_token": "1",
+        # as many dimensions as the fixtures' features have
+        "extractor": {"class_path": "dummy", "feature_dim": 24},
+        "rowcols": [[3, 4], [5, 6]],
+        "image_loc": {**there, "key": str(folder / "a.png")},
+        **{name: {**there, "key": str(path)} for name, path in what.items()},
+    }
+
+
+def test_every_answer_says_all_that_its_message_has(tmp_path: Path, classifier: Path) -> None:
+    """Some are made without a check of their values, by which a field can be forgotten."""
+    features = sorted((FIXTURES / "features_str").iterdir())[0]
+    job = {"task_name": "classify_image", "tasks": [imaged(tmp_path, classifier)]}
+    answers = [
+        operations.extract_features(imaged(tmp_path)),
+        operations.train_classifier(training(tmp_path)),
+        operations.classify_features(scoring(features, classifier)),
+        *operations.classify_many([scoring(features, classifier)]),
+        operations.classify_image(imaged(tmp_path, classifier)),
+        operations.process_job(job),
+        operations.process_job({**job, "tasks": [imaged(tmp_path, tmp_path / "none")]}),
+    ]
+    assert {type(answer) for answer in answers} == {
+        getattr(tasks, name) for name in vars(tasks) if name.endswith("ReturnMsg")
+    }
+    for answer in answers:
+        # not those that only have a default
+        assert answer.model_fields_set == set(type(answer).model_fields)
+        # and each is of its type
+        assert type(answer)(**json.loads(json.dumps(answer.to_wire()))) == answer

@@ -73,7 +73,7 @@ def train(
             )
 
         try:
-            answer = operations.train_classifier(message, show)
+            answer = operations.train_classifier(message, show, preprocessed=True)
         except KeyboardInterrupt:
             progress.stop()
             say("Interrupted: no classifier was written; start the command again", "yellow")

@@ -39,7 +39,7 @@ def list_jobs() -> None:
     if not seen:
         say("No job waits to be collected.")
         return
-    counts = Counter(each.state.value for each in seen)
+    counts = Counter(str(each.state) for each in seen)
     out.print(", ".join(f"{count:,} {state}" for state, count in sorted(counts.items())))
     out.print()
     rows = [("job", "what", "queue", "state", "for", "task")]
@@ -47,7 +47,7 @@ def list_jobs() -> None:
         sent = each.record
         age = f"{(now - sent.submitted_at) / 60:.0f} min"
         rows.append(
-            (str(sent.job_id), sent.task_name, sent.queue, each.state.value, age, sent.task_id)
+            (str(sent.job_id), sent.task_name, sent.queue, str(each.state), age, sent.task_id)
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:

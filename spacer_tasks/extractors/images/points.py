@@ -49,6 +49,7 @@ def check_points(rowcols: Sequence[Point], width: int, height: int, name: str) -
 
 
 def _is_pair_of_integers(point: object) -> bool:
+    # a message's points are; a notebook's, which come here by themselves, may be anything
     return (
         isinstance(point, Sequence)
         and len(point) == 2

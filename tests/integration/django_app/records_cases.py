@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+import unittest
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from django.db import connections
@@ -33,7 +34,14 @@ def saved(records: JobRecords, *job_ids: int, job: bytes | None = b"{}") -> list
     return [f"task-{job_id}" for job_id in job_ids]
 
 
-class RecordsCases:
+if TYPE_CHECKING:
+    Cases = unittest.TestCase
+else:
+    # mixed into a TestCase below: as one itself it would be run, and has no records
+    Cases = object
+
+
+class RecordsCases(Cases):
     """One case each; `records` says which are meant."""
 
     records: JobRecords

@@ -17,12 +17,12 @@ from spacer_tasks.config.settings import get_settings, shown
 from spacer_tasks.exceptions import ConfigError
 
 KEY = "key-of-this-test"
-BODY = (
+BODY: tuple[list[Any], dict[str, Any], dict[str, Any]] = (
     [{"job_token": "ü", 1: 0.1}],
     {},
     {"callbacks": [app.signature("x.y", (1,))], "chord": None},
 )
-HEADERS = {
+HEADERS: dict[str, Any] = {
     "task": "spacer_tasks.extract_features",
     "id": "1",
     "retries": 0,

@@ -8,9 +8,10 @@ import pytest
 
 from spacer_tasks.data_classes.val_results import ValResults
 from spacer_tasks.exceptions import MessageError, RowColumnInvalidError
-from spacer_tasks.messages import specs, tasks
+from spacer_tasks.messages import batches, specs, tasks
 from spacer_tasks.messages.parsing import parse
 from spacer_tasks.messages.tasks import (
+    Answer,
     ClassifyFeaturesMsg,
     ClassifyReturnMsg,
     ExtractFeaturesMsg,
@@ -138,7 +139,7 @@ def test_features_cannot_be_written_to_a_url() -> None:
 def test_a_message_of_another_task_is_refused() -> None:
     other = parse(ExtractFeaturesMsg, wire("ExtractFeaturesMsg"))
     with pytest.raises(MessageError, match="expected a TrainClassifierMsg, found a Extract"):
-        parse(TrainClassifierMsg, other)  # type: ignore[arg-type]
+        parse(TrainClassifierMsg, other)
 
 
 @pytest.mark.parametrize(
@@ -161,3 +162,40 @@ def test_a_field_of_ours_is_sent_only_where_it_says_something() -> None:
     assert parse(TrainClassifierMsg, data).to_wire() == data
     ours = {**data, "classifier_format": "spacer"}
     assert parse(TrainClassifierMsg, ours).to_wire() == wire("TrainClassifierMsg")
+
+
+#: the fields of pyspacer 0.14's answers. It reads an answer by handing all that it holds to a
+#: constructor with these parameters: one field more, and no client of the reference can read it
+REFERENCE_ANSWERS = {
+    "ExtractFeaturesReturnMsg": {"extractor_loaded_remotely", "runtime"},
+    "TrainClassifierReturnMsg": {"acc", "pc_accs", "ref_accs", "runtime"},
+    "ClassifyReturnMsg": {"runtime", "scores", "classes", "valid_rowcol"},
+    "JobReturnMsg": {"original_job", "ok", "results", "error_message"},
+}
+#: those and the batches' own
+ANSWERS = [
+    cls
+    for module in (tasks, batches)
+    for cls in vars(module).values()
+    if isinstance(cls, type) and issubclass(cls, Answer) and cls.__module__ == module.__name__
+    if cls is not Answer
+]
+
+
+def test_the_reference_s_answers_are_named_here_without_exception() -> None:
+    assert {cls.__name__ for cls in ANSWERS if cls.__module__ == tasks.__name__} == set(
+        REFERENCE_ANSWERS
+    )
+
+
+@pytest.mark.parametrize("name", REFERENCE_ANSWERS)
+def test_nothing_is_added_to_the_reference_s_answers(name: str) -> None:
+    answer: type[Answer] = getattr(tasks, name)
+    assert set(answer.model_fields) == REFERENCE_ANSWERS[name]
+    assert not answer.model_computed_fields
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=lambda cls: cls.__name__)
+def test_an_answer_has_no_field_that_can_be_forgotten(answer: type[Answer]) -> None:
+    """A default would be sent in place of what a worker forgot to say."""
+    assert all(field.is_required() for field in answer.model_fields.values())

@@ -230,6 +230,14 @@ def test_the_own_prefix_on_a_disk_is_always_allowed(allow: Allow, reef: Path) ->
         storage.load(at(f"{reef}/photos/1.jpg"))
 
 
+def test_the_own_prefix_in_memory_is_always_allowed(allow: Allow) -> None:
+    allow(results="memory://results", roots="none")
+    assert permitted(at("memory://results/answers/1.json"))
+    for uri in ("memory://k", "memory://results", "memory://results-of-another/k"):
+        with pytest.raises(LocationNotAllowedError):
+            permitted(at(uri))
+
+
 # --- settings --------------------------------------------------------------------------------
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from spacer_tasks.data_classes.labels import ImageLabels, LabelId
@@ -11,7 +13,7 @@ from spacer_tasks.messages.tasks import TrainingTaskLabels
 from spacer_tasks.training import SplitMode, preprocess_labels
 
 
-def image(name: str, labels: list[LabelId]) -> ImageLabels:
+def image(name: str, labels: Sequence[LabelId]) -> ImageLabels:
     loc = DataLocation(storage_type="memory", key=name)
     return ImageLabels({loc: [(row, 0, label) for row, label in enumerate(labels)]})
 

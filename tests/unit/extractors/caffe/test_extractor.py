@@ -286,7 +286,7 @@ def test_caffe_asked_for_and_not_there_is_a_wrong_setting(
     installed: ModuleType | None, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # none, or the empty package of that name
-    monkeypatch.setitem(sys.modules, "caffe", installed)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "caffe", installed)
     runtime("caffe")
     with pytest.raises(ConfigError, match="SPACER_CAFFE_RUNTIME is caffe"):
         load_extractor(spec_of())
