@@ -148,6 +148,16 @@ class BrokerUnavailableError(TransientError):
     """Redis cannot be reached, so the task was not sent."""
 
 
+# --- GPU -------------------------------------------------------------------------------------
+
+
+class DeviceLostError(TransientError):
+    """The GPU does not answer this process any more: a worker ends, and its tasks go to others.
+
+    A script must be started again.
+    """
+
+
 # --- SQS -------------------------------------------------------------------------------------
 
 
@@ -228,6 +238,13 @@ class HashMismatchError(InputError):
 
 class WeightsError(InputError):
     """An extractor's file is not of its format, or not of this network. The text names the part."""
+
+
+class FeaturesNotFiniteError(InputError):
+    """A network gave infinities or NaN, as float16 does where its range is not enough.
+
+    Nothing is stored. With `SPACER_PRECISION=float32`, or with other weights, it may do better.
+    """
 
 
 class FeatureFileError(InputError):
