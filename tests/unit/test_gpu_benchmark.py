@@ -7,8 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+
+from benchmarks import gpu
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -43,3 +46,22 @@ def test_on_a_cpu_it_measures_the_same_through_the_batcher() -> None:
     assert cells[1] == "float32"
     assert float(cells[3]) > 0
     assert "images a second from bytes to vectors" in lines[-1]
+
+
+def test_float32_s_truth_is_the_cpu_s_whatever_is_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    class Answers:
+        def forward(self, patches: np.ndarray) -> np.ndarray:
+            return np.ones((len(patches), 4), np.float32)
+
+    def extractor_in(precision: str, device: str, weights: Path) -> Answers:
+        asked.append((precision, device))
+        return Answers()
+
+    monkeypatch.setenv("SPACER_DEVICE", "cuda")
+    monkeypatch.setattr(gpu, "extractor_in", extractor_in)
+    assert gpu.truth(Path("weights.pt")).shape == (8, 4)
+    assert asked == [("float32", "cpu")]
