@@ -97,6 +97,16 @@ class BrokerUnavailableError(TransientError):
     """Redis cannot be reached, so the task was not sent."""
 
 
+# --- GPU -------------------------------------------------------------------------------------
+
+
+class DeviceLostError(TransientError):
+    """The GPU does not answer this process any more: a worker ends, and its tasks go to others.
+
+    A script must be started again.
+    """
+
+
 # --- SQS -------------------------------------------------------------------------------------
 
 

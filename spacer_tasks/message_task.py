@@ -18,11 +18,12 @@ from celery.states import SUCCESS
 from celery.utils import uuid
 from celery.utils.time import get_exponential_backoff_interval
 
-from spacer_tasks import cancellation, results
+from spacer_tasks import cancellation, device_watch, results
 from spacer_tasks.broker_errors import redis_is_away, unavailable_broker
 from spacer_tasks.callbacks import with_queues
 from spacer_tasks.config import get_settings
 from spacer_tasks.exceptions import (
+    DeviceLostError,
     InputError,
     ObjectNotFoundError,
     RunningElsewhere,
@@ -154,6 +155,9 @@ class MessageTask(CeleryTask):
         except RunningElsewhere as found:
             self._stand_aside(found)
         except TransientError as error:
+            if isinstance(error, DeviceLostError):
+                # the worker ends and gives the task back, which is no try of the task's own
+                device_watch.wait_for_the_end()
             self._retry_or_give_up(error)
             return self._kept(error=TaskError.of(error))
         except TaskCancelledError as error:

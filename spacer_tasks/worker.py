@@ -249,10 +249,13 @@ def _warm_network(concurrency: int) -> None:
 
     from spacer_tasks.components import ExtractorSpec
     from spacer_tasks.extractors import load_extractor
+    from spacer_tasks.extractors.devices import check_device
     from spacer_tasks.parsing import parse
 
     # each of the pool's threads runs the network: together they take the cores once, not each
     torch.set_num_threads(max(1, cores() // concurrency))
+    # also without a network to load: a device that fails would fail every task for good
+    check_device()
     spec = get_settings().warm_extractor
     if spec is None:
         _say("SPACER_WARM_EXTRACTOR is not set: the first task will load its network")

@@ -18,6 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spacer_tasks.device_watch import running_pass
+from spacer_tasks.extractors.devices import device_errors
+
 log = logging.getLogger(__name__)
 
 #: shares of the largest batch that have a graph; a batch is filled up to the next, so that at most
@@ -32,8 +35,8 @@ _RECORDING = Lock()
 class CudaNetwork:
     """Patches, uint8 (n, size, size, 3), to vectors, float32 (n, dimensions), on a CUDA device.
 
-    Several threads may call it; beyond `lanes` of them wait. What runs out of the device's memory
-    is a `MemoryError`.
+    Several threads may call it; beyond `lanes` of them wait. Errors of the device are those of
+    `device_errors`.
 
     Parameters
     ----------
@@ -69,9 +72,8 @@ class CudaNetwork:
         lane = self._lanes.get()
         try:
             steps = range(0, max(1, len(patches)), self._max_patches)
-            return np.concatenate([lane.run(patches[i : i + self._max_patches]) for i in steps])
-        except torch.cuda.OutOfMemoryError as error:
-            raise MemoryError(f"on the CUDA device: {error}") from error
+            with running_pass(), device_errors():
+                return np.concatenate([lane.run(patches[i : i + self._max_patches]) for i in steps])
         finally:
             self._lanes.put(lane)
 

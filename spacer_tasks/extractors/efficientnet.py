@@ -19,7 +19,7 @@ from spacer_tasks.config import Precision, get_settings
 from spacer_tasks.exceptions import ConfigError, WeightsError
 from spacer_tasks.extractors.base import Extractor
 from spacer_tasks.extractors.cuda_network import CudaNetwork
-from spacer_tasks.extractors.devices import chosen_device
+from spacer_tasks.extractors.devices import allow_tf32, chosen_device
 from spacer_tasks.extractors.efficientnet_b0 import FEATURE_DIM, EfficientNetB0
 from spacer_tasks.extractors.micro_batcher import IN_FLIGHT
 from spacer_tasks.extractors.precision import DTYPES, is_taken, sample_patches, usable
@@ -101,13 +101,13 @@ def _in_precision(
     """The network in this precision if its error allows it, else in float32; and which it is."""
     exact = _from_bytes(net, torch.float32)
     # torch has TF32 on for convolutions
-    _allow_tf32(False)
+    allow_tf32(False)
     if precision == "float32":
         return exact, precision
     expected = _run_in_torch(exact, device, sample_patches())
     dtype = DTYPES[precision]
     reduced = exact if dtype == torch.float32 else _from_bytes(deepcopy(net).to(dtype), dtype)
-    _allow_tf32(precision == "tf32")
+    allow_tf32(precision == "tf32")
     found = _run_in_torch(reduced, device, sample_patches())
     if is_taken(precision, device, found, expected):
         return reduced, precision
@@ -133,12 +133,6 @@ def _run_in_torch(
         # bytes cross to the device, four times fewer than floats
         vectors: NDArray[np.float32] = network(torch.from_numpy(patches).to(device)).cpu().numpy()
     return vectors
-
-
-def _allow_tf32(allowed: bool) -> None:
-    """Let a GPU multiply with 10 bits of the mantissa, in this process."""
-    torch.backends.cudnn.allow_tf32 = allowed
-    torch.backends.cuda.matmul.allow_tf32 = allowed
 
 
 def _in_onnx_runtime(net: EfficientNetB0, size: int) -> Callable[..., NDArray[np.float32]] | None:

@@ -144,4 +144,11 @@ def _load(spec: ExtractorSpec, extractor_class: type[Extractor]) -> Extractor:
                 opened.enter_context(file.stream)
             else:
                 files[name] = load_file(loc, sha256)
-        return extractor_class(canonical_name(spec.class_path), files, **spec.options)
+        try:
+            return extractor_class(canonical_name(spec.class_path), files, **spec.options)
+        except RuntimeError:
+            # imported here: extractors without a network need no torch
+            from spacer_tasks.extractors.devices import device_errors
+
+            with device_errors():
+                raise
