@@ -99,14 +99,16 @@ def _in_precision(
     net: EfficientNetB0, precision: Precision, device: torch.device
 ) -> tuple[Callable[[Tensor], Tensor], Precision]:
     """The network in this precision if its error allows it, else in float32; and which it is."""
-    exact = _from_bytes(net, torch.float32)
+    # for convolutions of single channels in float32, cuDNN compiles a kernel for each shape of
+    # `channels_last`, which takes 15 s and gives slower ones than torch's own
+    layout = torch.contiguous_format if device.type == "cuda" else torch.channels_last
+    exact = _from_bytes(net, torch.float32, layout)
     # torch has TF32 on for convolutions
     allow_tf32(False)
     if precision == "float32":
         return exact, precision
     expected = _run_in_torch(exact, device, sample_patches())
-    dtype = DTYPES[precision]
-    reduced = exact if dtype == torch.float32 else _from_bytes(deepcopy(net).to(dtype), dtype)
+    reduced = _from_bytes(deepcopy(net), DTYPES[precision], torch.channels_last)
     allow_tf32(precision == "tf32")
     found = _run_in_torch(reduced, device, sample_patches())
     if is_taken(precision, device, found, expected):
@@ -114,12 +116,18 @@ def _in_precision(
     return exact, "float32"
 
 
-def _from_bytes(net: EfficientNetB0, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
-    """From patches, uint8, to features, float32, on the device of the network."""
+def _from_bytes(
+    net: EfficientNetB0, dtype: torch.dtype, layout: torch.memory_format
+) -> Callable[[Tensor], Tensor]:
+    """From patches, uint8, to features, float32, on the device of the network, which is changed.
+
+    The patches' own layout, (n, row, column, channel), is what torch calls channels_last.
+    """
+    # torch's stubs leave out this form of `to`
+    net = net.to(dtype=dtype, memory_format=layout)  # type: ignore[call-overload]
 
     def features(patches: Tensor) -> Tensor:
-        # the patches' own layout, (n, row, column, channel), is what torch calls channels_last
-        pixels = patches.permute(0, 3, 1, 2).to(torch.float32).div_(255)
+        pixels = patches.permute(0, 3, 1, 2).to(torch.float32, memory_format=layout).div_(255)
         vectors: Tensor = net(pixels.to(dtype))
         return vectors.to(torch.float32)
 
