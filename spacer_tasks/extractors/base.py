@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
+from weakref import WeakMethod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +72,16 @@ class Extractor(ABC):
         For a device that takes `batch_size` patches in little more time than a few, as a GPU does.
         """
         wait_s = get_settings().gpu_batch_wait_ms / 1000
-        self._batcher = MicroBatcher(self.forward, self.batch_size, wait_s)
+        # weakly, as who waits for a pass holds the extractor: one that is dropped leaves the
+        # device's memory at once, not when cycles are looked for
+        forward = WeakMethod(self.forward)
+
+        def forward_of_the_living(patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+            method = forward()
+            assert method is not None
+            return method(patches)
+
+        self._batcher = MicroBatcher(forward_of_the_living, self.batch_size, wait_s)
 
     def take_loaded_remotely(self) -> bool:
         """Whether a file was downloaded since this was last asked: the answer to the first image

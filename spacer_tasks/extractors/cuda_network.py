@@ -32,6 +32,15 @@ WARM_UP_PASSES = 3
 _RECORDING = Lock()
 
 
+def release_memory() -> None:
+    """Give back to the device what networks that are gone have left in torch's hands."""
+    # the stubs leave out its types
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        # torch fails if it is asked to while it records
+        with _RECORDING:
+            torch.cuda.empty_cache()
+
+
 class CudaNetwork:
     """Patches, uint8 (n, size, size, 3), to vectors, float32 (n, dimensions), on a CUDA device.
 

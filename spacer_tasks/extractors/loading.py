@@ -9,6 +9,7 @@ taken up within that time.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections import OrderedDict
 from concurrent.futures import Future
@@ -90,8 +91,11 @@ class _Loaded:
             if future is None:
                 future = self._extractors[key] = Future()
             self._extractors.move_to_end(key)
-            while len(self._extractors) > MAX_LOADED:
+            dropped = len(self._extractors) - MAX_LOADED
+            for _ in range(dropped):
                 self._extractors.popitem(last=False)
+        if dropped > 0:
+            _release_memory()
         if first:
             try:
                 future.set_result(_load(spec, extractor_class))
@@ -132,6 +136,14 @@ class _Loaded:
 
 #: of this process
 _LOADED = _Loaded()
+
+
+def _release_memory() -> None:
+    # where torch was not loaded there is nothing to release
+    if "torch" in sys.modules:
+        from spacer_tasks.extractors.cuda_network import release_memory
+
+        release_memory()
 
 
 def _load(spec: ExtractorSpec, extractor_class: type[Extractor]) -> Extractor:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import sys
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,7 +25,7 @@ from spacer_tasks.exceptions import (
     ObjectNotFoundError,
     UnknownExtractorError,
 )
-from spacer_tasks.extractors import load_extractor, loading
+from spacer_tasks.extractors import cuda_network, load_extractor, loading
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
 POINTS = [(0, 0), (150, 200), (299, 399), (10, 390)]
@@ -295,3 +297,35 @@ def test_an_image_is_taken_as_its_rgb_pixels(mode: str) -> None:
 
 def test_what_is_made_of_local_files_is_not_loaded_remotely(plugin: Any, net: Path) -> None:
     assert not load_extractor(spec_of("reef_nets.Mean", files={"net": net})).loaded_remotely
+
+
+# --- what stays --------------------------------------------------------
+
+
+def test_an_extractor_that_is_dropped_is_gone_at_once_and_its_memory_with_it() -> None:
+    extractor = load_extractor(spec_of("dummy", feature_dim=3))
+    extractor.merge_images()
+    expected = extractor.forward(np.zeros((1, 224, 224, 3), np.uint8))
+    black = np.zeros((300, 400, 3), np.uint8)
+    np.testing.assert_array_equal(extractor.extract(black, [(150, 200)]), expected)
+    here = weakref.ref(extractor)
+    gc.disable()
+    try:
+        loading.forget_extractors()
+        del extractor
+        assert here() is None
+    finally:
+        gc.enable()
+
+
+def test_memory_of_dropped_extractors_is_given_back_to_the_device(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    released = []
+    monkeypatch.setattr(cuda_network, "release_memory", lambda: released.append(len(kept)))
+    kept = loading._LOADED._extractors
+    for count in range(1, loading.MAX_LOADED + 1):
+        load_extractor(spec_of("dummy", feature_dim=count))
+    assert released == []
+    load_extractor(spec_of("dummy", feature_dim=count + 1))
+    assert released == [loading.MAX_LOADED]
