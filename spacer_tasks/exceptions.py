@@ -189,6 +189,13 @@ class WeightsError(InputError):
     """An extractor's file is not of its format, or not of this network. The text names the part."""
 
 
+class FeaturesNotFiniteError(InputError):
+    """A network gave infinities or NaN, as float16 does where its range is not enough.
+
+    Nothing is stored. With `SPACER_PRECISION=float32`, or with other weights, it may do better.
+    """
+
+
 class FeatureFileError(InputError):
     """A feature file is damaged or of no known format."""
 

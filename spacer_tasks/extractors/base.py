@@ -13,6 +13,7 @@ from PIL import Image
 
 from spacer_tasks.config import Precision, get_settings
 from spacer_tasks.data_classes import Point
+from spacer_tasks.exceptions import FeaturesNotFiniteError
 from spacer_tasks.extractors.micro_batcher import MicroBatcher
 from spacer_tasks.extractors.patches import cut_patches
 from spacer_tasks.extractors.weights import ExtractorFile, OpenedFile
@@ -102,7 +103,7 @@ class Extractor(ABC):
     def extract(
         self, image: Image.Image | NDArray[np.uint8], rowcols: Sequence[Point]
     ) -> NDArray[np.float32]:
-        """The feature vectors of an image's points, float32, shape (points, feature_dim).
+        """The feature vectors of an image's points, float32, shape (points, feature_dim), finite.
 
         Parameters
         ----------
@@ -110,6 +111,11 @@ class Extractor(ABC):
             RGB; as an array, uint8 of shape (height, width, 3).
         rowcols
             Points inside the image (see `check_points`).
+
+        Raises
+        ------
+        FeaturesNotFiniteError
+            The network gave numbers that no reader would take.
         """
         if isinstance(image, Image.Image):
             rgb = image if image.mode == "RGB" else image.convert("RGB")
@@ -123,10 +129,15 @@ class Extractor(ABC):
 
         if self._batcher is not None:
             self._batcher.fill(vectors, cut)
-            return vectors
-        for start in range(0, len(rowcols), self.batch_size):
-            batch = slice(start, start + self.batch_size)
-            vectors[batch] = self.forward(cut(batch))
+        else:
+            for start in range(0, len(rowcols), self.batch_size):
+                batch = slice(start, start + self.batch_size)
+                vectors[batch] = self.forward(cut(batch))
+        if not np.isfinite(vectors).all():
+            raise FeaturesNotFiniteError(
+                f"{self.identity['name']}: features computed in"
+                f" {self.identity.get('precision', 'float32')} are not finite numbers"
+            )
         return vectors
 
     def warm(self) -> None:

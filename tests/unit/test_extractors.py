@@ -20,6 +20,7 @@ from spacer_tasks import registry, storage
 from spacer_tasks.components import ExtractorSpec
 from spacer_tasks.data_classes import DataLocation
 from spacer_tasks.exceptions import (
+    FeaturesNotFiniteError,
     HashMismatchError,
     MessageError,
     ObjectNotFoundError,
@@ -299,7 +300,7 @@ def test_what_is_made_of_local_files_is_not_loaded_remotely(plugin: Any, net: Pa
     assert not load_extractor(spec_of("reef_nets.Mean", files={"net": net})).loaded_remotely
 
 
-# --- what stays --------------------------------------------------------
+# --- what stays, and what is not given --------------------------------------------------------
 
 
 def test_an_extractor_that_is_dropped_is_gone_at_once_and_its_memory_with_it() -> None:
@@ -329,3 +330,18 @@ def test_memory_of_dropped_extractors_is_given_back_to_the_device(
     assert released == []
     load_extractor(spec_of("dummy", feature_dim=count + 1))
     assert released == [loading.MAX_LOADED]
+
+
+@pytest.mark.parametrize("merged", [False, True])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_features_that_are_not_finite_are_not_given(
+    merged: bool, value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extractor = load_extractor(spec_of("dummy", feature_dim=3))
+    extractor.computes_in("float16")
+    vectors = np.array([[1, 2, value]], np.float32)
+    monkeypatch.setattr(type(extractor), "forward", lambda _, patches: vectors)
+    if merged:
+        extractor.merge_images()
+    with pytest.raises(FeaturesNotFiniteError, match="computed in float16 are not finite"):
+        extractor.extract(PHOTO, POINTS[:1])
