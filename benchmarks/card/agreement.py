@@ -40,6 +40,7 @@ def compare() -> None:
     rng = np.random.default_rng(1)
     network = extractor._features
     lanes = [network._lanes.get() for _ in range(2)]
+    graphs: dict[int, Any]
     for number, lane in enumerate(lanes):
         for graphs in (lane._graphs, {}):
             kept, lane._graphs = lane._graphs, graphs

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from benchmarks.card.inputs import ROOT, WORK, say, weights
 from benchmarks.inputs import photo
@@ -96,7 +97,7 @@ def _workers(count: int, folder: Path) -> Iterator[list[int]]:
             )
             for name in names
         ]
-        while len(app.control.ping(names, timeout=1.0)) < count:
+        while len(app.control.ping(names, timeout=1.0) or []) < count:
             pass
         yield [each.pid for each in started]
 
@@ -124,7 +125,9 @@ def _photos(size: tuple[int, int]) -> list[Path]:
     if not paths[-1].exists():
         picture = photo(size)
         for number, path in enumerate(paths):
-            picture.rotate(90 * 2 * (number % 2)).transpose(number // 2).save(path, quality=92)
+            picture.rotate(90 * 2 * (number % 2)).transpose(Image.Transpose(number // 2)).save(
+                path, quality=92
+            )
     return paths
 
 

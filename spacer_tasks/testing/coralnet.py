@@ -70,7 +70,7 @@ def _look(records: Sequence[JobRecord], now: float) -> list[Seen]:
     return [
         Seen(
             record,
-            JobState.QUEUED if record.task_id in waiting else JobState.FINISHED,
+            JobState.QUEUED if record.task_id in waiting else JobState.SUCCEEDED,
             answer_location(record.task_id),
             # long enough ago that its answer is not waited for
             finished_at=time.time() - 86400,

@@ -323,9 +323,9 @@ def test_an_extractor_that_is_dropped_is_gone_at_once_and_its_memory_with_it() -
 def test_memory_of_dropped_extractors_is_given_back_to_the_device(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    released = []
-    monkeypatch.setattr(cuda_network, "release_memory", lambda: released.append(len(kept)))
+    released: list[int] = []
     kept = loading._LOADED._extractors
+    monkeypatch.setattr(cuda_network, "release_memory", lambda: released.append(len(kept)))
     for count in range(1, loading.MAX_LOADED + 1):
         load_extractor(spec_of("dummy", feature_dim=count))
     assert released == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -176,7 +177,7 @@ def test_a_task_whose_device_is_lost_waits_for_its_worker_s_end_where_one_is_wat
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     slept: list[float] = []
-    monkeypatch.setattr(device_watch.time, "sleep", slept.append)
+    monkeypatch.setattr(time, "sleep", slept.append)
     device_watch.wait_for_the_end()
     assert slept == []
     device_watch.watch()
@@ -211,7 +212,7 @@ def test_a_worker_whose_device_cannot_compute_does_not_start(
 # --- TF32 ----------------------------------------------------------------------------------------
 
 
-SWITCHES = (torch.backends.cudnn, torch.backends.cuda.matmul)
+SWITCHES: tuple[Any, ...] = (torch.backends.cudnn, torch.backends.cuda.matmul)
 
 
 @pytest.fixture
