@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 
 from spacer_tasks import retries
 from spacer_tasks.broker.contract import CONTRACT, PRIORITY_STEPS, WAITS_AT_MOST_S
-
-# connects itself to what Celery sends
 from spacer_tasks.broker.sentinel import sentinel_options
+from spacer_tasks.broker.signing import sign
 from spacer_tasks.config.settings import get_settings
 
 #: seconds for a connection to one address of the host; a send tries twice if all it sends is
@@ -65,3 +64,5 @@ app = Celery(
 )
 app.conf.update(CONTRACT)
 app.add_defaults(_from_settings)
+# in each process that imports this, for whatever it sends: a worker's retries and callbacks too
+signals.before_task_publish.connect(sign)

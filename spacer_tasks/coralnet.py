@@ -152,6 +152,9 @@ class CeleryQueue(BaseQueue):
             logger.exception("nothing was collected")
         return [], []
 
+    def _outcomes(self, jobs: Sequence[JobRecord]) -> list[Outcome]:
+        return outcomes(self._records, jobs)
+
     def _forget_refused(self) -> None:
         for task_id in tuple(_REFUSED):
             self._records.remove(task_id)
@@ -160,7 +163,7 @@ class CeleryQueue(BaseQueue):
     def _collect(self, jobs: Sequence[JobRecord]) -> tuple[list[Any], list[str]]:
         ready: dict[str, tuple[Any, str]] = {}
         statuses = []
-        for outcome in outcomes(self._records, jobs):
+        for outcome in self._outcomes(jobs):
             if outcome.returned is None:
                 statuses.append(outcome.state.coralnet_word)
                 continue

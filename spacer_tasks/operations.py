@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,13 +25,11 @@ from spacer_tasks.exceptions import (
     FeatureDimensionError,
     FeatureFileError,
     InputError,
-    MessageError,
     ObjectNotFoundError,
-    TransientError,
 )
 from spacer_tasks.extractors import Extractor, check_points, load_extractor, load_pixels
-from spacer_tasks.messages.parsing import as_data, parse
-from spacer_tasks.messages.reference_errors import error_line_of
+from spacer_tasks.jobs.answering import answered
+from spacer_tasks.messages.parsing import parse
 from spacer_tasks.messages.tasks import (
     ClassifyFeaturesMsg,
     ClassifyImageMsg,
@@ -46,7 +43,6 @@ from spacer_tasks.messages.tasks import (
     TrainClassifierMsg,
     TrainClassifierReturnMsg,
 )
-from spacer_tasks.storage.policy import permit_all
 from spacer_tasks.training import TrainingProgress, train
 from spacer_tasks.training.checkpoints import Checkpoints
 
@@ -247,35 +243,19 @@ def process_job(
     TransientError
         The storage did not answer: the job can be run again.
     """
-    job = as_data(job)
-    if not isinstance(job, (JobMsg, Mapping)):
-        raise MessageError(f"a job is an object, found a {type(job).__name__}")
-    original = job.to_wire() if isinstance(job, JobMsg) else dict(job)
-    try:
-        parsed = parse(JobMsg, original)
-        permit_all(parsed)
-        scorings = [task for task in parsed.tasks if isinstance(task, ClassifyFeaturesMsg)]
-        answers: Iterable[Message] = (
-            _run(message, on_progress, checkpoints and checkpoints.part(number))
-            for number, message in enumerate(parsed.tasks)
-        )
-        if len(scorings) == len(parsed.tasks):
-            answers = classify_many(scorings)
-        results = [answer.to_wire() for answer in answers]
-    except TransientError:
-        raise
-    except InputError as error:
-        return JobReturnMsg(
-            original_job=original, ok=False, results=None, error_message=error_line_of(error)
-        )
-    except Exception as error:  # noqa: BLE001 -- the boundary: a job ends in an answer
-        return JobReturnMsg(
-            original_job=original,
-            ok=False,
-            results=None,
-            error_message=traceback.format_exc() + "\n" + error_line_of(error),
-        )
-    return JobReturnMsg(original_job=original, ok=True, results=results, error_message=None)
+    return answered(job, lambda parsed: _answers(parsed, on_progress, checkpoints))
+
+
+def _answers(
+    job: JobMsg, on_progress: OnProgress | None, checkpoints: Checkpoints | None
+) -> Iterable[Message]:
+    scorings = [task for task in job.tasks if isinstance(task, ClassifyFeaturesMsg)]
+    if len(scorings) == len(job.tasks):
+        return classify_many(scorings)
+    return (
+        _run(message, on_progress, checkpoints and checkpoints.part(number))
+        for number, message in enumerate(job.tasks)
+    )
 
 
 def _run(
@@ -303,10 +283,14 @@ def _origin(msg: ExtractFeaturesMsg, extractor: Extractor) -> dict[str, Any]:
 
 
 def _vectors(image_loc: DataLocation, rowcols: list[Point], extractor: Extractor) -> Any:
-    pixels = load_pixels(storage.load(image_loc), str(image_loc))
+    pixels = _pixels(image_loc)
     height, width = pixels.shape[:2]
     check_points(rowcols, width, height, str(image_loc))
     return extractor.extract(pixels, rowcols)
+
+
+def _pixels(image_loc: DataLocation) -> Any:
+    return load_pixels(storage.load(image_loc), str(image_loc))
 
 
 def _scored(

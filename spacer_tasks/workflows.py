@@ -241,7 +241,7 @@ def train_candidate(self: HeaderTask, msg: TrainClassifierMsg) -> TrainedMsg:
 )
 def compare(self: BodyTask, msg: TrainManyMsg, parts: list[dict[str, Any]]) -> TrainManyReturnMsg:
     """Pick the candidate with the best validation accuracy and publish it with a summary."""
-    failures = failures_of(parts, [training.job_token for training in msg.trainings])
+    failures = failures_of(parts, [str(training.job_token) for training in msg.trainings])
     if len(failures) == len(parts):
         raise TooManyFailuresError(f"none of {len(parts)} trainings succeeded: {_listed(failures)}")
     candidates = [

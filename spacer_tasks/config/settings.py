@@ -235,6 +235,10 @@ class Settings(BaseSettings):
         return (init_settings, *found)
 
 
+#: keys of Django's `SPACER` that the log has named; tests read settings again and again
+_TOLD: set[str] = set()
+
+
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
     """The settings of this process, read once at first use.
@@ -258,7 +262,9 @@ def get_settings() -> Settings:
             lines.append(f"{PREFIX}{name.upper()} (from {where}): {reason}")
         raise ConfigError("; ".join(lines)) from None
     for name, why in unused(Settings.model_fields).items():
-        logger.warning("Django's SPACER[%r] is not used: %s", name, why)
+        if name not in _TOLD:
+            logger.warning("Django's SPACER[%r] is not used: %s", name, why)
+            _TOLD.add(name)
     return settings
 
 

@@ -22,35 +22,21 @@ PROGRESS = "PROGRESS"
 
 
 class JobState(str, Enum):
-    """What is known of a job, or of any task."""
+    """What is known of a job, or of any task; `MEANINGS` says it in words."""
 
-    #: no trace of it: never sent, or everything that knew of it is gone
     UNKNOWN = "UNKNOWN"
-    #: waits in its queue
     QUEUED = "QUEUED"
-    #: a worker has it, or the parts of a batch are under way
     RUNNING = "RUNNING"
-    #: a try met a transient error; the next one waits
     RETRYING = "RETRYING"
-    #: has its answer
     SUCCEEDED = "SUCCEEDED"
-    #: has its answer, a `JobReturnMsg` whose `ok` is false
     NOT_OK = "NOT_OK"
-    #: ended in an error, which says of which kind it is
     FAILED = "FAILED"
-    #: a caller cancelled it
     CANCELLED = "CANCELLED"
-    #: given up, because its workers ended while they ran it
     ABANDONED = "ABANDONED"
-    #: ended at the time limit
     TIMED_OUT = "TIMED_OUT"
-    #: was sent, and is in no queue, at no worker and without an answer, for now
     MISSING = "MISSING"
-    #: the same for so long that Redis or a worker must have lost it
     LOST = "LOST"
-    #: finished, and its answer is gone from the results prefix
     EXPIRED = "EXPIRED"
-    #: finished, and its answer cannot be read now
     UNREADABLE = "UNREADABLE"
 
     def __str__(self) -> str:
@@ -66,6 +52,11 @@ class JobState(str, Enum):
     def answered(self) -> bool:
         """Whether there is an answer, good or not."""
         return self in (JobState.SUCCEEDED, JobState.NOT_OK)
+
+    @property
+    def meaning(self) -> str:
+        """In words, for a person."""
+        return MEANINGS[self]
 
     @property
     def coralnet_word(self) -> str:
@@ -90,6 +81,23 @@ class JobState(str, Enum):
         ok = answer.get("ok") if isinstance(answer, Mapping) else None
         return cls.NOT_OK if ok is False else cls.SUCCEEDED
 
+
+MEANINGS = {
+    JobState.UNKNOWN: "there is no trace of it",
+    JobState.QUEUED: "waits in its queue",
+    JobState.RUNNING: "a worker has it, or parts of the batch are under way",
+    JobState.RETRYING: "a try met a transient error, and the next one waits",
+    JobState.SUCCEEDED: "has its answer",
+    JobState.NOT_OK: "has its answer, a `JobReturnMsg` whose `ok` is false",
+    JobState.FAILED: "ended in an error of the kind input, transient or bug",
+    JobState.CANCELLED: "a caller cancelled it, or the batch that it is a part of",
+    JobState.ABANDONED: "given up, because each worker that began it ended",
+    JobState.TIMED_OUT: "ended at the time limit",
+    JobState.MISSING: "was sent, and is in no queue, at no worker and without an answer",
+    JobState.LOST: "the same, twice in a while: Redis or a worker lost it",
+    JobState.EXPIRED: "finished, and its answer is gone from the results prefix",
+    JobState.UNREADABLE: "finished, and its answer cannot be read now",
+}
 
 _OPEN = {
     JobState.UNKNOWN,
@@ -129,14 +137,15 @@ ERRORS = {
     "celery.exceptions.TaskRevokedError": JobState.CANCELLED,
 }
 
-#: of CoralNet's collection, whose log counts them; its other queues say SUCCEEDED and FAILED too
+#: of CoralNet's collection, whose log counts them. Its other queues say SUCCEEDED of every job that
+#: gave an answer, `ok` or not, and FAILED of one without
 CORALNET_WORDS = {
     JobState.UNKNOWN: "MISSING",
     JobState.QUEUED: "QUEUED",
     JobState.RUNNING: "RUNNING",
     JobState.RETRYING: "RUNNING",
     JobState.SUCCEEDED: "SUCCEEDED",
-    JobState.NOT_OK: "FAILED",
+    JobState.NOT_OK: "SUCCEEDED",
     JobState.FAILED: "FAILED",
     JobState.CANCELLED: "FAILED",
     JobState.ABANDONED: "FAILED",

@@ -19,10 +19,12 @@ from spacer_tasks import results
 from spacer_tasks.broker.callbacks import with_queues
 from spacer_tasks.broker.contract import SENT_AT
 from spacer_tasks.broker.outages import redis_is_away, unavailable_broker
+from spacer_tasks.concurrency import device_watch
 from spacer_tasks.concurrency.stopping import stopped_by
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.exceptions import (
+    DeviceLostError,
     InputError,
     ObjectNotFoundError,
     RunningElsewhere,
@@ -145,6 +147,9 @@ class MessageTask(RetriedTask):
         except RunningElsewhere as found:
             self.stand_aside(found)
         except TransientError as error:
+            if isinstance(error, DeviceLostError):
+                # the worker ends and gives the task back, which is no try of the task's own
+                device_watch.wait_for_the_end()
             self.retry_or_give_up(error)
             return self._kept(error=TaskError.of(error))
         except TaskCancelledError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -64,7 +64,11 @@ class _Found:
     failure: TaskError | None = None
 
 
-def outcomes(records: JobRecords, looked_at: Sequence[JobRecord]) -> list[Outcome]:
+def outcomes(
+    records: JobRecords,
+    looked_at: Sequence[JobRecord],
+    look: Callable[[Sequence[JobRecord], float], list[Seen]] = look,
+) -> list[Outcome]:
     """What is known of each job, in their order.
 
     Parameters
@@ -73,6 +77,8 @@ def outcomes(records: JobRecords, looked_at: Sequence[JobRecord]) -> list[Outcom
         Where the jobs are kept.
     looked_at
         The jobs.
+    look
+        Tells where each of them is, at a time in seconds since 1970.
 
     Raises
     ------
@@ -121,9 +127,16 @@ def _found(job: Seen) -> _Found:
 
 def may_appear(job: Seen) -> bool:
     """Whether the answer of a job was stored so lately that S3 may not show it yet."""
+    return job.state.answered and just_finished(job.finished_at)
+
+
+def just_finished(finished_at: float) -> bool:
+    """Whether an answer of that time, in seconds since 1970 on a worker's clock, may not be shown
+    yet.
+    """
     # the worker's clock may be behind, or far ahead
-    age = abs(time.time() - job.finished_at)
-    return job.state.answered and age < retries.ANSWER_APPEARS_S + CLOCKS_DIFFER_S
+    age = abs(time.time() - finished_at)
+    return age < retries.ANSWER_APPEARS_S + CLOCKS_DIFFER_S
 
 
 def _with_lost(records: JobRecords, found: list[_Found]) -> list[_Found]:

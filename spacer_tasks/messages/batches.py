@@ -17,6 +17,7 @@ from spacer_tasks.messages.tasks import (
     ClassifierType,
     ClassifyFeaturesMsg,
     ExtractFeaturesMsg,
+    JobToken,
     Message,
     TrainClassifierMsg,
     TrainClassifierReturnMsg,
@@ -165,7 +166,7 @@ class TrainManyMsg(Message):
 class Candidate(Answer):
     """One finished training of several."""
 
-    job_token: str
+    job_token: JobToken
     model_loc: DataLocation
     valresult_loc: DataLocation
     acc: float

@@ -7,8 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     SerializerFunctionWrapHandler,
     model_serializer,
     model_validator,
@@ -21,6 +23,8 @@ from spacer_tasks.messages.specs import ExtractorSpec, TrainerSpec
 
 ClassifierType = Literal["MLP", "LR"]
 ClassifierFormat = Literal["spacer", "pyspacer"]
+#: what a caller knows the work by: mostly a text or a number, echoed and never looked at
+JobToken = JsonValue
 TaskName = Literal["extract_features", "train_classifier", "classify_features", "classify_image"]
 
 
@@ -49,7 +53,7 @@ Points = Annotated[list[Point], Field(min_length=1)]
 class ExtractFeaturesMsg(Message):
     """Asks for the features of an image at some points."""
 
-    job_token: str
+    job_token: JobToken
     extractor: ExtractorSpec
     rowcols: Points
     image_loc: DataLocation
@@ -85,10 +89,14 @@ class TrainingTaskLabels(Message):
         return sum(labels.label_count for labels in self.sets().values())
 
 
-class TrainClassifierMsg(Message):
-    """Asks for a classifier. Older form: `trainer_name` instead of `trainer`."""
+def _auto_if_none(feature_cache_dir: Any) -> Any:
+    return "auto" if feature_cache_dir is None else feature_cache_dir
 
-    job_token: str
+
+class TrainClassifierMsg(Message):
+    """Asks for a classifier. Older form: `trainer_name` instead of `trainer`, or before it."""
+
+    job_token: JobToken
     trainer: TrainerSpec
     nbr_epochs: Annotated[int, Field(ge=1)]
     clf_type: ClassifierType
@@ -98,7 +106,7 @@ class TrainClassifierMsg(Message):
     valresult_loc: DataLocation
     #: "auto", "disabled" or a folder: where the reference keeps downloaded features during
     #: training. Each file is read once here, so it is accepted, echoed and not needed.
-    feature_cache_dir: str = "auto"
+    feature_cache_dir: Annotated[str, BeforeValidator(_auto_if_none)] = "auto"
     #: ours, a data file without code; or a pickle that the reference loads
     classifier_format: ClassifierFormat = "spacer"
 
@@ -113,7 +121,7 @@ class TrainClassifierMsg(Message):
     @model_validator(mode="before")
     @classmethod
     def _older_form(cls, data: Any) -> Any:
-        if isinstance(data, dict) and "trainer_name" in data and "trainer" not in data:
+        if isinstance(data, dict) and "trainer_name" in data:
             rest = {key: value for key, value in data.items() if key != "trainer_name"}
             return {**rest, "trainer": data["trainer_name"]}
         return data
@@ -145,7 +153,7 @@ class TrainClassifierReturnMsg(Answer):
 class ClassifyFeaturesMsg(Message):
     """Asks for the scores of all points of a feature file."""
 
-    job_token: str
+    job_token: JobToken
     feature_loc: DataLocation
     classifier_loc: DataLocation
 
@@ -153,7 +161,7 @@ class ClassifyFeaturesMsg(Message):
 class ClassifyImageMsg(Message):
     """Asks for the scores of points of an image, without keeping its features."""
 
-    job_token: str
+    job_token: JobToken
     extractor: ExtractorSpec
     rowcols: Points
     image_loc: DataLocation

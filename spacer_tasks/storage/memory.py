@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from spacer_tasks.exceptions import ObjectNotFoundError
 from spacer_tasks.storage.base import Storage
@@ -33,6 +35,15 @@ class MemoryStorage(Storage):
     def version(self, key: str) -> str | None:
         data = self._blobs.get(key)
         return None if data is None else hashlib.sha256(data).hexdigest()
+
+    @contextmanager
+    def restored(self) -> Iterator[None]:
+        """What is stored or removed within the block is not any more, at its end."""
+        before = dict(self._blobs)
+        try:
+            yield
+        finally:
+            self._blobs = before
 
     def clear(self) -> None:
         """Forget everything, between tests."""

@@ -20,6 +20,7 @@ from spacer_tasks.config.settings import get_settings
 from spacer_tasks.exceptions import (
     BucketNotFoundError,
     ObjectNotFoundError,
+    S3ObjectNotFoundError,
     SpacerError,
     StorageAccessError,
     StorageError,
@@ -217,7 +218,7 @@ def _of_answer(name: str, bucket: str, answer: Any) -> SpacerError:
     if code == "NoSuchBucket":
         return BucketNotFoundError(f"{name}: there is no bucket {bucket!r} at this endpoint")
     if code in ("NoSuchKey", "NotFound", "404"):
-        return ObjectNotFoundError(f"{name}: there is no such object")
+        return S3ObjectNotFoundError(f"{name}: there is no such object")
     if code in REFUSED or status in (401, 403):
         return StorageAccessError(f"{name}: S3 refuses access ({code}: {text})")
     if status >= 500 or status == 429 or code in PASSING:

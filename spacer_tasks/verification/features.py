@@ -122,17 +122,19 @@ def _location(text: str) -> DataLocation:
 
 
 def relative_errors(
-    stored: NDArray[np.float32], computed: NDArray[np.float32]
+    stored: NDArray[np.float32] | NDArray[np.float64], computed: NDArray[np.float32]
 ) -> NDArray[np.float64]:
     """The relative L2 error of each vector against the stored one, shape (points,).
 
-    Infinite where the stored one is zero and the other is not.
+    Infinite where the stored one is zero and the other is not, or where its length is beyond
+    float64.
     """
     expected = stored.astype(np.float64)
-    apart = np.linalg.norm(computed.astype(np.float64) - expected, axis=1)
-    lengths = np.linalg.norm(expected, axis=1)
+    with np.errstate(over="ignore"):
+        apart = np.linalg.norm(computed.astype(np.float64) - expected, axis=1)
+        lengths = np.linalg.norm(expected, axis=1)
     errors = np.full(len(apart), np.inf)
-    np.divide(apart, lengths, out=errors, where=lengths > 0)
+    np.divide(apart, lengths, out=errors, where=(lengths > 0) & np.isfinite(lengths))
     errors[apart == 0] = 0
     return errors
 

@@ -161,11 +161,14 @@ def _warm_network(concurrency: int) -> None:
     import torch
 
     from spacer_tasks.extractors import load_extractor
+    from spacer_tasks.extractors.runtime.devices import check_device
     from spacer_tasks.messages.parsing import parse
     from spacer_tasks.messages.specs import ExtractorSpec
 
     # each of the pool's threads runs the network: together they take the cores once, not each
     torch.set_num_threads(max(1, cores() // concurrency))
+    # also without a network to load: a device that fails would fail every task for good
+    check_device()
     spec = get_settings().warm_extractor
     if spec is None:
         _say("SPACER_WARM_EXTRACTOR is not set: the first task will load its network")

@@ -1,4 +1,4 @@
-"""The archives of `python -m build` hold the package, whatever else lies in the checkout."""
+"""The archives that `python -m build` makes hold the package, whatever else lies beside it."""
 
 from __future__ import annotations
 

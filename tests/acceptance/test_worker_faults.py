@@ -170,6 +170,21 @@ def test_a_hung_thread_is_answered_and_its_worker_ends(
     assert other.get(timeout=180)
 
 
+def test_a_worker_whose_gpu_is_lost_ends_and_nothing_is_held_against_its_tasks(
+    start_worker: StartWorker, send: Send, starts: Path
+) -> None:
+    # one start is allowed, and nobody is found silent in this time
+    env = {**FAULTY, "SPACER_WORKER_SILENT_S": "600", "SPACER_MAX_DELIVERIES": "1"}
+    worker = start_worker("feature", "--concurrency=2", name="lost", **env)
+    sent = [send("lose", times=2) for _ in range(4)]
+    assert worker.popen.wait(180) == 69
+    # those that ran wait for the end: they take no other task, and answer none
+    assert begun(starts, 2)()
+    start_worker("feature", "--concurrency=2", name="next", **env)
+    for each in sent:
+        assert each.get(timeout=180)["summary"]["runtime"] >= 0
+
+
 def test_a_worker_that_grew_too_large_ends_after_its_tasks(
     start_worker: StartWorker, send: Send, starts: Path
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 
-from tests.support.hostile_pickles import COMMAND, FORBIDDEN, Calls
+from tests.support.hostile_pickles import COMMAND, FORBIDDEN, Calls, module_and_name
 
 RUN = f"S'{COMMAND}'\n".encode()
 CALIBRATED = b"csklearn.calibration\nCalibratedClassifierCV\n"
@@ -43,7 +43,7 @@ def doubled(times: int) -> bytes:
 
 NAMES = {
     **{
-        name: inside(call(*name.rsplit(".", 1), RUN))
+        name: inside(call(*module_and_name(name), RUN))
         for name in FORBIDDEN
         if name != "copy_reg._reconstructor"
     },

@@ -46,6 +46,11 @@ def call(module: str, name: str, *arguments: bytes) -> bytes:
     return f"c{module}\n{name}\n".encode() + b"(" + b"".join(arguments) + b"tR"
 
 
+def module_and_name(path: str) -> tuple[str, str]:
+    module, _, name = path.rpartition(".")
+    return module, name
+
+
 def of_stack(module: str, name: str) -> bytes:
     return text(module) + text(name) + b"\x93"
 
@@ -110,9 +115,8 @@ FORBIDDEN = (
     "types.FunctionType",
     "webbrowser.open",
 )
-FORBIDDEN_PARTS = {path: (path.rpartition(".")[0], path.rpartition(".")[2]) for path in FORBIDDEN}
 NAMES = {
-    **{path: inside(call(module, name, RUN)) for path, (module, name) in FORBIDDEN_PARTS.items()},
+    **{name: inside(call(*module_and_name(name), RUN)) for name in FORBIDDEN},
     **{f"os.system, protocol {n}": pickle.dumps(Calls(os.system, COMMAND), n) for n in range(2, 6)},
     "eval": pickle.dumps(Calls(eval, f"__import__('os').system({COMMAND!r})"), 2),
     "exec": pickle.dumps(Calls(exec, f"import os; os.system({COMMAND!r})"), 4),

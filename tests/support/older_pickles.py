@@ -1,8 +1,8 @@
 """A pickle written again in protocol 0 or 1, instruction by instruction as Python 2 wrote them.
 
-No Python 2 can be installed any more. Its pickles of protocol 2, which are among the fixtures, hold
-all that its others held: `in_protocol` takes them apart with stand-ins for their classes and writes
-what `save` of Python 2.7's `pickle.py` would.
+Few machines have a Python 2. `in_protocol` takes a pickle apart, with stand-ins for its classes,
+and writes what `save` of Python 2.7's `pickle.py` would: so all pickles among the fixtures come in
+all protocols. `test_reading.py` compares it with what Python 2 did write.
 """
 
 from __future__ import annotations
@@ -36,11 +36,20 @@ class StandIn:
         self.state = state
 
 
-class _Reader(pickle._Unpickler):  # type: ignore[name-defined,misc]  # the one in Python
+class PlainString(bytes):
+    """A string of Python 2. Of `bytes` Python 3 has one object for each letter, however many there
+    are in the file.
+    """
+
+
+class _Reader(pickle._Unpickler):  # the one in Python
     def __init__(self, data: bytes) -> None:
         # bytes where Python 2 had them, texts where it had those
         super().__init__(BytesIO(data), encoding="bytes", fix_imports=False)
         self.classes: dict[tuple[str, str], type[StandIn]] = {}
+
+    def _decode_string(self, value: bytes) -> bytes:
+        return PlainString(value)
 
     def find_class(self, module: str, name: str) -> type[StandIn]:
         members = {"module": module, "name": name}
@@ -62,7 +71,7 @@ class _Writer:
         self.memo: dict[int, tuple[int, Any]] = {}
 
     def save(self, value: Any) -> None:
-        if id(value) in self.memo and not (isinstance(value, tuple) and not value):
+        if id(value) in self.memo:
             place = self.memo[id(value)][0]
             self.parts.append(self._place(b"g", b"h", b"j", place))
         elif value is None:
@@ -70,13 +79,15 @@ class _Writer:
         elif isinstance(value, bool):
             self.parts.append(b"I01\n" if value else b"I00\n")
         elif isinstance(value, type):
+            assert issubclass(value, StandIn)
             self.parts.append(f"c{value.module}\n{value.name}\n".encode())
             self._put(value)
         elif isinstance(value, StandIn):
             self._object(value)
         else:
             saves: dict[type, Any] = {
-                int: self._int, float: self._float, bytes: self._string, str: self._unicode,
+                int: self._int, float: self._float, PlainString: self._string,
+                bytes: self._string, str: self._unicode,
                 tuple: self._tuple, list: self._list, dict: self._dict,
             }  # fmt: skip
             saves[type(value)](value)
@@ -96,8 +107,12 @@ class _Writer:
             self.parts.append(b"b")
 
     def _int(self, value: int) -> None:
-        if -(2**31) <= value < 2**31:
-            self.parts.append(b"J" + struct.pack("<i", value) if self.binary else b"I%d\n" % value)
+        if self.binary and 0 <= value < 2**8:
+            self.parts.append(b"K%c" % value)
+        elif self.binary and 0 <= value < 2**16:
+            self.parts.append(b"M" + struct.pack("<H", value))
+        elif self.binary and -(2**31) <= value < 2**31:
+            self.parts.append(b"J" + struct.pack("<i", value))
         else:
             # Python 2's int of 64 bits, and its long
             self.parts.append(b"I%d\n" % value if abs(value) < 2**63 else b"L%dL\n" % value)
@@ -113,7 +128,7 @@ class _Writer:
             self.parts.append((b"U" if short else b"T") + size + value)
         else:
             # as Python 2's: without the b, and quotes chosen by the same rule
-            self.parts.append(b"S" + repr(value)[1:].encode() + b"\n")
+            self.parts.append(b"S" + repr(bytes(value))[1:].encode() + b"\n")
         self._put(value)
 
     def _unicode(self, value: str) -> None:

@@ -24,7 +24,7 @@ SOURCES = sorted((CHECKOUT / "spacer_tasks").rglob("*.py"))
 CONSTANTS: dict[str, Any] = {name: value for name, value in vars(retries).items() if name.isupper()}
 
 #: each wait, from and to; all together, from and to
-TABLE = {
+TABLE: dict[str, tuple[list[tuple[float, float]], tuple[float, float]]] = {
     "TASK": (
         [(1, 2), (2, 4), (4, 8), (8, 16), (16, 32), (30, 60)],
         (61, 122),
@@ -79,6 +79,7 @@ def test_an_endless_schedule_repeats_its_last_wait() -> None:
 
 def test_the_longest_wait_of_a_task_is_reached_and_its_worker_may_hold_it_for_so_long() -> None:
     assert MessageTask.max_retries == retries.TASK.retries
+    assert retries.TASK.retries is not None
     _, longest = retries.TASK.bounds_s(retries.TASK.retries - 1)
     assert longest == max(retries.TASK.longest_s) == 60
     # twice: the other half is for what runs before it
@@ -114,7 +115,7 @@ def test_botocore_waits_for_s3_no_longer_than_the_page_says() -> None:
     from botocore.retries.standard import ExponentialBackoff, RetryContext
 
     for detector in (None, Throttled()):
-        options = {"throttling_detector": detector} if detector else {}
+        options: dict[str, Any] = {"throttling_detector": detector} if detector else {}
         try:
             backoff = ExponentialBackoff(random=lambda: 1.0, **options)
         except TypeError:

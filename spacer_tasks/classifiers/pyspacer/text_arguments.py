@@ -1,7 +1,7 @@
-"""What the instructions of protocol 0 have as text: numbers, texts, and places in the memory.
+"""What instructions have as text: numbers, texts, places in the memory, and names.
 
-Python 2 wrote its pickles so where nobody asked for another protocol. Lines of numbers are limited
-in length: turning digits into a number takes time by the square of their count.
+All but names are of protocol 0, which Python 2 wrote where nobody asked for another. Lines of
+numbers are limited in length: turning digits into a number takes time by the square of their count.
 
 Source: `pickletools` of the standard library; `repr` of Python 2 for its byte strings.
 """
@@ -58,6 +58,11 @@ def read_string(file: BytesIO) -> str:
 def read_unicode(file: BytesIO) -> str:
     """A text."""
     return _line(file).decode("raw_unicode_escape")
+
+
+def read_names(file: BytesIO) -> tuple[str, str]:
+    """A module and a name in it."""
+    return _line(file).decode("ascii"), _line(file).decode("ascii")
 
 
 def _line(file: BytesIO, most: int = -1) -> bytes:

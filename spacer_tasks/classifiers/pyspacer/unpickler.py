@@ -26,6 +26,7 @@ from spacer_tasks.classifiers.pyspacer.text_arguments import (
     read_float,
     read_int,
     read_long,
+    read_names,
     read_place,
     read_string,
     read_unicode,
@@ -229,14 +230,6 @@ class _Instruction(NamedTuple):
     step: _Step
 
 
-def _two_lines(file: BytesIO) -> tuple[str, str]:
-    lines = file.readline(), file.readline()
-    if not all(line.endswith(b"\n") for line in lines):
-        raise ValueError("a name that is cut short")
-    module, name = (line[:-1].decode("ascii") for line in lines)
-    return module, name
-
-
 def _push_new(make: Callable[[], object]) -> _Step:
     return lambda machine, _: machine.push(make())
 
@@ -285,7 +278,7 @@ _TEXT_STEPS: dict[str, _Step] = {
 #: those of pickletools take backslashes in names for escapes, lines of any length for numbers, and
 #: no byte of Python 2 that is not ASCII
 _READERS: dict[str, Callable[[BytesIO], Any]] = {
-    "GLOBAL": _two_lines,
+    "GLOBAL": read_names,
     "INT": read_int,
     "LONG": read_long,
     "FLOAT": read_float,

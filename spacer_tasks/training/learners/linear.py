@@ -18,6 +18,8 @@ _SAME = [
     for kind in ("average", "standard")
 ]
 _IS = " is "
+#: in what scikit-learn's ValueError says of a training whose numbers grew beyond all bounds
+DIVERGED = "under-/overflow occurred"
 
 
 class LinearModel:
@@ -26,32 +28,41 @@ class LinearModel:
     Parameters
     ----------
     loss, average, seed
-        Its `loss`, `average` and `random_state`.
+        Its `loss`, `average` and `random_state`; without a seed it draws from the generator that
+        each batch comes with.
     classes
         The number of classes.
     """
 
     output: OutputActivation = "identity"
 
-    def __init__(self, loss: str, classes: int, average: int, seed: int) -> None:
+    def __init__(self, loss: str, classes: int, average: int, seed: int | None) -> None:
         self._classes = np.arange(classes)
-        # a thread per core, each with a class; the numbers do not depend on it
-        self._model = SGDClassifier(loss=loss, average=average, random_state=seed, n_jobs=-1)
+        self._seed = seed
+        self._diverged = False
+        # A thread per core, each with a class; the numbers do not depend on it. Recent versions of
+        # scikit-learn know no average of 0, which older ones take for none.
+        self._model = SGDClassifier(
+            loss=loss, average=average or False, random_state=seed, n_jobs=-1
+        )
 
     def partial_fit(
         self,
         vectors: NDArray[np.float32],
         rows: NDArray[np.intp],
         targets: NDArray[np.intp],
-        _generator: np.random.RandomState,
+        generator: np.random.RandomState,
     ) -> None:
         """Go once through `rows` of `vectors`, in an order of scikit-learn's."""
         some = vectors[rows].astype(np.float64)
+        if self._seed is None:
+            self._model.random_state = generator
         try:
             self._model.partial_fit(some, targets[rows], classes=self._classes)
-        except ValueError:
-            # the vectors are finite, so this is what scikit-learn says of a diverged training
-            self._model.coef_ = np.full_like(self._model.coef_, np.nan)
+        except ValueError as error:
+            if DIVERGED not in str(error):
+                raise
+            self._diverged = True
 
     def predict(self, vectors: NDArray[np.float32]) -> NDArray[np.intp]:
         """The class of each vector, as an index, shape (points,)."""
@@ -60,7 +71,7 @@ class LinearModel:
 
     def is_finite(self) -> bool:
         """Whether no weight has grown beyond all bounds."""
-        return bool(np.isfinite(self._model.coef_).all())
+        return not self._diverged and bool(np.isfinite(self._model.coef_).all())
 
     def layers(self) -> tuple[Layer, ...]:
         """The weights as they are now."""

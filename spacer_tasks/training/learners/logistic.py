@@ -45,12 +45,13 @@ class OneAgainstRest:
     average
         The step from which weights are averaged, from 1; 0 for the last weights instead.
     seed
-        Of the order within a batch, which is the same for each batch of a length.
+        Of the order within a batch, which is the same for each batch of a length. Where None, the
+        generator that a batch comes with draws it.
     """
 
     output: OutputActivation = "identity"
 
-    def __init__(self, dimensions: int, classes: int, average: int, seed: int) -> None:
+    def __init__(self, dimensions: int, classes: int, average: int, seed: int | None) -> None:
         outputs = 1 if classes == 2 else classes
         self._average, self._seed = average, seed
         self._step = 1
@@ -64,7 +65,7 @@ class OneAgainstRest:
         vectors: NDArray[np.float32],
         rows: NDArray[np.intp],
         targets: NDArray[np.intp],
-        _generator: np.random.RandomState,
+        generator: np.random.RandomState,
     ) -> None:
         """Go once through `rows` of `vectors`, in the order of the seed.
 
@@ -77,7 +78,9 @@ class OneAgainstRest:
         targets
             Shape (points,): the class of each vector, as an index.
         """
-        shuffled = rows[np.random.RandomState(self._seed).permutation(len(rows))]
+        if self._seed is not None:
+            generator = np.random.RandomState(self._seed)
+        shuffled = rows[generator.permutation(len(rows))]
         chunks = [
             shuffled[start : start + CHUNK_ROWS] for start in range(0, len(shuffled), CHUNK_ROWS)
         ]

@@ -70,9 +70,20 @@ def test_older_versions_and_python_2_answer_as_they_did_there(path: Path) -> Non
 
 def test_the_older_pickles_are_all_there() -> None:
     versions = {path.parent.name for path in OLDER}
-    texts = {"1.5.2-protocol-0", "1.5.2-protocol-1"}
-    assert versions == {"0.17.1", "0.18.2", "0.22.1", "1.1.3", "1.3.2", "1.5.2", *texts}
-    assert len(OLDER) == 6 + 12 + 4 * 8 + 2 * 8
+    older = {f"{each}-protocol-{n}" for n in (0, 1) for each in ("0.17.1", "1.5.2")}
+    assert versions == {
+        *("0.17.1", "0.18.2", "0.22.1", "1.1.3", "1.3.2", "1.5.2", "0.18.2-protocol-0"),
+        *older,
+    }
+    assert len(OLDER) == 6 + 12 + 4 * 8 + 6 + 6 + 12 + 2 * 8
+
+
+@pytest.mark.parametrize("protocol", [0, 1])
+def test_pickles_are_written_again_as_python_2_wrote_them(protocol: int) -> None:
+    """The rest of this file tests with such pickles, so they must be the true ones."""
+    for path in (FIXTURES / "older/0.17.1").glob("*.pkl"):
+        written = FIXTURES / f"older/0.17.1-protocol-{protocol}" / path.name
+        assert in_protocol(path.read_bytes(), protocol) == written.read_bytes()
 
 
 @pytest.mark.parametrize("protocol", [0, 1])

@@ -12,6 +12,7 @@ from sklearn.linear_model import SGDClassifier
 from sklearn.neural_network import MLPClassifier
 
 from spacer_tasks.training.calibration import sigmoids
+from spacer_tasks.training.learners.linear import LinearModel
 from spacer_tasks.training.learners.logistic import OneAgainstRest
 from spacer_tasks.training.learners.perceptron import Perceptron
 
@@ -28,7 +29,7 @@ def points(count: int, classes: int) -> tuple[NDArray[np.float32], NDArray[np.in
     return vectors.astype(np.float32), targets.astype(np.intp)
 
 
-@pytest.mark.parametrize("hidden", [(9,), (8, 5)])
+@pytest.mark.parametrize("hidden", [(), (9,), (8, 5)])
 @pytest.mark.parametrize("classes", [2, 4])
 def test_a_network_s_weights_are_scikit_learn_s(hidden: tuple[int, ...], classes: int) -> None:
     vectors, targets = points(450, classes)
@@ -115,3 +116,27 @@ def test_a_calibration_is_scikit_learn_s(classes: int, scale: float) -> None:
         expected = 1 / (1 + np.exp(a * outputs[:, column] + b))
         found = 1 / (1 + np.exp(slopes[column] * outputs[:, column] + offsets[column]))
         np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+def test_only_numbers_without_bounds_are_a_diverged_training() -> None:
+    vectors, targets = points(50, 2)
+    rows, generator = np.arange(50), np.random.RandomState(0)
+    exploding = LinearModel("squared_error", 2, True, 0)
+    # scikit-learn bounds each step: float32 would not do
+    huge: Any = vectors.astype(np.float64) * 1e300
+    exploding.partial_fit(huge, rows, targets, generator)
+    assert not exploding.is_finite()
+    with pytest.raises(ValueError, match="'loss' parameter"):
+        LinearModel("no such loss", 2, True, 0).partial_fit(vectors, rows, targets, generator)
+
+
+def test_a_linear_model_without_a_seed_is_scikit_learn_s_with_the_generator() -> None:
+    vectors, targets = points(300, 3)
+    theirs = SGDClassifier(loss="log_loss", average=True)
+    theirs.random_state = np.random.RandomState(5)
+    ours = LinearModel("log_loss", 3, True, None)
+    generator = np.random.RandomState(5)
+    for batch in (np.arange(200), np.arange(100, 300)):
+        theirs.partial_fit(vectors[batch].astype(float), targets[batch], classes=np.arange(3))
+        ours.partial_fit(vectors, batch, targets, generator)
+    np.testing.assert_allclose(ours.layers()[0].weight, theirs.coef_.T)

@@ -220,6 +220,9 @@ class Site(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def do_HEAD(self) -> None:
+        if "/head-" in self.path:
+            self.send_error(int(self.path.rpartition("-")[2]))
+            return
         self.answer(with_body=False)
 
     def do_GET(self) -> None:
@@ -269,6 +272,16 @@ Site_ = Callable[[str], DataLocation]
 def test_a_page_is_loaded_and_has_the_server_s_version(site: Site_) -> None:
     assert storage.load(site("page")) == b"x" * 1000
     assert storage.version(site("page")) == '"version-1"'
+
+
+@pytest.mark.parametrize("status", [400, 403, 405, 501])
+def test_a_server_that_takes_no_head_has_pages_and_tells_no_version(
+    site: Site_, status: int
+) -> None:
+    """So does a URL that was signed for GET."""
+    loc = site(f"head-{status}")
+    assert storage.version(loc) is None
+    assert storage.load(loc) == b"x" * 1000
 
 
 @pytest.mark.parametrize("status", [404, 410])

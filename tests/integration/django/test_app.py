@@ -1,4 +1,4 @@
-"""The Django app's own tests, by Django's test runner: django_app/ is a site that has it.
+"""The Django app's own tests, by Django's test runner: app/ is a site that has it.
 
 They run in a process of their own, since Django is set up once for a whole process; with the
 newest Django here, and with Django 4.2 where CoralNet's pins are installed.
@@ -17,7 +17,7 @@ import pytest
 from spacer_tasks.demo.services import RedisServer
 from tests.support.installed import clean_environment, coralnet_python
 
-SITE = Path(__file__).parent / "django_app"
+SITE = Path(__file__).parent / "app"
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,27 @@ def test_another_dimension_is_named_with_both_numbers_and_files() -> None:
         load_sets({"train": LABELS}, ["x", "y"])
 
 
+def test_an_image_without_labels_has_a_place_and_its_file_is_read() -> None:
+    store(at("wide"), ImageFeatures.of_points([(0, 0)], np.ones((1, 9), np.float32)).to_bytes())
+    # also before the others: its dimensions do not matter
+    labels = ImageLabels({at("wide"): [], **LABELS.root})
+    found = load_sets({"train": labels}, ["x", "y"])["train"]
+    assert found.starts.tolist() == [0, 0, 2, 4, 6, 8, 10]
+    assert found.vectors.shape == (10, 3)
+    delete(at("wide"))
+    with pytest.raises(ObjectNotFoundError, match="wide"):
+        load_sets({"train": labels}, ["x", "y"])
+
+
+def test_numbers_too_large_for_float32_are_named_where_a_labelled_point_has_them() -> None:
+    vectors = np.ones((4, 3))
+    vectors[0, 1] = 1e39
+    store(at("c"), ImageFeatures.of_points([(0, i) for i in range(4)], vectors).to_bytes())
+    load_sets({"train": LABELS}, ["x", "y"])
+    with pytest.raises(FeatureFileError, match=r"c: holds numbers beyond 3.4e\+38.*extract"):
+        load_sets({"train": ImageLabels({at("c"): [(0, 0, "x")]})}, ["x"])
+
+
 def test_a_labelled_point_that_is_not_in_the_file_is_named() -> None:
     labels = ImageLabels({at("a"): [(0, 1, "x")], at("b"): [(0, 0, "x"), (7, 9, "y")]})
     with pytest.raises(RowColumnMismatchError, match=r"memory://b: .*\(7, 9\)"):

@@ -209,6 +209,7 @@ def test_the_names_of_errors_are_the_reference_s() -> None:
     body = """
     from importlib import import_module
     split = [name.rpartition('.') for name in args]
-    return [issubclass(getattr(import_module(module), cls), Exception) for module, _, cls in split]
+    return [issubclass(getattr(import_module(module or 'builtins'), cls), Exception)
+            for module, _, cls in split]
     """
     assert all(run_reference(body, sorted(set(NAMES.values()))))

@@ -1,0 +1,95 @@
+"""What a site's test puts in place of the reference's functions is called in place of ours.
+
+CoralNet's tests replace functions of `spacer.tasks`, so that an extraction fails as they want, or
+an image need not be downloaded. Its jobs are run by this package, which does not call those
+functions: so the replacement is looked for, and put into `operations` while a job runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import FunctionType, ModuleType
+from typing import Any
+from unittest import mock
+
+from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.messages.parsing import parse
+from spacer_tasks.messages.tasks import (
+    Answer,
+    ClassifyReturnMsg,
+    ExtractFeaturesReturnMsg,
+    TaskMsg,
+    TrainClassifierMsg,
+    TrainClassifierReturnMsg,
+)
+
+#: functions of `spacer.tasks` that take the message of a task, and what they answer
+TASKS: dict[str, type[Answer]] = {
+    "extract_features": ExtractFeaturesReturnMsg,
+    "train_classifier": TrainClassifierReturnMsg,
+    "classify_features": ClassifyReturnMsg,
+    "classify_image": ClassifyReturnMsg,
+}
+#: one that takes a location and gives a PIL image
+LOAD_IMAGE = "load_image"
+
+
+@contextmanager
+def mocks_of_the_reference() -> Iterator[None]:
+    """Within the block, `operations` calls what replaces functions of `spacer.tasks` now."""
+    theirs = sys.modules.get("spacer.tasks")
+    names = [name for name in (*TASKS, LOAD_IMAGE) if _replaced(getattr(theirs, name, None))]
+    if theirs is None or not names:
+        yield
+        return
+    # what a base install lacks
+    from spacer_tasks import operations
+
+    instead: dict[str, Any] = {}
+    for name in names:
+        if name == LOAD_IMAGE:
+            instead["_pixels"] = _pixels_by(theirs.load_image)
+            # of an image that is nowhere
+            instead["_origin"] = lambda msg, extractor: {}
+        else:
+            instead[name] = _task_by(theirs, name)
+    if "classify_features" in instead:
+        scored = instead["classify_features"]
+        instead["classify_many"] = lambda messages: map(scored, messages)
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.multiple(operations, **instead))
+        yield
+
+
+def _replaced(function: Any) -> bool:
+    if function is None:
+        return False
+    original = isinstance(function, FunctionType) and function.__module__.startswith("spacer.")
+    # a mock with `autospec` is a function that says it is of the same module
+    return not original or hasattr(function, "mock")
+
+
+def _task_by(theirs: ModuleType, name: str) -> Callable[..., Answer]:
+    def run(msg: TaskMsg, *_: Any) -> Answer:
+        from spacer import messages
+
+        if isinstance(msg, TrainClassifierMsg):
+            # the reference does not know this field
+            msg = msg.model_copy(update={"classifier_format": "spacer"})
+        given = getattr(messages, type(msg).__name__).deserialize(msg.to_wire())
+        return parse(TASKS[name], getattr(theirs, name)(given))
+
+    return run
+
+
+def _pixels_by(load_image: Callable[[Any], Any]) -> Callable[[DataLocation], Any]:
+    def pixels(image_loc: DataLocation) -> Any:
+        import numpy as np
+        from spacer import data_classes
+
+        given = data_classes.DataLocation.deserialize(image_loc.model_dump())
+        return np.asarray(load_image(given).convert("RGB"))
+
+    return pixels
