@@ -13,16 +13,10 @@ from spacer_tasks import operations, storage
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import ConfigError, InputError, LocationNotAllowedError
 from spacer_tasks.extractors.files.weights import load_file, open_file
-from spacer_tasks.messages.batches import TrainFromImagesMsg, TrainManyMsg
-from spacer_tasks.messages.tasks import (
-    ClassifyImageMsg,
-    ExtractFeaturesMsg,
-    Message,
-    TrainClassifierMsg,
-)
 from spacer_tasks.storage.listing import list_below
 from spacer_tasks.storage.policy import locations_in, permit_all, permitted
 from spacer_tasks.tasks import extract_features
+from tests.support.located_messages import messages
 
 Allow = Callable[..., None]
 
@@ -42,9 +36,6 @@ def allow(monkeypatch: pytest.MonkeyPatch, settings_changed: Callable[[], None])
 
 def at(uri: str) -> DataLocation:
     return DataLocation.parse(uri)
-
-
-# --- S3 --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -125,9 +116,6 @@ def test_a_kept_extractor_file_is_given_only_for_an_allowed_location(
     for read in (load_file, open_file):
         with pytest.raises(LocationNotAllowedError, match="s3://reef/k"):
             read(loc, sha256)
-
-
-# --- files -----------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -238,9 +226,6 @@ def test_the_own_prefix_in_memory_is_always_allowed(allow: Allow) -> None:
             permitted(at(uri))
 
 
-# --- settings --------------------------------------------------------------------------------
-
-
 def test_nothing_is_limited_where_nothing_is_set(
     settings_changed: Callable[[], None], tmp_path: Path
 ) -> None:
@@ -271,53 +256,7 @@ def test_an_entry_that_means_nothing_is_an_error(allow: Allow, lists: dict[str, 
         permitted(at("s3://a/k"))
 
 
-# --- messages --------------------------------------------------------------------------------
-
-INSIDE = "s3://reef/x"
 OUTSIDE = "s3://secret/x"
-
-
-def messages(uri: dict[str, str]) -> dict[str, Message]:
-    """One of each kind; `uri` gives the location of a field, `INSIDE` elsewhere."""
-
-    def loc(name: str) -> dict[str, str | None]:
-        return at(uri.get(name, INSIDE)).model_dump()
-
-    extractor = {"class_path": "x", "data_locations": {"weights": loc("weights")}}
-    labels = {DataLocation(**loc("labels")).model_dump_json(): [[1, 1, 1]]}
-    image = {"image_loc": loc("image_loc"), "feature_loc": loc("feature_loc")}
-    training = {
-        "job_token": "1",
-        "trainer": "minibatch",
-        "nbr_epochs": 1,
-        "clf_type": "LR",
-        "labels": {"train": labels, "ref": labels, "val": labels},
-        "previous_model_locs": [loc("previous")],
-        "model_loc": loc("model_loc"),
-        "valresult_loc": loc("valresult_loc"),
-    }
-    rowcols = [[1, 1]]
-    extraction = {"job_token": "1", "extractor": extractor, "rowcols": rowcols, **image}
-    scoring = {key: value for key, value in extraction.items() if key != "feature_loc"}
-    batch = {
-        **{key: training[key] for key in ("job_token", "model_loc", "valresult_loc")},
-        "previous_model_locs": training["previous_model_locs"],
-        "extractor": extractor,
-        "images": [{**image, "rowcols": rowcols, "scores_loc": loc("scores_loc")}],
-    }
-    many = {
-        "job_token": "1",
-        "trainings": [training],
-        "publish_loc": loc("publish_loc"),
-        "summary_loc": loc("summary_loc"),
-    }
-    return {
-        "extract": ExtractFeaturesMsg.model_validate(extraction),
-        "image": ClassifyImageMsg.model_validate({**scoring, "classifier_loc": loc("model_loc")}),
-        "train": TrainClassifierMsg.model_validate(training),
-        "batch": TrainFromImagesMsg.model_validate(batch),
-        "many": TrainManyMsg.model_validate(many),
-    }
 
 
 @pytest.mark.parametrize(
