@@ -177,11 +177,10 @@ def test_tasks_that_wait_are_answered_in_turns() -> None:
 
 @pytest.mark.parametrize("job", [False, True], ids=["task", "job"])
 def test_a_task_without_a_rule_is_a_mistake_of_the_test(worker: FakeWorker, job: bool) -> None:
+    whole = {"task_name": "classify_image", "tasks": [to_classify()]}
+    send, message = (process_job, whole) if job else (classify_image, to_classify())
     with pytest.raises(NoRuleError, match=r"spacer_tasks\.classify_image was sent.*no rule"):
-        if job:
-            process_job.delay({"task_name": "classify_image", "tasks": [to_classify()]})
-        else:
-            classify_image.delay(to_classify())
+        send.delay(message)
     # and what follows is run as before
     worker.answers(classify_image, fixed_scores(["a"], [1.0]))
     assert classify_image.delay(to_classify()).state == "SUCCESS"

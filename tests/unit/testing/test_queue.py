@@ -253,7 +253,8 @@ def test_a_group_and_a_chord_of_the_caller_s(site: Celery) -> None:
         called.append(results)
 
     parts = [extract_features.s(extraction(name)) for name in "abc"]
-    assert [sent.state for sent in group(parts).apply_async().results] == ["SUCCESS"] * 3
+    sent: Any = group(parts).apply_async()
+    assert [part.state for part in sent.results] == ["SUCCESS"] * 3
     chord(parts, body.s()).apply_async()
     assert [len(results) for results in called] == [3]
 
@@ -328,7 +329,7 @@ def test_one_training_of_many() -> None:
 
 def test_tasks_wait_until_they_are_run(waiting: MemoryQueue) -> None:
     sent = extract_features.delay(extraction())
-    assert sent.state == "PENDING"
+    assert known_state(sent.id).state == "PENDING"
     assert find_answer(sent.id) is None
     (task,) = waiting.waiting
     assert task.task_id == sent.id
