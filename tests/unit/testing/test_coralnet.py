@@ -15,6 +15,7 @@ from PIL import Image
 from spacer_tasks.exceptions import ImageError, MessageError
 from spacer_tasks.execution.payload import INLINE_BYTES
 from spacer_tasks.messages.tasks import ExtractFeaturesReturnMsg
+from spacer_tasks.storage.memory import MEMORY
 from spacer_tasks.tasks import extract_features
 from spacer_tasks.testing import FakeWorker, eager_queue, fixed_features, waiting_queue
 from spacer_tasks.testing.coralnet import InProcessQueue
@@ -31,7 +32,8 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setattr(socket.socket, "connect", refused)
     RECORDS.clear()
-    yield
+    with MEMORY.restored():
+        yield
     RECORDS.clear()
 
 
