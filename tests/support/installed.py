@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from tests.support.checkout import CHECKOUT
-from tests.support.reference_env import reference_python
+from tests.support.reference_env import reference_packages
 
 CACHE = CHECKOUT / ".cache" / "acceptance"
 #: seconds; installing waits for a package index
@@ -105,9 +105,8 @@ def coralnet_python() -> Path:
     formats made of it: a second scikit-learn would take a minute to install.
     """
     python = _environment("coralnet", sys.executable, [str(wheel()), *CORALNET])
-    (reference,) = reference_python().parents[1].glob("lib/python*/site-packages")
     (site_packages,) = python.parents[1].glob("lib/python*/site-packages")
-    (site_packages / "reference.pth").write_text(str(reference))
+    (site_packages / "reference.pth").write_text(str(reference_packages()))
     return python
 
 
