@@ -10,18 +10,10 @@ import sys
 from pathlib import Path
 
 from tests.support.checkout import CHECKOUT
-from tests.support.installed import clean_environment
+from tests.support.installed import NOWHERE, site_environment
 from tests.support.reference_env import reference_packages
 
 SITE = Path(__file__).parent / "coralnet_site"
-#: where nobody answers
-NOWHERE = {
-    "REEF_REDIS_URL": "redis://127.0.0.1:1/0",
-    "REEF_S3_ENDPOINT_URL": "http://127.0.0.1:1",
-    "REEF_RESULTS_PREFIX": "s3://nowhere/results",
-    "REEF_AWS_ACCESS_KEY_ID": "none",
-    "REEF_AWS_SECRET_ACCESS_KEY": "none",
-}
 
 
 def test_the_site_s_own_tests_pass(tmp_path: Path) -> None:
@@ -32,9 +24,7 @@ def test_the_site_s_own_tests_pass(tmp_path: Path) -> None:
     ):
         (tmp_path / name).symlink_to(folder / name)
     env = {
-        **clean_environment(),
-        **NOWHERE,
-        "REEF_DATABASE": str(tmp_path / "db.sqlite3"),
+        **site_environment(NOWHERE, tmp_path),
         "REEF_CACHE": str(tmp_path),
         "DJANGO_SETTINGS_MODULE": "config.in_process",
         "PYTHONPATH": f"{SITE}:{tmp_path}:{CHECKOUT}",

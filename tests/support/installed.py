@@ -23,6 +23,14 @@ DJANGO = "Django>=4.2"
 #: what CoralNet 1.31 pins, of what the base package meets there; Celery's last that takes its redis
 CORALNET = ["Django==4.2.16", "redis==4.5.4", "celery==5.5.3", "boto3==1.34.162", "huey==2.5.2"]
 NUMPY = "numpy==2.2.6"
+#: settings of servers that nobody answers at
+NOWHERE = {
+    "SPACER_BROKER_URL": "redis://127.0.0.1:1/0",
+    "SPACER_RESULTS_PREFIX": "s3://nowhere/results",
+    "SPACER_S3_ENDPOINT_URL": "http://127.0.0.1:1",
+    "SPACER_AWS_ACCESS_KEY_ID": "none",
+    "SPACER_AWS_SECRET_ACCESS_KEY": "none",
+}
 
 
 def run(
