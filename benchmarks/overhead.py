@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.sides import ROOT
 
 if TYPE_CHECKING:
+    from celery import Celery
+
     from spacer_tasks.demo.services import S3Server
 
 TASKS = 1000
@@ -142,7 +145,7 @@ def measure_chord() -> dict[str, float]:
         ("message_bytes", noop, CLASSIFY),
         ("plain_bytes", plain_noop, PLAIN_QUEUE),
     ):
-        task.apply_async([MESSAGE], queue=queue)
+        task.apply_async((MESSAGE,), queue=queue)
         sizes[name] = _length(queue)
     return {name: median(values) for name, values in found.items()} | sizes
 
@@ -150,7 +153,7 @@ def measure_chord() -> dict[str, float]:
 def _length(queue: str) -> int:
     from spacer_tasks.broker.client import broker_client
 
-    (message,) = broker_client().lrange(queue, 0, -1)  # type: ignore[misc]  # not awaited
+    (message,) = broker_client().lrange(queue, 0, -1)
     return len(message)
 
 
@@ -161,6 +164,10 @@ def _tasks_ms(task: Any) -> float:
     for each in results:
         each.get(timeout=LIMIT_S)
     return (time.perf_counter() - started) * 1000 / TASKS
+
+
+def _answers(app: Celery, worker: str) -> bool:
+    return bool(app.control.ping([worker], timeout=0.5))
 
 
 @contextmanager
@@ -184,9 +191,7 @@ def _workers() -> Iterator[None]:
                     [*command, "--concurrency=1"],
                     log_path=logs / f"{name}.log",
                     cwd=ROOT,
-                    ready=lambda of=of, name=name: bool(
-                        of.control.ping([f"{name}@bench"], timeout=0.5)
-                    ),
+                    ready=partial(_answers, of, f"{name}@bench"),
                     ready_timeout_s=90,
                 )
             )

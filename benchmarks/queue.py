@@ -91,11 +91,12 @@ def measure() -> tuple[list[float], list[float]]:
 
 def _wait_until_finished() -> None:
     from spacer_tasks.coralnet import CeleryQueue
-    from spacer_tasks.jobs.states import State, look
+    from spacer_tasks.data_classes.job_state import JobState
+    from spacer_tasks.jobs.states import look
 
     waiting = CeleryQueue().get_collectable_jobs()
     end = time.monotonic() + FINISHED_S
-    while {each.state for each in look(waiting, time.time())} != {State.FINISHED}:
+    while {each.state for each in look(waiting, time.time())} != {JobState.SUCCEEDED}:
         if time.monotonic() > end:
             raise SystemExit("the worker did not finish its jobs")
         time.sleep(0.5)

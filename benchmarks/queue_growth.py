@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,18 +89,23 @@ def _queued(count: int) -> tuple[float, float]:
 
     redis = broker_client()
     redis.flushdb()
-    before: int = redis.info("memory")["used_memory"]  # type: ignore[index]  # not awaited
+    before: int = redis.info("memory")["used_memory"]
     started = time.perf_counter()
     for _ in range(count):
         classify_features.delay(MESSAGE)
     seconds = time.perf_counter() - started
-    after: int = redis.info("memory")["used_memory"]  # type: ignore[index]
+    after: int = redis.info("memory")["used_memory"]
     redis.flushdb()
     return seconds / count * 1e6, (after - before) / count
 
 
-def _images_a_second(workers: int) -> float:
+def _answers(worker: str) -> bool:
     from spacer_tasks.app import app
+
+    return bool(app.control.ping([worker], timeout=0.5))
+
+
+def _images_a_second(workers: int) -> float:
     from spacer_tasks.demo.processes import process
     from spacer_tasks.tasks import extract_features
 
@@ -123,7 +129,7 @@ def _images_a_second(workers: int) -> float:
                         **os.environ,
                         "SPACER_WARM_EXTRACTOR": json.dumps(spec),
                     },
-                    ready=lambda name=name: bool(app.control.ping([name], timeout=0.5)),
+                    ready=partial(_answers, name),
                     ready_timeout_s=90,
                 )
             )

@@ -22,7 +22,12 @@ def main() -> None:
     name = f"*@{socket.gethostname()}"
     # with a limit, the first answer ends the wait
     answers = app.control.broadcast(
-        "spacer_health", reply=True, pattern=name, matcher="glob", timeout=TIMEOUT_S, limit=1
+        "spacer_health",
+        reply=True,
+        pattern=name,
+        matcher="glob",  # type: ignore[arg-type]  # the name of a function that workers know
+        timeout=TIMEOUT_S,
+        limit=1,
     )
     if not answers:
         sys.exit(f"no worker {name} answered within {TIMEOUT_S} s")

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 
+from spacer_tasks import retries
 from spacer_tasks.broker.contract import CONTRACT, PRIORITY_STEPS, WAITS_AT_MOST_S
-
-# connects itself to what Celery sends
 from spacer_tasks.broker.sentinel import sentinel_options
+from spacer_tasks.broker.signing import sign
 from spacer_tasks.config.settings import get_settings
 
 #: seconds for a connection to one address of the host; a send tries twice if all it sends is
 #: dropped. The system repeats a lost packet after a whole second, so twice as much would not help.
 CALLER_CONNECT_S = 0.4
-#: Celery's own would hold a request for 20 seconds while Redis is away, and Kombu's for 2; a worker
-#: takes its own. A connection that was cut is made again all the same.
-CALLER_RETRIES = {"max_retries": 0}
 
 
 def _from_settings() -> dict[str, Any]:
@@ -42,12 +39,16 @@ def _from_settings() -> dict[str, Any]:
             "socket_timeout": timeout,
             "socket_connect_timeout": CALLER_CONNECT_S,
             "priority_steps": list(PRIORITY_STEPS),
-            **CALLER_RETRIES,
+            # a worker takes its own
+            **retries.CALLER_TO_REDIS,
             **sentinel,
         },
         "redis_socket_timeout": timeout,
         "redis_socket_connect_timeout": CALLER_CONNECT_S,
-        "result_backend_transport_options": {"retry_policy": CALLER_RETRIES, **sentinel},
+        "result_backend_transport_options": {
+            "retry_policy": retries.CALLER_TO_REDIS,
+            **sentinel,
+        },
         "task_publish_retry": False,
         "broker_connection_retry_on_startup": True,
     }
@@ -63,3 +64,5 @@ app = Celery(
 )
 app.conf.update(CONTRACT)
 app.add_defaults(_from_settings)
+# in each process that imports this, for whatever it sends: a worker's retries and callbacks too
+signals.before_task_publish.connect(sign)

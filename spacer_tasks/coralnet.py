@@ -17,6 +17,7 @@ from celery.utils import uuid
 from redis.exceptions import RedisError
 
 from spacer_tasks import storage
+from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.exceptions import AnswerDamagedError, BrokerUnavailableError
 from spacer_tasks.execution.payload import INLINE_BYTES, pointer_to
 from spacer_tasks.jobs.answers import failed_job
@@ -140,7 +141,7 @@ class CeleryQueue(BaseQueue):
             The reference's `JobReturnMsg` of each job that ended, well or not; ours where the
             reference is not installed.
         statuses
-            A word for each job looked at: see `job_outcomes.Outcome.status`. A job that another
+            A word for each job looked at: see `job_state.CORALNET_WORDS`. A job that another
             process collected in between is not among them. Empty while Redis is away.
         """
         try:
@@ -164,12 +165,12 @@ class CeleryQueue(BaseQueue):
         statuses = []
         for outcome in self._outcomes(jobs):
             if outcome.returned is None:
-                statuses.append(outcome.status)
+                statuses.append(outcome.state.coralnet_word)
                 continue
             # before it is claimed: what cannot be handed out is not consumed
             handed_out = _handed_out(outcome)
             if handed_out is None:
-                statuses.append("UNREADABLE")
+                statuses.append(JobState.UNREADABLE.coralnet_word)
             else:
                 ready[outcome.record.task_id] = handed_out
         if ready:
@@ -201,14 +202,14 @@ def _handed_out(outcome: Outcome) -> tuple[Any, str] | None:
     answer = outcome.returned
     assert answer is not None
     try:
-        return as_reference(answer), outcome.status
+        return as_reference(answer), outcome.state.coralnet_word
     except Exception as error:
         logger.exception("%s: the reference cannot read its answer", outcome.record)
         text = f"the answer cannot be read by the reference that is installed here: {error!r}"
     unreadable = AnswerDamagedError(text)
     try:
         failed = failed_job(answer.original_job, TaskError.of(unreadable).type, text)
-        return as_reference(failed), "FAILED"
+        return as_reference(failed), JobState.FAILED.coralnet_word
     except Exception:
         logger.exception("%s: nor its job", outcome.record)
         return None

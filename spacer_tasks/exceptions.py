@@ -104,6 +104,14 @@ class ObjectNotFoundError(StorageError):
     """No object, file or page at this location."""
 
 
+class S3ObjectNotFoundError(ObjectNotFoundError):
+    """No object of this key in the bucket."""
+
+
+class URLNotFoundError(ObjectNotFoundError):
+    """A URL's server says that there is no such page (any more)."""
+
+
 class AnswerDamagedError(StorageError):
     """What lies where an answer should be is none, or not one that can be read here."""
 
@@ -120,6 +128,10 @@ class LocationNotAllowedError(StorageError):
     """A location that this process may not use: its operator decides, see docs/security.md."""
 
 
+class URLNotAllowedError(LocationNotAllowedError):
+    """A URL whose host this process may not use, or which leads to no address of the internet."""
+
+
 class URLDownloadError(StorageError):
     """A URL is malformed, answers with an error of its own, or sends more than the limit."""
 
@@ -134,6 +146,16 @@ class URLUnavailableError(StorageUnavailableError):
 
 class BrokerUnavailableError(TransientError):
     """Redis cannot be reached, so the task was not sent."""
+
+
+# --- GPU -------------------------------------------------------------------------------------
+
+
+class DeviceLostError(TransientError):
+    """The GPU does not answer this process any more: a worker ends, and its tasks go to others.
+
+    A script must be started again.
+    """
 
 
 # --- SQS -------------------------------------------------------------------------------------
@@ -216,6 +238,13 @@ class HashMismatchError(InputError):
 
 class WeightsError(InputError):
     """An extractor's file is not of its format, or not of this network. The text names the part."""
+
+
+class FeaturesNotFiniteError(InputError):
+    """A network gave infinities or NaN, as float16 does where its range is not enough.
+
+    Nothing is stored. With `SPACER_PRECISION=float32`, or with other weights, it may do better.
+    """
 
 
 class FeatureFileError(InputError):

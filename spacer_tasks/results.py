@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from spacer_tasks import exceptions, storage
 from spacer_tasks.config.settings import get_settings
+from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import (
     AnswerDamagedError,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from celery.result import AsyncResult
 
 #: fields of an answer that grow with the work; a summary replaces each by its length
-GROWING = ("scores", "original_job", "results", "candidates")
+GROWING = ("scores", "original_job", "results", "candidates", "incomplete_images")
 
 
 class TaskError(BaseModel):
@@ -74,6 +75,13 @@ class StoredAnswer(BaseModel):
     def ok(self) -> bool:
         """Whether there is an answer."""
         return self.error is None
+
+    @property
+    def state(self) -> JobState:
+        """What became of the task."""
+        if self.error is not None:
+            return JobState.of_error(self.error.type)
+        return JobState.of_answer(self.answer or {})
 
     def small(self) -> dict[str, Any]:
         """The result that goes through Redis: where the full answer is, and a summary of it."""

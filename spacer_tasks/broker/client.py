@@ -19,6 +19,7 @@ from redis.retry import Retry
 from spacer_tasks.broker.sentinel import SCHEME, primary_at
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.exceptions import ConfigError
+from spacer_tasks.retries import REDIS_QUESTION_RETRIES
 
 #: seconds; who asks is a web process or its cron job, and a Redis that is there answers in
 #: milliseconds
@@ -59,9 +60,7 @@ def results_client() -> Redis:
 
 @lru_cache(maxsize=8)
 def _client(setting: str, url: str) -> Redis:
-    # a connection that a restart of Redis cut is made again, once; a hanging one is not waited
-    # for twice
-    return redis_at(setting, url, timeout_s=TIMEOUT_S, retries=1)
+    return redis_at(setting, url, timeout_s=TIMEOUT_S, retries=REDIS_QUESTION_RETRIES)
 
 
 def redis_at(setting: str, url: str, *, timeout_s: float, retries: int) -> Redis:

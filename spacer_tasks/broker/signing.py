@@ -17,7 +17,6 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from celery import signals
 from celery.app.task import Task
 from kombu.utils import json
 
@@ -45,8 +44,8 @@ _OURS = "spacer_tasks."
 def sign(sender: str, body: Any, headers: dict[str, Any], **_: object) -> None:
     """Put a signature into the headers of a message that is about to be sent.
 
-    Celery calls it in each process that imports our application, also for what workers send:
-    retries, callbacks, the parts of a batch.
+    `app` connects it to what Celery sends: for callers, and for what workers send, which is
+    retries, callbacks and the parts of a batch.
     """
     keys = get_settings().signing_keys
     if keys and sender.startswith(_OURS):
@@ -123,6 +122,3 @@ def _fault_of_message(message: Message, payload: Any) -> str | None:
     # whatever is in it: it is a stranger's
     except Exception as error:  # noqa: BLE001
         return f"it cannot be read ({type(error).__name__})"
-
-
-signals.before_task_publish.connect(sign)

@@ -10,6 +10,8 @@ from spacer_tasks.messages.tasks import ClassifierFormat
 
 #: bytes; no classifier's header is longer, and the first bytes of a text name a longer one
 MAX_HEADER = 10**8
+#: how a pickle of protocol 0 or 1 begins whose first object is a classifier
+OLDER_PICKLES = (b"ccopy_reg\n_reconstructor\n", b"ccopyreg\n_reconstructor\n")
 
 
 def format_of(data: bytes) -> ClassifierFormat | None:
@@ -17,7 +19,7 @@ def format_of(data: bytes) -> ClassifierFormat | None:
 
     The file may still be damaged.
     """
-    if data[:1] == b"\x80" and not _has_header(data):
+    if _is_pickle(data):
         return "pyspacer" if b"CalibratedClassifierCV" in data else None
     if not _has_header(data):
         return None
@@ -33,7 +35,7 @@ def decoded(data: bytes, name: str) -> Classifier:
     ClassifierFileError
         The file is no classifier file, or it is damaged.
     """
-    if data[:1] == b"\x80" and not _has_header(data):
+    if _is_pickle(data):
         return from_pyspacer_bytes(data, name)
     return from_bytes(data, name)
 
@@ -55,6 +57,10 @@ def encoded(classifier: Classifier, format: ClassifierFormat, name: str) -> byte
     if format == "pyspacer":
         return to_pyspacer_bytes(classifier, name)
     return to_bytes(classifier)
+
+
+def _is_pickle(data: bytes) -> bool:
+    return data.startswith(OLDER_PICKLES) or (data[:1] == b"\x80" and not _has_header(data))
 
 
 def _has_header(data: bytes) -> bool:

@@ -20,6 +20,7 @@ from spacer_tasks import storage
 from spacer_tasks.classifiers.codec import decoded, encoded, format_of
 from spacer_tasks.classifiers.conversion_plan import Planned
 from spacer_tasks.classifiers.model import Classifier, FloatArray
+from spacer_tasks.classifiers.other_files import found_instead, other_kind
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import (
     ClassifierFileError,
@@ -50,7 +51,8 @@ class Conversion:
     ----------
     outcome
         "already there" is a target with an equal classifier in the wanted format; "skipped" a
-        source that is no classifier.
+        source that is something else, as its content says. What might be a classifier and is not
+        taken has failed.
     format
         Of the source.
     difference
@@ -161,7 +163,13 @@ def _read(row: Conversion, planned: Planned) -> tuple[Conversion, Classifier | N
         raise ClassifierFileError(f"{planned.source}: an empty file, expected a classifier")
     found = format_of(data)
     if found is None:
-        return replace(row, outcome="skipped", reason="not a classifier"), None
+        kind = None if planned.named else other_kind(data, planned.source.filename)
+        if kind is None:
+            raise ClassifierFileError(
+                f"{planned.source}: {found_instead(data)}, expected a classifier file of"
+                " spacer-tasks (safetensors) or a pickle of pyspacer (a CalibratedClassifierCV)"
+            )
+        return replace(row, outcome="skipped", reason=f"not a classifier: {kind}"), None
     row = replace(row, format=found)
     classifier = decoded(data, str(planned.source))
     row = replace(

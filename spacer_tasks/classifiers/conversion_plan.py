@@ -25,6 +25,8 @@ class Planned:
         Other files that would go to the same target.
     target_is_a_source
         Whether what lies at the target is one of the files to convert.
+    named
+        Whether it was named by itself, not found in a folder: it is meant to be a classifier.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Planned:
     onto_itself: bool = False
     rivals: tuple[DataLocation, ...] = ()
     target_is_a_source: bool = False
+    named: bool = False
 
 
 def plan_conversion(
@@ -81,7 +84,7 @@ def plan_conversion(
         if not files:
             raise ObjectNotFoundError(f"{source}: no files that match {match!r}")
         targets = {name: target.joined(_renamed(name, suffix)) for name in files}
-    plan = _plan(files, targets)
+    plan = _plan(files, targets, named=found.single)
     if all(each.onto_itself for each in plan):
         raise StorageError(
             f"{target}: conversions would replace what they are made from; give another folder,"
@@ -90,7 +93,9 @@ def plan_conversion(
     return plan
 
 
-def _plan(files: dict[str, DataLocation], targets: dict[str, DataLocation]) -> list[Planned]:
+def _plan(
+    files: dict[str, DataLocation], targets: dict[str, DataLocation], *, named: bool
+) -> list[Planned]:
     sources = {name: _resolved(loc) for name, loc in files.items()}
     ends = {name: _resolved(loc) for name, loc in targets.items()}
     going_to: dict[DataLocation, list[str]] = {}
@@ -104,7 +109,8 @@ def _plan(files: dict[str, DataLocation], targets: dict[str, DataLocation]) -> l
         onto_itself = sources[name] == ends[name]
         others = [] if onto_itself else [each for each in going_to[ends[name]] if each != name]
         rivals = tuple(files[each] for each in others)
-        plan.append(Planned(name, source, targets[name], onto_itself, rivals, ends[name] in taken))
+        a_source = ends[name] in taken
+        plan.append(Planned(name, source, targets[name], onto_itself, rivals, a_source, named))
     return plan
 
 

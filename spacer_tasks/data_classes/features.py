@@ -7,8 +7,8 @@ The file is the reference's `.npz` (source: `ImageFeatures.store` of pyspacer 0.
 - `feat`: points × dimensions
 
 and one more entry that the reference does not look at: `origin`, a JSON text that says which
-image, points and extractor the vectors came from. An older form is also read: a JSON list of
-vectors, without rows and columns.
+image, points and extractor the vectors came from, and what of the image was missing. An older form
+is also read: a JSON list of vectors, without rows and columns.
 """
 
 from __future__ import annotations
@@ -43,6 +43,12 @@ MAX_ARRAY_BYTES = 2**28
 MAX_JSON_BYTES = 2**28
 
 
+#: characters of what a file says of its image
+MAX_NOTE = 400
+#: the entry of `origin` that says what of the image was missing; whole ones have none
+INCOMPLETE = "incomplete"
+
+
 @dataclass(frozen=True)
 class ImageFeatures:
     """Feature vectors of one image.
@@ -50,14 +56,15 @@ class ImageFeatures:
     Attributes
     ----------
     vectors
-        float32, shape (points, dimensions).
+        float32, shape (points, dimensions); float64 where a file holds a number that is too large
+        for float32.
     rows, cols
         int64, shape (points,); None in old files, which did not keep them.
     origin
         What the vectors were computed from, or empty where the file does not say.
     """
 
-    vectors: NDArray[np.float32]
+    vectors: NDArray[np.float32] | NDArray[np.float64]
     rows: NDArray[np.int64] | None
     cols: NDArray[np.int64] | None
     origin: dict[str, Any] = field(default_factory=dict)
@@ -66,7 +73,7 @@ class ImageFeatures:
     def of_points(
         cls,
         rowcols: Sequence[Point],
-        vectors: NDArray[np.float32],
+        vectors: NDArray[np.float32] | NDArray[np.float64],
         origin: dict[str, Any] | None = None,
     ) -> ImageFeatures:
         """Vectors computed at `rowcols`, in that order."""
@@ -82,6 +89,15 @@ class ImageFeatures:
     def dimensions(self) -> int:
         """Numbers per vector."""
         return int(self.vectors.shape[1])
+
+    @property
+    def incomplete(self) -> str | None:
+        """What was missing of the image, where it was incomplete and the file says so.
+
+        A line, whoever wrote the file.
+        """
+        said = self.origin.get(INCOMPLETE)
+        return " ".join(said.split())[:MAX_NOTE] or None if isinstance(said, str) else None
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -167,12 +183,12 @@ def _from_npz(data: bytes, name: str) -> ImageFeatures:
         with zipfile.ZipFile(BytesIO(data)) as archive:
             entries = {entry.filename: entry for entry in archive.infolist()}
         meta = _array(data, entries["meta.npy"])
-        vectors = np.require(_array(data, entries["feat.npy"]), np.float32, ["C", "A"])
-        rows = _array(data, entries["rows.npy"]).astype(np.int64) if meta[0] else None
-        cols = _array(data, entries["cols.npy"]).astype(np.int64) if meta[0] else None
+        vectors = _vectors(_array(data, entries["feat.npy"]), name)
+        rows = _indices(_array(data, entries["rows.npy"])) if meta[0] else None
+        cols = _indices(_array(data, entries["cols.npy"])) if meta[0] else None
         origin = {}
         if "origin.npy" in entries:
-            origin = json.loads(str(_array(data, entries["origin.npy"])))
+            origin = _origin(_array(data, entries["origin.npy"]))
     except KeyError as error:
         raise FeatureFileError(f"{name}: a damaged feature file (no entry {error})") from error
     except (
@@ -189,7 +205,43 @@ def _from_npz(data: bytes, name: str) -> ImageFeatures:
             f"{name}: a damaged feature file ({type(error).__name__}: {error})"
         ) from error
     _check_shapes(name, vectors, rows, cols)
+    if rows is not None and meta[1:3].tolist() != list(vectors.shape):
+        raise FeatureFileError(
+            f"{name}: a damaged feature file: its meta says {meta[1:3].tolist()} points and"
+            f" dimensions, its vectors are of shape {vectors.shape}"
+        )
     return ImageFeatures(vectors, rows, cols, origin)
+
+
+def _vectors(values: NDArray[Any], name: str) -> NDArray[np.float32] | NDArray[np.float64]:
+    """As float32; as float64 where that holds numbers which float32 does not."""
+    with np.errstate(over="ignore"):
+        narrow = np.require(values, np.float32, ["C", "A"])
+    if np.isfinite(narrow).all():
+        return narrow
+    wide = values.astype(np.float64)
+    if not np.isfinite(wide).all():
+        raise FeatureFileError(f"{name}: holds numbers that are not finite; extract it again")
+    return wide
+
+
+def _indices(values: NDArray[Any]) -> NDArray[np.int64]:
+    """Rows or columns as the reference reads them: what has a fraction is cut off."""
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise ValueError("a row or column is no number")
+    indices = values.astype(np.int64)
+    if values.dtype.kind == "u" and indices.size and indices.min() < 0:
+        raise ValueError("a row or column is beyond 64 bits")
+    return indices
+
+
+def _origin(entry: NDArray[Any]) -> dict[str, Any]:
+    """What we wrote there; empty for an entry that another program made under that name."""
+    try:
+        found = json.loads(str(entry))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _array(data: bytes, entry: zipfile.ZipInfo) -> NDArray[Any]:
@@ -250,7 +302,7 @@ def _from_json(data: bytes, name: str) -> ImageFeatures:
     if len(data) > MAX_JSON_BYTES:
         raise FeatureFileError(f"{name}: {len(data)} bytes that are no .npz; {expected}")
     try:
-        vectors = np.asarray(json.loads(data.decode("utf-8")), dtype=np.float32)
+        vectors = _vectors(np.asarray(json.loads(data.decode("utf-8")), dtype=np.float64), name)
     except (ValueError, TypeError, RecursionError) as error:
         raise FeatureFileError(f"{name}: not a feature file; {expected}") from error
     _check_shapes(name, vectors, None, None)
@@ -259,7 +311,7 @@ def _from_json(data: bytes, name: str) -> ImageFeatures:
 
 def _check_shapes(
     name: str,
-    vectors: NDArray[np.float32],
+    vectors: NDArray[np.float32] | NDArray[np.float64],
     rows: NDArray[np.int64] | None,
     cols: NDArray[np.int64] | None,
 ) -> None:
@@ -267,8 +319,6 @@ def _check_shapes(
         raise FeatureFileError(
             f"{name}: vectors of shape {vectors.shape}, expected (points, dimensions), not empty"
         )
-    if not np.isfinite(vectors).all():
-        raise FeatureFileError(f"{name}: holds numbers that are not finite; extract it again")
     for label, indices in (("rows", rows), ("cols", cols)):
         if indices is not None and indices.shape != (len(vectors),):
             raise FeatureFileError(

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator, KeysView
+from numbers import Integral, Real
 from typing import Any
 
 from pydantic import (
     Field,
+    ModelWrapValidatorHandler,
     RootModel,
     StrictInt,
     StrictStr,
+    ValidationError,
     model_serializer,
     model_validator,
 )
@@ -30,10 +33,21 @@ class ImageLabels(RootModel[dict[DataLocation, list[Annotation]]]):
 
     On the wire it is the reference's: an object whose keys are JSON strings of locations and
     whose values are lists of `[row, column, label]`. The order of images is kept: the splits
-    depend on it.
+    depend on it. Integers may come as floats, or in a type of numpy's.
     """
 
     root: dict[DataLocation, list[Annotation]] = Field(default_factory=dict)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _integers_in_any_type(
+        cls, data: Any, handler: ModelWrapValidatorHandler[ImageLabels]
+    ) -> ImageLabels:
+        try:
+            return handler(data)
+        except ValidationError:
+            # looked for only now: most are integers, and there may be a million
+            return handler(_with_plain_integers(data))
 
     @model_validator(mode="before")
     @classmethod
@@ -91,3 +105,30 @@ def _location_of_key(key: Any) -> Any:
         return DataLocation(**json.loads(key))
     except (ValueError, TypeError) as error:
         raise ValueError(f"the key {key[:200]!r} is not the JSON of a location") from error
+
+
+def _with_plain_integers(data: Any) -> Any:
+    if not isinstance(data, dict):
+        return data
+    return {
+        key: [
+            [_plain_integer(value) for value in annotation]
+            if isinstance(annotation, (list, tuple))
+            else annotation
+            for annotation in annotations
+        ]
+        if isinstance(annotations, (list, tuple))
+        else annotations
+        for key, annotations in data.items()
+    }
+
+
+def _plain_integer(value: Any) -> Any:
+    """A whole number as an int; anything else as it is. Numpy's numbers are of these kinds too."""
+    if type(value) is bool:
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real) and float(value).is_integer():
+        return int(float(value))
+    return value

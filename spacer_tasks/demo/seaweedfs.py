@@ -85,6 +85,16 @@ def weed_options(data: Path, config: Path, ports: list[int]) -> list[str]:
     return [f"-{name}={value}" for name, value in options.items()]
 
 
+def weed_sockets(ports: list[int]) -> list[Path]:
+    """Sockets of its parts for each other, which the server leaves behind when it is killed.
+
+    No option says where they are (`weed/command/server.go`).
+    """
+    _, master, _, volume, _, filer, s3, _ = ports
+    parts = {"master": master, "volume": volume, "filer": filer, "s3": s3}
+    return [Path(f"/tmp/seaweedfs-{part}-grpc-{port}.sock") for part, port in parts.items()]
+
+
 def weed_environment(folder: Path) -> dict[str, str]:
     """This process's environment; `folder` is the home in which the server looks for settings."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("WEED_")}

@@ -21,6 +21,7 @@ from spacer_tasks.demo.seaweedfs import (
     weed_environment,
     weed_options,
     weed_program,
+    weed_sockets,
 )
 
 if TYPE_CHECKING:
@@ -142,6 +143,8 @@ def s3_server(folder: Path | None = None) -> Iterator[S3Server]:
             ports = free_ports(PORT_COUNT)
             endpoint_url = f"http://{HOST}:{ports[-1]}"
             client = _client(endpoint_url, access_key, secret_key)
+            # after the server, which comes later and so goes first
+            stack.callback(_remove, weed_sockets(ports))
             started = stack.enter_context(
                 process(
                     [program, "-logtostderr=true", "server", *weed_options(data, config, ports)],
@@ -187,6 +190,11 @@ def _folder(stack: ExitStack, folder: Path | None, prefix: str) -> Path:
         return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=prefix)))
     folder.mkdir(parents=True, exist_ok=True)
     return folder.resolve()
+
+
+def _remove(paths: list[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def _private_file(path: Path, text: str) -> Path:

@@ -21,6 +21,7 @@ from celery.exceptions import TaskPredicate
 
 from spacer_tasks import storage
 from spacer_tasks.broker.outages import redis_is_away
+from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import BrokerUnavailableError, TaskCancelledError
 from spacer_tasks.execution import cancellation
@@ -36,8 +37,16 @@ if TYPE_CHECKING:
 
 #: seconds that a batch's count of finished parts is kept after the last of them
 COUNT_EXPIRES_S = 86400
-#: the type of a cancelled part's error
-CANCELLED = f"{TaskCancelledError.__module__}.{TaskCancelledError.__qualname__}"
+
+
+def count_key(batch_id: str, stage: str) -> str:
+    """The set in Redis of the numbers of a stage's finished parts."""
+    return f"spacer-batch-{batch_id}-{stage}"
+
+
+def part_id(batch_id: str, header_name: str, index: int) -> str:
+    """The id of a part: the same if its batch is begun again, so that a part done is found done."""
+    return f"{batch_id}.{header_name.rpartition('.')[2]}.{index}"
 
 
 def batch_location(batch_id: str, name: str) -> DataLocation:
@@ -65,7 +74,7 @@ class HeaderTask(MessageTask):
             raise
         except Exception as caught:  # noqa: BLE001 -- the boundary of a part: see the class
             answer, error = {}, TaskError.of(caught)
-        if error is None or error.type != CANCELLED:
+        if error is None or JobState.of_error(error.type) is not JobState.CANCELLED:
             self._count(batch_id, index, total)
         if error is None:
             return {"index": index, "answer": answer}
@@ -88,7 +97,7 @@ class HeaderTask(MessageTask):
 
     def _count(self, batch_id: str, index: int, total: int) -> None:
         redis: Redis = self.backend.client  # type: ignore[attr-defined]  # not in the stubs
-        key = f"spacer-batch-{batch_id}-{self.stage}"
+        key = count_key(batch_id, self.stage)
         with progress_only(batch_id), redis.pipeline() as pipeline:
             # a set, since a part may be delivered twice
             pipeline.sadd(key, index)
@@ -136,10 +145,9 @@ def replace_by_chord(
     storage.store(location, data)
     parts = list(messages)
     signatures: list[Signature[Any]] = [
-        # ids that a repeat of this task makes again, so that a part done is found done
         # the message itself, not its JSON, which would be checked again on its way out
         header.s(message, batch_id, index, len(parts)).set(
-            task_id=f"{batch_id}.{header.name.rpartition('.')[2]}.{index}"
+            task_id=part_id(batch_id, header.name, index)
         )
         for index, message in enumerate(parts)
     ]

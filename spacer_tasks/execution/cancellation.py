@@ -13,9 +13,12 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, cast
 
+from celery.states import FAILURE
+
 from spacer_tasks.app import app as our_app
 from spacer_tasks.broker.contract import WAITS_AT_MOST_S
 from spacer_tasks.broker.outages import redis_is_away, unavailable_broker
+from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.exceptions import ConfigError, TaskCancelledError
 from spacer_tasks.results import TaskError, store_answer
 
@@ -64,11 +67,11 @@ def cancel(task_id: str) -> bool:
             "the user in SPACER_BROKER_URL may not cancel tasks; see docs/security.md, Redis users"
         ) from refusal
     kept = store_answer(task_id, "", None, error=TaskError.of(error))
-    if kept.error is None or not kept.error.type.endswith(TaskCancelledError.__name__):
+    if kept.state is not JobState.CANCELLED:
         backend.client.delete(mark_of(task_id))
         return False
     with unavailable_broker(our_app):
-        backend.store_result(task_id, error, "FAILURE")
+        backend.store_result(task_id, error, FAILURE)
     return True
 
 
@@ -101,6 +104,18 @@ def check_now_and_then(app: Celery, *task_ids: str) -> None:
         _LOOKED.clear()
     _LOOKED[task_ids] = now
     check(app, *task_ids)
+
+
+def cancelled_at(task_id: str) -> float | None:
+    """When a caller cancelled a task, in seconds since 1970; None if none did.
+
+    Raises
+    ------
+    redis.exceptions.RedisError
+        Redis does not answer.
+    """
+    mark = cast("Any", our_app.backend).client.get(mark_of(task_id))
+    return None if mark is None else float(mark)
 
 
 def mark_of(task_id: str) -> str:

@@ -29,6 +29,7 @@ from typing import Any, cast
 from redis import Redis
 from redis.exceptions import RedisError
 
+from spacer_tasks import retries
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.exceptions import RunningElsewhere
 from spacer_tasks.execution.connection import me, worker_redis
@@ -41,8 +42,6 @@ PREFIX = "spacer-task:"
 STARTS_KEPT_S = 7 * 24 * 3600
 #: seconds after a renewal in which a lock is not asked for again: it cannot have lapsed
 FRESH_S = 1.0
-#: seconds that a task waits for another that has one start left, before it goes back to its queue
-TURN_S = 60.0
 
 #: answers the holder if it is another's, or else takes the lock and answers all starts so far
 BEGIN = """
@@ -130,7 +129,7 @@ class Running:
     def progressed(self) -> None:
         """The task has come further than ever: what ended its workers before does not count."""
         try:
-            worker_redis().ltrim(_keys(self.task_id)[1], -1, -1)
+            worker_redis().ltrim(keys_of(self.task_id)[1], -1, -1)
         except (RedisError, OSError) as error:
             logger.warning("%s: its progress is not noted: %s", self.task_id, error)
 
@@ -140,7 +139,7 @@ class Running:
             if self.ended:
                 return
             asked_at = _now()
-            if redis.eval(RENEW, 1, _keys(self.task_id)[0], self.token, _lapse_ms()):
+            if redis.eval(RENEW, 1, keys_of(self.task_id)[0], self.token, _lapse_ms()):
                 self.renewed_at = asked_at
             else:
                 self.lost = True
@@ -190,7 +189,7 @@ def running(task_id: str) -> Iterator[Running]:
         if lock.last_start:
             _LAST_START.release()
         try:
-            worker_redis().eval(RELEASE, 3, *_keys(task_id), lock.token, int(ended))
+            worker_redis().eval(RELEASE, 3, *keys_of(task_id), lock.token, int(ended))
         except (RedisError, OSError) as error:
             logger.warning("%s: its lock lapses by itself, Redis is away: %s", task_id, error)
 
@@ -201,7 +200,7 @@ def _begin(lock: Running) -> None:
     found = worker_redis().eval(
         BEGIN,
         2,
-        *_keys(lock.task_id)[:2],
+        *keys_of(lock.task_id)[:2],
         lock.token,
         _lapse_ms(),
         json.dumps(start),
@@ -227,7 +226,7 @@ def _take_turn(lock: Running) -> None:
     if lock.last_start:
         return
     take_back(worker_redis(), [lock.task_id])
-    lock.last_start = _LAST_START.acquire(timeout=TURN_S)
+    lock.last_start = _LAST_START.acquire(timeout=retries.TURN_S)
     if not lock.last_start:
         raise RunningElsewhere(
             f"{lock.task_id} has one start left, as another task that runs at {me()}"
@@ -237,7 +236,7 @@ def _take_turn(lock: Running) -> None:
 
 def forget_starts(task_id: str) -> None:
     """The task was answered, or is sent anew."""
-    worker_redis().delete(*_keys(task_id)[1:])
+    worker_redis().delete(*keys_of(task_id)[1:])
 
 
 def take_back(redis: Redis, task_ids: Iterable[str]) -> None:
@@ -245,26 +244,27 @@ def take_back(redis: Redis, task_ids: Iterable[str]) -> None:
     not held against them.
     """
     for task_id in task_ids:
-        redis.eval(TAKE_BACK, 2, *_keys(task_id)[:2], me())
+        redis.eval(TAKE_BACK, 2, *keys_of(task_id)[:2], me())
 
 
 def let_go(redis: Redis, task_id: str) -> None:
     """The process that ran the task at this worker is no more."""
-    redis.eval(LET_GO, 1, _keys(task_id)[0], me())
+    redis.eval(LET_GO, 1, keys_of(task_id)[0], me())
 
 
 def note_loss(redis: Redis, task_id: str, text: str) -> None:
     """Keep what ended the process that ran the task."""
-    redis.set(_keys(task_id)[2], text, ex=STARTS_KEPT_S)
+    redis.set(keys_of(task_id)[2], text, ex=STARTS_KEPT_S)
 
 
 def noted_loss(task_id: str) -> str | None:
     """What ended the process that ran the task last, where it is known."""
-    found = cast("bytes | None", worker_redis().get(_keys(task_id)[2]))
+    found = cast("bytes | None", worker_redis().get(keys_of(task_id)[2]))
     return found.decode() if found else None
 
 
-def _keys(task_id: str) -> list[str]:
+def keys_of(task_id: str) -> list[str]:
+    """The keys of a task's lock, its starts, and what ended its process last."""
     return [f"{PREFIX}{task_id}:{name}" for name in ("lock", "starts", "loss")]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from celery import Task
 
 from spacer_tasks.broker.outages import redis_is_away
+from spacer_tasks.data_classes.job_state import PROGRESS
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ def report_progress(task: Task[..., Any], task_id: str, fields: dict[str, Any]) 
     """
     shown = ", ".join(f"{name} {value}" for name, value in fields.items())
     with progress_only(task_id):
-        task.backend.store_result(task_id, fields, "PROGRESS")
+        task.backend.store_result(task_id, fields, PROGRESS)
         with task.app.events.default_dispatcher(hostname=task.request.hostname) as dispatcher:
             dispatcher.send("task-progress", uuid=task_id, result=shown)
 

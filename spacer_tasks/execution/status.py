@@ -8,12 +8,9 @@ from typing import Any
 from spacer_tasks import results
 from spacer_tasks.app import app
 from spacer_tasks.config.settings import get_settings
+from spacer_tasks.data_classes.job_state import PROGRESS, JobState
 from spacer_tasks.exceptions import SpacerError
 from spacer_tasks.results import TaskError
-
-#: what Celery calls a task that Redis knows nothing of: not begun, or forgotten, or never sent
-UNKNOWN = "PENDING"
-FINISHED = ("SUCCESS", "FAILURE", "REVOKED")
 
 
 @dataclass(frozen=True)
@@ -23,7 +20,7 @@ class TaskState:
     Attributes
     ----------
     state
-        Celery's word.
+        UNKNOWN where Redis has no result of it: not begun, or forgotten, or never sent.
     progress
         The fields that the task reported, where it runs.
     answer
@@ -33,7 +30,7 @@ class TaskState:
     """
 
     task_id: str
-    state: str
+    state: JobState
     progress: dict[str, Any] = field(default_factory=dict)
     answer: dict[str, Any] | None = None
     error: TaskError | None = None
@@ -41,21 +38,23 @@ class TaskState:
     @property
     def finished(self) -> bool:
         """Whether nothing more will come."""
-        return self.state in FINISHED
+        return self.state.finished
 
 
 def in_redis(task_id: str) -> TaskState:
     """What Redis knows. Raises what the Redis client raises."""
     meta = app.backend.get_task_meta(task_id)
-    state, value = str(meta["status"]), meta.get("result")
-    if state == "PROGRESS" and isinstance(value, dict):
+    word, value = str(meta["status"]), meta.get("result")
+    state = JobState.of_celery(word)
+    if word == PROGRESS and isinstance(value, dict):
         return TaskState(task_id, state, progress=value)
-    if state == "SUCCESS":
+    if state.answered:
         value = value if isinstance(value, dict) else {"result": value}
-        return TaskState(task_id, state, answer=value.get("summary", value))
-    if state in FINISHED:
-        error = value if isinstance(value, BaseException) else SpacerError(str(value))
-        return TaskState(task_id, state, error=TaskError.of(error))
+        answer = value.get("summary", value)
+        return TaskState(task_id, JobState.of_answer(answer), answer=answer)
+    if state.finished:
+        error = TaskError.of(value if isinstance(value, BaseException) else SpacerError(str(value)))
+        return TaskState(task_id, JobState.of_celery(word, error.type), error=error)
     return TaskState(task_id, state)
 
 
@@ -73,14 +72,14 @@ def in_storage(task_id: str) -> TaskState | None:
     if stored is None:
         return None
     if stored.error is not None:
-        return TaskState(task_id, "FAILURE", error=stored.error)
-    return TaskState(task_id, "SUCCESS", answer=stored.small()["summary"])
+        return TaskState(task_id, stored.state, error=stored.error)
+    return TaskState(task_id, stored.state, answer=stored.small()["summary"])
 
 
 def known_state(task_id: str) -> TaskState:
     """What Redis knows, or else what is stored. Raises as both."""
     state = in_redis(task_id)
-    if state.state == UNKNOWN:
+    if state.state is JobState.UNKNOWN:
         return in_storage(task_id) or state
     return state
 

@@ -12,22 +12,22 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from celery import Task
-from celery.exceptions import Ignore, Reject, TaskPredicate
-from celery.states import SUCCESS
+from celery.exceptions import Ignore, TaskPredicate
 from celery.utils import uuid
 
 from spacer_tasks import results
 from spacer_tasks.broker.callbacks import with_queues
 from spacer_tasks.broker.contract import SENT_AT
 from spacer_tasks.broker.outages import redis_is_away, unavailable_broker
+from spacer_tasks.concurrency import device_watch
 from spacer_tasks.concurrency.stopping import stopped_by
 from spacer_tasks.config.settings import get_settings
+from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.exceptions import (
+    DeviceLostError,
     InputError,
     ObjectNotFoundError,
     RunningElsewhere,
-    SpacerError,
     TaskAbandonedError,
     TaskCancelledError,
     TransientError,
@@ -35,7 +35,7 @@ from spacer_tasks.exceptions import (
 from spacer_tasks.execution import cancellation
 from spacer_tasks.execution.payload import packed, unpacked
 from spacer_tasks.execution.progress import report_progress
-from spacer_tasks.execution.retries import wait_s
+from spacer_tasks.execution.retries import RetriedTask
 from spacer_tasks.messages.parsing import parse
 from spacer_tasks.messages.tasks import Message
 from spacer_tasks.results import StoredAnswer, TaskError
@@ -47,15 +47,10 @@ if TYPE_CHECKING:
     from spacer_tasks.execution.lock import Running
     from spacer_tasks.training.checkpoints import Checkpoints
 
-    CeleryTask = Task[..., Any]
-else:
-    # generic in its type stubs only
-    CeleryTask = Task
-
 logger = logging.getLogger(__name__)
 
 
-class MessageTask(CeleryTask):
+class MessageTask(RetriedTask):
     """Base of the tasks that take one message. `message_class` says which."""
 
     abstract = True
@@ -67,8 +62,6 @@ class MessageTask(CeleryTask):
     #: whether an object that is not there may be one that the batch has just written, and which S3
     #: does not show yet: it is looked for again
     reads_what_the_batch_wrote: ClassVar[bool] = False
-    #: tries after the first; with the backoff below they span about a minute
-    max_retries = 6
 
     def apply_async(  # type: ignore[override]  # Celery's options go on to it unread
         self,
@@ -152,15 +145,18 @@ class MessageTask(CeleryTask):
         except TaskPredicate:
             raise
         except RunningElsewhere as found:
-            self._stand_aside(found)
+            self.stand_aside(found)
         except TransientError as error:
-            self._retry_or_give_up(error)
+            if isinstance(error, DeviceLostError):
+                # the worker ends and gives the task back, which is no try of the task's own
+                device_watch.wait_for_the_end()
+            self.retry_or_give_up(error)
             return self._kept(error=TaskError.of(error))
         except TaskCancelledError as error:
             return self._cancelled(error)
         except ObjectNotFoundError as error:
             if self.reads_what_the_batch_wrote:
-                self._retry_or_give_up(error)
+                self.retry_or_give_up(error)
             return self._kept_or_again(error)
         except Exception as error:  # noqa: BLE001 -- the boundary: a task ends in an answer
             logger.warning("%s failed: %s: %s", task_id, type(error).__name__, error)
@@ -172,7 +168,13 @@ class MessageTask(CeleryTask):
             return self._given_up(lock)
         try:
             with stopped_by(self.stop_if_cancelled):
-                answer = self.run(self.received(sent), *extra).to_wire()
+                message = self.received(sent)
+                answer = self.run(message, *extra).to_wire()
+            if incomplete := answer.get("incomplete"):
+                source = getattr(message, "image_loc", None) or getattr(
+                    message, "feature_loc", None
+                )
+                logger.warning("%s: the image is incomplete: %s", source, incomplete)
             lock.check()
             return self._kept(answer=answer)
         except (TaskPredicate, RunningElsewhere, TransientError, TaskCancelledError):
@@ -199,19 +201,6 @@ class MessageTask(CeleryTask):
         dead_letters.keep(worker_redis(), self.request, before, str(error))
         return self._kept(error=TaskError.of(error))
 
-    def _stand_aside(self, found: RunningElsewhere) -> None:
-        """Come back later: by then the other worker has answered, or its lock has lapsed."""
-        wait = max(1.0, get_settings().worker_silent_s / 4)
-        logger.info("%s: looked at again in %.0f s", found, wait)
-        # not a try: it is counted as before
-        again = self.signature_from_request(countdown=wait, retries=self.request.retries)
-        try:
-            again.apply_async()
-        except Exception as error:
-            if not redis_is_away(error):
-                raise
-            raise Reject(requeue=True) from error
-
     def _end_if_told(self) -> None:
         """Raise `Ignore` if the caller has the result by now: callbacks are sent before it is kept.
 
@@ -220,7 +209,7 @@ class MessageTask(CeleryTask):
         if self.request.chord:
             return
         try:
-            told = self.backend.get_state(self.task_id) == SUCCESS
+            told = JobState.of_celery(self.backend.get_state(self.task_id)).answered
         except Exception as error:
             if not redis_is_away(error):
                 raise
@@ -237,16 +226,6 @@ class MessageTask(CeleryTask):
             if not redis_is_away(error):
                 raise
 
-    def _retry_or_give_up(self, error: SpacerError) -> None:
-        retries = self.request.retries
-        if retries >= self.max_retries:
-            return
-        try:
-            raise self.retry(exc=error, countdown=wait_s(retries))
-        except Reject:
-            # the next try could not be sent: Celery would drop the task, here it goes back
-            raise Reject(str(error), requeue=True) from error
-
     def _cancelled(self, error: TaskCancelledError) -> StoredAnswer:
         """The answer of a task that was cancelled."""
         return self._kept_or_again(error)
@@ -256,7 +235,7 @@ class MessageTask(CeleryTask):
             return self._kept(error=TaskError.of(error))
         except TransientError as away:
             # run again, the task comes to the same error
-            self._retry_or_give_up(away)
+            self.retry_or_give_up(away)
             raise
 
     def _kept(

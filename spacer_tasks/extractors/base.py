@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
+from weakref import WeakMethod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from PIL import Image
 
 from spacer_tasks.config.settings import Precision, get_settings
 from spacer_tasks.data_classes.labels import Point
+from spacer_tasks.exceptions import FeaturesNotFiniteError
 from spacer_tasks.extractors.files.weights import ExtractorFile, OpenedFile
 from spacer_tasks.extractors.images.patches import cut_patches
 from spacer_tasks.extractors.runtime.micro_batcher import MicroBatcher
@@ -71,7 +73,16 @@ class Extractor(ABC):
         For a device that takes `batch_size` patches in little more time than a few, as a GPU does.
         """
         wait_s = get_settings().gpu_batch_wait_ms / 1000
-        self._batcher = MicroBatcher(self.forward, self.batch_size, wait_s)
+        # weakly, as who waits for a pass holds the extractor: one that is dropped leaves the
+        # device's memory at once, not when cycles are looked for
+        forward = WeakMethod(self.forward)
+
+        def forward_of_the_living(patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+            method = forward()
+            assert method is not None
+            return method(patches)
+
+        self._batcher = MicroBatcher(forward_of_the_living, self.batch_size, wait_s)
 
     def take_loaded_remotely(self) -> bool:
         """Whether a file was downloaded since this was last asked: the answer to the first image
@@ -92,7 +103,7 @@ class Extractor(ABC):
     def extract(
         self, image: Image.Image | NDArray[np.uint8], rowcols: Sequence[Point]
     ) -> NDArray[np.float32]:
-        """The feature vectors of an image's points, float32, shape (points, feature_dim).
+        """The feature vectors of an image's points, float32, shape (points, feature_dim), finite.
 
         Parameters
         ----------
@@ -100,6 +111,11 @@ class Extractor(ABC):
             RGB; as an array, uint8 of shape (height, width, 3).
         rowcols
             Points inside the image (see `check_points`).
+
+        Raises
+        ------
+        FeaturesNotFiniteError
+            The network gave numbers that no reader would take.
         """
         if isinstance(image, Image.Image):
             rgb = image if image.mode == "RGB" else image.convert("RGB")
@@ -113,10 +129,15 @@ class Extractor(ABC):
 
         if self._batcher is not None:
             self._batcher.fill(vectors, cut)
-            return vectors
-        for start in range(0, len(rowcols), self.batch_size):
-            batch = slice(start, start + self.batch_size)
-            vectors[batch] = self.forward(cut(batch))
+        else:
+            for start in range(0, len(rowcols), self.batch_size):
+                batch = slice(start, start + self.batch_size)
+                vectors[batch] = self.forward(cut(batch))
+        if not np.isfinite(vectors).all():
+            raise FeaturesNotFiniteError(
+                f"{self.identity['name']}: features computed in"
+                f" {self.identity.get('precision', 'float32')} are not finite numbers"
+            )
         return vectors
 
     def warm(self) -> None:

@@ -9,6 +9,7 @@ taken up within that time.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections import OrderedDict
 from concurrent.futures import Future
@@ -90,8 +91,11 @@ class _Loaded:
             if future is None:
                 future = self._extractors[key] = Future()
             self._extractors.move_to_end(key)
-            while len(self._extractors) > MAX_LOADED:
+            dropped = len(self._extractors) - MAX_LOADED
+            for _ in range(dropped):
                 self._extractors.popitem(last=False)
+        if dropped > 0:
+            _release_memory()
         if first:
             try:
                 future.set_result(_load(spec, extractor_class))
@@ -134,6 +138,14 @@ class _Loaded:
 _LOADED = _Loaded()
 
 
+def _release_memory() -> None:
+    # where torch was not loaded there is nothing to release
+    if "torch" in sys.modules:
+        from spacer_tasks.extractors.runtime.cuda_network import release_memory
+
+        release_memory()
+
+
 def _load(spec: ExtractorSpec, extractor_class: type[Extractor]) -> Extractor:
     files: dict[str, ExtractorFile | OpenedFile] = {}
     with ExitStack() as opened:
@@ -144,4 +156,11 @@ def _load(spec: ExtractorSpec, extractor_class: type[Extractor]) -> Extractor:
                 opened.enter_context(file.stream)
             else:
                 files[name] = load_file(loc, sha256)
-        return extractor_class(canonical_name(spec.class_path), files, **spec.options)
+        try:
+            return extractor_class(canonical_name(spec.class_path), files, **spec.options)
+        except RuntimeError:
+            # imported here: extractors without a network need no torch
+            from spacer_tasks.extractors.runtime.devices import device_errors
+
+            with device_errors():
+                raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spacer_tasks.exceptions import AnswerExpiredError
-from spacer_tasks.jobs.states import Seen, State
+from spacer_tasks.jobs.states import Seen
 from spacer_tasks.messages.parsing import JsonDict, parse
 from spacer_tasks.messages.reference_errors import error_line
 from spacer_tasks.messages.tasks import JobReturnMsg
@@ -33,8 +33,8 @@ def job_return(stored: StoredAnswer, original_job: JsonDict) -> JobReturnMsg:
 
 
 def why_unanswered(job: Seen) -> TaskError:
-    """Why a job that is finished or ended has no answer: Celery ended it, or its answer is gone."""
-    if job.state is State.ENDED:
+    """Why a job that is finished has no answer: it failed in Celery, or its answer is gone."""
+    if not job.state.answered:
         return TaskError(kind="bug", type=job.error_type, message=job.error_text)
     return TaskError.of(
         AnswerExpiredError(

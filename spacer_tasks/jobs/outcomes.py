@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from spacer_tasks import retries
 from spacer_tasks.config.settings import get_settings
+from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.exceptions import (
     AnswerDamagedError,
     InputError,
@@ -22,7 +24,7 @@ from spacer_tasks.exceptions import (
 )
 from spacer_tasks.jobs.answers import failed_job, job_return, why_unanswered
 from spacer_tasks.jobs.records import JobRecord, JobRecords, original_job
-from spacer_tasks.jobs.states import CLOCKS_DIFFER_S, CONFIRM_SHARE, Seen, State, look
+from spacer_tasks.jobs.states import CLOCKS_DIFFER_S, CONFIRM_SHARE, Seen, look
 from spacer_tasks.messages.tasks import JobReturnMsg
 from spacer_tasks.results import TaskError, read_answer
 
@@ -30,8 +32,6 @@ logger = logging.getLogger(__name__)
 
 #: answers read at once; fewer than `s3_max_connections`
 READERS = 16
-#: seconds in which an answer that was stored becomes visible, on servers without S3's consistency
-APPEARS_S = 60
 #: jobs that this process found missing; seen again, they are no longer suspected
 _MISSED: set[str] = set()
 
@@ -42,16 +42,15 @@ class Outcome:
 
     Attributes
     ----------
-    status
-        QUEUED, RUNNING, MISSING (nowhere to be found, for not long enough to call it lost),
-        SUCCEEDED, FAILED, LOST, EXPIRED (finished, its answer is gone), or UNREADABLE (finished,
-        its answer cannot be read now, or is not to be seen yet).
+    state
+        MISSING until that was so for long enough to call it LOST; UNREADABLE also if its answer is
+        not to be seen yet.
     returned
         The answer to hand out; None while there is none.
     """
 
     record: JobRecord
-    status: str
+    state: JobState
     returned: JobReturnMsg | None = None
 
 
@@ -60,7 +59,7 @@ class _Found:
     """What is known of a job before it is echoed: `failure` needs the job as it was sent."""
 
     record: JobRecord
-    status: str
+    state: JobState
     returned: JobReturnMsg | None = None
     failure: TaskError | None = None
 
@@ -97,45 +96,52 @@ def outcomes(
 
 
 def _found(job: Seen) -> _Found:
-    if job.state in (State.QUEUED, State.RUNNING):
-        return _Found(job.record, job.state.value)
+    if not job.state.finished and job.state is not JobState.MISSING:
+        return _Found(job.record, job.state)
     try:
         stored = read_answer(job.answer_loc)
         # only a task that failed before it could answer does not echo its job
         if stored is not None and stored.error is None:
             returned = job_return(stored, {})
-            return _Found(job.record, "SUCCEEDED" if returned.ok else "FAILED", returned)
+            return _Found(job.record, stored.state, returned)
     except (AnswerDamagedError, MessageError) as error:
         # it stays as it is: whoever waits is told
-        return _Found(job.record, "FAILED", failure=TaskError.of(error))
+        return _Found(job.record, JobState.FAILED, failure=TaskError.of(error))
     except SpacerError as error:
         _log_unreadable(job.record, "its answer", error)
-        return _Found(job.record, "UNREADABLE")
+        return _Found(job.record, JobState.UNREADABLE)
     except Exception:
         # one job is not the others' trouble
         logger.exception("%s: its answer cannot be read", job.record)
-        return _Found(job.record, "UNREADABLE")
+        return _Found(job.record, JobState.UNREADABLE)
     if stored is not None:
-        return _Found(job.record, "FAILED", failure=stored.error)
-    if job.state is State.MISSING:
-        return _Found(job.record, "MISSING")
+        return _Found(job.record, stored.state, failure=stored.error)
+    if job.state is JobState.MISSING:
+        return _Found(job.record, JobState.MISSING)
     if may_appear(job):
         logger.warning("%s: finished, but its answer is not to be seen yet", job.record)
-        return _Found(job.record, "UNREADABLE")
-    status = "FAILED" if job.state is State.ENDED else "EXPIRED"
-    return _Found(job.record, status, failure=why_unanswered(job))
+        return _Found(job.record, JobState.UNREADABLE)
+    state = JobState.EXPIRED if job.state.answered else job.state
+    return _Found(job.record, state, failure=why_unanswered(job))
 
 
 def may_appear(job: Seen) -> bool:
     """Whether the answer of a job was stored so lately that S3 may not show it yet."""
+    return job.state.answered and just_finished(job.finished_at)
+
+
+def just_finished(finished_at: float) -> bool:
+    """Whether an answer of that time, in seconds since 1970 on a worker's clock, may not be shown
+    yet.
+    """
     # the worker's clock may be behind, or far ahead
-    age = abs(time.time() - job.finished_at)
-    return job.state is State.FINISHED and age < APPEARS_S + CLOCKS_DIFFER_S
+    age = abs(time.time() - finished_at)
+    return age < retries.ANSWER_APPEARS_S + CLOCKS_DIFFER_S
 
 
 def _with_lost(records: JobRecords, found: list[_Found]) -> list[_Found]:
-    gone = [each.record.task_id for each in found if each.status == "MISSING"]
-    there = [each.record.task_id for each in found if each.status != "MISSING"]
+    gone = [each.record.task_id for each in found if each.state is JobState.MISSING]
+    there = [each.record.task_id for each in found if each.state is not JobState.MISSING]
     if not gone and _MISSED.isdisjoint(there):
         return found
     # of before: however long this look takes, it is one
@@ -154,23 +160,23 @@ def _lost(record: JobRecord) -> _Found:
         f"job {record.job_id} (task {record.task_id}) is not in the queue {record.queue!r}, at no"
         " worker, and has no answer; Redis or a worker lost it"
     )
-    return _Found(record, "LOST", failure=TaskError.of(error))
+    return _Found(record, JobState.LOST, failure=TaskError.of(error))
 
 
 def _outcome(found: _Found, jobs: Mapping[str, bytes]) -> Outcome:
     record, failure = found.record, found.failure
     if failure is None:
-        return Outcome(record, found.status, found.returned)
+        return Outcome(record, found.state, found.returned)
     try:
         job = original_job(jobs.get(record.task_id), record.task_id)
     except SpacerError as error:
         _log_unreadable(record, "the job itself", error)
-        return Outcome(record, "UNREADABLE")
+        return Outcome(record, JobState.UNREADABLE)
     except Exception:
         logger.exception("%s: the job itself cannot be read", record)
-        return Outcome(record, "UNREADABLE")
+        return Outcome(record, JobState.UNREADABLE)
     returned = failed_job(job, failure.type, failure.message, failure.traceback)
-    return Outcome(record, found.status, returned)
+    return Outcome(record, found.state, returned)
 
 
 def _log_unreadable(record: JobRecord, what: str, error: SpacerError) -> None:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from redis import Redis
 from redis.exceptions import RedisError
 
+from spacer_tasks import retries
 from spacer_tasks.broker.client import broker_client
 from spacer_tasks.jobs.records import KEEP_COLLECTED_S, JobRecord
 
@@ -99,14 +100,14 @@ class RedisRecords:
         given those answers.
         """
         now = time.time()
-        for last in (False, True):
+        for left in reversed(range(1 + retries.CLAIM_RETRIES)):
             pipe = self._redis.pipeline(transaction=True)
             pipe.eval(CLAIM, len(KEYS), *KEYS, repr(now), *task_ids)
             pipe.eval(FORGET, len(KEYS), *KEYS, repr(now - KEEP_COLLECTED_S))
             try:
                 claimed = pipe.execute()[0]
             except RedisError:
-                if last:
+                if not left:
                     _UNANSWERED.add(repr(now))
                     raise
             else:

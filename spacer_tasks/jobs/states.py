@@ -9,21 +9,21 @@ its whole queue is looked through.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from enum import Enum
 from typing import Any, cast
 
 from spacer_tasks.app import app
 from spacer_tasks.broker.client import broker_client, results_client
 from spacer_tasks.broker.contract import SENT_AT
 from spacer_tasks.broker.queue_depths import lists_of
+from spacer_tasks.broker.whereabouts import POOL_OF, Keys, pages
 from spacer_tasks.config.settings import get_settings
+from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.jobs.celery_result import CeleryResult
 from spacer_tasks.jobs.records import JobRecord
 from spacer_tasks.results import answer_location
 
@@ -34,41 +34,24 @@ CLOCKS_DIFFER_S = 60
 #: part of `SPACER_LOST_AFTER_S`; a job must be missing in two looks that lie this far apart, since
 #: one look can fall into the moment in which a message is between its queue and a worker
 CONFIRM_SHARE = 0.1
-#: messages read at once; of 2 KB mostly, and of 90 KB at most
-PAGE = 200
-#: hashes of what workers have taken: the pools' `unacked_key`s
-TAKEN_KEYS = ("unacked.features", "unacked.training", "unacked.classify")
-
-
-class State(str, Enum):
-    """What is known of a job."""
-
-    QUEUED = "QUEUED"
-    RUNNING = "RUNNING"
-    #: there is, or was, an answer under the results prefix
-    FINISHED = "FINISHED"
-    #: Celery ended it
-    ENDED = "ENDED"
-    #: in no queue and at no worker
-    MISSING = "MISSING"
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One job, now.
+    """One job, now, as far as Redis knows: nobody has looked for its answer yet.
 
     Attributes
     ----------
     answer_loc
         Where its answer is, if it has one.
     finished_at
-        Seconds since 1970, on the worker's clock, in the state FINISHED; 0 if that is not known.
+        Seconds since 1970, on the worker's clock, when it was answered; 0 if that is not known.
     error_type, error_text
-        Why Celery ended it, in the state ENDED.
+        What it failed of, where Celery says so.
     """
 
     record: JobRecord
-    state: State
+    state: JobState
     answer_loc: DataLocation
     finished_at: float = 0
     error_type: str = ""
@@ -98,7 +81,7 @@ def look(records: Sequence[JobRecord], now: float) -> list[Seen]:
     suspects = {
         each.record.task_id
         for each in seen
-        if each.state in (State.QUEUED, State.RUNNING)
+        if not each.state.finished
         and each.record.submitted_at < old
         and not _may_wait(each, oldest[each.record.queue])
     }
@@ -107,9 +90,11 @@ def look(records: Sequence[JobRecord], now: float) -> list[Seen]:
     # a job moves from its queue to a worker: looked for in this order, it is met on its way
     for queue in sorted({each.record.queue for each in seen if each.record.task_id in suspects}):
         suspects -= _among(suspects, _messages(queue))
-    missing = suspects - _among(suspects, (b"\n".join(_values(key)) for key in TAKEN_KEYS))
+    pools = dict.fromkeys(POOL_OF.values())
+    taken = (b"\n".join(_values(Keys.of(pool).unacked)) for pool in pools)
+    missing = suspects - _among(suspects, taken)
     return [
-        Seen(each.record, State.MISSING, each.answer_loc)
+        Seen(each.record, JobState.MISSING, each.answer_loc)
         if each.record.task_id in missing
         else each
         for each in seen
@@ -127,14 +112,10 @@ def _among(task_ids: set[str], texts: Iterable[bytes]) -> set[str]:
 
 
 def _messages(queue: str) -> Iterator[bytes]:
-    """A queue's messages, some at a time, from the newest: what comes or goes meanwhile hides none
-    that stays.
-    """
+    """A queue's messages, some at a time."""
     for key in lists_of(queue):
-        start = 0
-        while page := cast("list[bytes]", broker_client().lrange(key, start, start + PAGE - 1)):
+        for page in pages(broker_client(), key):
             yield b"\n".join(page)
-            start += PAGE
 
 
 def _values(key: str) -> list[bytes]:
@@ -164,45 +145,25 @@ def _ask(
 def _seen(record: JobRecord, meta: bytes | None) -> Seen:
     answer_loc = answer_location(record.task_id)
     if meta is None:
-        return Seen(record, State.QUEUED, answer_loc)
+        return Seen(record, JobState.QUEUED, answer_loc)
     try:
-        found: dict[str, Any] = json.loads(meta)
-        status, result = found["status"], found.get("result")
-        result = result if isinstance(result, dict) else {}
-        if status == "SUCCESS" and "answer_loc" in result:
-            answer_loc = DataLocation.model_validate(result["answer_loc"])
+        found = CeleryResult.read(meta)
+        if "answer_loc" in found.answer:
+            answer_loc = DataLocation.model_validate(found.answer["answer_loc"])
     except (ValueError, TypeError, LookupError) as error:
         # one damaged state is not the others' trouble; its answer is looked for when it is old
         logger.warning("%s: its state in Redis is none: %s", record, error)
-        return Seen(record, State.QUEUED, answer_loc)
-    if status == "SUCCESS":
-        return Seen(record, State.FINISHED, answer_loc, _seconds(found.get("date_done")))
-    if status in ("FAILURE", "REVOKED"):
-        return Seen(record, State.ENDED, answer_loc, 0, *_reason(str(status), result))
-    return Seen(record, State.RUNNING, answer_loc)
-
-
-def _seconds(date: object) -> float:
-    try:
-        found = datetime.fromisoformat(str(date))
-    except ValueError:
-        return 0
-    # Celery before 5.6 writes UTC and does not say so
-    return (found if found.tzinfo else found.replace(tzinfo=timezone.utc)).timestamp()
-
-
-def _reason(status: str, result: dict[str, Any]) -> tuple[str, str]:
-    name = result.get("exc_type") or ("TaskRevokedError" if status == "REVOKED" else "TaskError")
-    text = result.get("exc_message") or f"the task was {status.lower()}"
-    text = " ".join(map(str, text)) if isinstance(text, list) else str(text)
-    return f"{result.get('exc_module') or 'celery.exceptions'}.{name}", text
+        return Seen(record, JobState.QUEUED, answer_loc)
+    return Seen(
+        record, found.state, answer_loc, found.finished_at, found.error_type, found.error_text
+    )
 
 
 def _may_wait(job: Seen, oldest: bytes | None) -> bool:
     """Whether a job may be in its queue, by the queue's oldest message."""
     if oldest is None:
         return False
-    if job.state is State.RUNNING or job.record.task_id.encode() in oldest:
+    if job.state is not JobState.QUEUED or job.record.task_id.encode() in oldest:
         return True
     sent_at = re.search(rb'"%s": ?([0-9.]+)' % SENT_AT.encode(), oldest)
     # a message of another client, which does not say

@@ -10,13 +10,12 @@ from __future__ import annotations
 import json
 import logging
 import os
-import random
 import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from spacer_tasks import storage
+from spacer_tasks import retries, storage
 from spacer_tasks.config.settings import get_settings, without_django
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import ConfigError, InputError, SpacerError, TransientError
@@ -26,9 +25,6 @@ from spacer_tasks.messages.parsing import JsonDict, parse
 from spacer_tasks.messages.tasks import JobReturnMsg
 
 logger = logging.getLogger(__name__)
-
-#: seconds before another try, at most, after each that failed for a reason that passes
-PAUSES_S = (2.0, 8.0, 30.0)
 
 T = TypeVar("T")
 
@@ -81,11 +77,10 @@ def _location(environment: Mapping[str, str], name: str) -> DataLocation:
 
 
 def _tried(step: Callable[[], T]) -> T:
-    for pause in PAUSES_S:
+    for pause in retries.ENV_JOB.waits():
         try:
             return step()
         except TransientError as error:
-            pause *= random.uniform(0.5, 1)
             logger.warning("%s; trying again in %.1f s", error, pause)
             time.sleep(pause)
     return step()

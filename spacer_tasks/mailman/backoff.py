@@ -1,21 +1,13 @@
-"""How long the mailman waits after what failed, and for an S3 that is away."""
+"""How the mailman waits for an S3 that is away."""
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from spacer_tasks import retries
 from spacer_tasks.exceptions import StorageUnavailableError
-
-#: seconds; the longest pause after an error
-LONGEST_PAUSE_S = 60
-
-
-def pause_after(failures: int) -> float:
-    """Seconds to wait after so many failures in a row: growing, random, a minute at most."""
-    return min(LONGEST_PAUSE_S, 2.0 ** min(failures - 2, 10)) * random.uniform(0.5, 1)
 
 
 class StoragePause:
@@ -48,8 +40,8 @@ class StoragePause:
         try:
             yield
         except StorageUnavailableError as error:
+            self._until = time.monotonic() + retries.MAILMAN.wait_s(self._failures)
             self._failures += 1
-            self._until = time.monotonic() + pause_after(self._failures)
             self._reason = str(error)
             raise
         self._failures = 0

@@ -20,10 +20,11 @@ from spacer_tasks.broker.contract import CLASSIFY
 from spacer_tasks.exceptions import BrokerUnavailableError
 from spacer_tasks.jobs import states
 from spacer_tasks.jobs.records import JobRecord
+from spacer_tasks.jobs.sent import MAILMAN
 from spacer_tasks.jobs.states import Seen
 from spacer_tasks.mailman.sqs_queue import LONGEST_REQUEST_S
 
-SENT, ANSWERED = "spacer-mailman:sent:", "spacer-mailman:answered:"
+ANSWERED = "spacer-mailman:answered:"
 UNREADABLE = "spacer-mailman:unreadable:"
 #: what an answered message's entry says; before that it names the mailman that answers
 DONE = b"done"
@@ -74,7 +75,7 @@ def look(task_ids: Sequence[str]) -> dict[str, Known]:
         return {}
     now = time.time()
     with answering_redis():
-        keys = [prefix + task_id for prefix in (SENT, ANSWERED) for task_id in task_ids]
+        keys = [prefix + task_id for prefix in (MAILMAN, ANSWERED) for task_id in task_ids]
         values = cast("list[bytes | None]", broker_client().mget(keys))
         sent, answered = values[: len(task_ids)], values[len(task_ids) :]
         records = [
@@ -101,7 +102,7 @@ def note_sent(task_id: str, task_name: str, queue: str) -> None:
         task_id=task_id, job_id=0, task_name=task_name, queue=queue, submitted_at=time.time()
     )
     with answering_redis():
-        broker_client().set(SENT + task_id, record.model_dump_json(), ex=KEEP_SENT_S)
+        broker_client().set(MAILMAN + task_id, record.model_dump_json(), ex=KEEP_SENT_S)
 
 
 def claim_answer(task_id: str, mailman: str) -> bool:

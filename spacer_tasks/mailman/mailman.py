@@ -12,6 +12,7 @@ import time
 from threading import Event
 from uuid import NAMESPACE_URL, uuid5
 
+from spacer_tasks import retries
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.exceptions import (
     BrokerUnavailableError,
@@ -20,7 +21,6 @@ from spacer_tasks.exceptions import (
     SQSUnavailableError,
 )
 from spacer_tasks.mailman import ledger
-from spacer_tasks.mailman.backoff import pause_after
 from spacer_tasks.mailman.ledger import Known
 from spacer_tasks.mailman.sqs_queue import BATCH, SQSMessage, SQSQueue
 from spacer_tasks.mailman.steps import JobInHand, Queues, Steps
@@ -95,8 +95,8 @@ class Mailman:
                 except SpacerError as error:
                     if not began and isinstance(error, InputError):
                         raise
+                    pause = retries.MAILMAN.wait_s(failures)
                     failures += 1
-                    pause = pause_after(failures)
                     logger.warning("%s; trying again in %.1f s", error, pause)
                     self._stopping.wait(pause)
         self._give_back()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.exceptions import SpacerError, SQSError, SQSUnavailableError
+from spacer_tasks.retries import SQS_ATTEMPTS
 from spacer_tasks.storage import aws
 
 if TYPE_CHECKING:
@@ -20,10 +21,8 @@ if TYPE_CHECKING:
 BATCH = 10
 #: seconds to reach SQS, and without a byte from it; a receive waits up to 20 for a message
 CONNECT_S, READ_S = 5, 30
-#: of one request; who calls tries again by itself, this is for a request that went astray
-ATTEMPTS = 2
 #: seconds that a request may take before it fails, with a second between two attempts
-LONGEST_REQUEST_S = ATTEMPTS * (CONNECT_S + READ_S + 1)
+LONGEST_REQUEST_S = SQS_ATTEMPTS * (CONNECT_S + READ_S + 1)
 #: codes with which SQS asks to come back later although the status is 400 or 403
 LATER = {"RequestThrottled", "Throttling", "ThrottlingException", "KMS.ThrottlingException"}
 #: the region in the URL of a queue on AWS: `https://sqs.us-west-2.amazonaws.com/123456789012/jobs`
@@ -170,7 +169,7 @@ class SQSQueue:
             config=Config(
                 connect_timeout=CONNECT_S,
                 read_timeout=READ_S,
-                retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+                retries={"mode": "standard", "total_max_attempts": SQS_ATTEMPTS},
             ),
         )
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import uuid4
 
-from spacer_tasks import storage
+from spacer_tasks import retries, storage
 from spacer_tasks.config.settings import get_settings
+from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import (
     BrokerUnavailableError,
@@ -25,9 +26,9 @@ from spacer_tasks.execution.payload import INLINE_BYTES
 from spacer_tasks.jobs.answers import failed_job, job_return, why_unanswered
 from spacer_tasks.jobs.outcomes import may_appear
 from spacer_tasks.jobs.reading import load_job, read_job
-from spacer_tasks.jobs.states import CONFIRM_SHARE, Seen, State
+from spacer_tasks.jobs.states import CONFIRM_SHARE, Seen
 from spacer_tasks.mailman import ledger
-from spacer_tasks.mailman.backoff import StoragePause, pause_after
+from spacer_tasks.mailman.backoff import StoragePause
 from spacer_tasks.mailman.ledger import Known
 from spacer_tasks.mailman.sqs_queue import SQSMessage, SQSQueue
 from spacer_tasks.messages.parsing import JsonDict, read_object
@@ -37,11 +38,6 @@ from spacer_tasks.tasks import JOB_QUEUES, process_job
 
 logger = logging.getLogger(__name__)
 
-#: seconds after which a location goes to the dead letters that does not answer; longer than most
-#: outages, and short enough that such messages do not take all the room
-UNREADABLE_S = 3600
-#: bugs in a row that a message meets before it goes to the dead letters
-MAX_CRASHES = 3
 #: characters of the reason that goes with a message into the dead-letter queue
 REASON_LENGTH = 1000
 
@@ -98,8 +94,8 @@ class JobInHand:
 
     def failed(self) -> None:
         """Look at it again after a pause that grows with each failure in a row."""
+        self.wait(retries.MAILMAN.wait_s(self.failures))
         self.failures += 1
-        self.wait(pause_after(self.failures))
 
 
 class Steps:
@@ -125,11 +121,11 @@ class Steps:
         elif known.answered:
             logger.info("%s was answered before: deleted", job)
             self._finish(job)
-        elif state in (State.FINISHED, State.ENDED):
+        elif state.finished:
             self._answer(job, self._returned(job, known.seen))
-        elif state is State.MISSING:
+        elif state is JobState.MISSING:
             self._send_again(job)
-        elif state is State.RUNNING or (known.sent and not job.unsent):
+        elif state is not JobState.QUEUED or (known.sent and not job.unsent):
             if not job.handed_on:
                 logger.info("%s is in Celery's hands: %s", job, state.value.lower())
             job.handed_on, job.missing = True, False
@@ -147,7 +143,7 @@ class Steps:
         """
         job.crashes += 1
         # one that was answered is only to be deleted
-        if job.crashes >= MAX_CRASHES and not job.answered:
+        if job.crashes >= retries.MAILMAN_CRASHES and not job.answered:
             name = type(error).__name__
             self._refuse(job, f"a bug, {job.crashes} times in a row; the last: {name}: {error}")
 
@@ -281,9 +277,11 @@ class Steps:
         try:
             found = load_job(location)
         except StorageUnavailableError as error:
-            if ledger.unreadable_for(job.task_id) < UNREADABLE_S:
+            if ledger.unreadable_for(job.task_id) < retries.MAILMAN_UNREADABLE_S:
                 raise
-            raise StorageError(f"not read within {UNREADABLE_S} s: {error}") from error
+            raise StorageError(
+                f"not read within {retries.MAILMAN_UNREADABLE_S} s: {error}"
+            ) from error
         if job.failures:
             ledger.note_readable(job.task_id)
         return found

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from spacer_tasks.data_classes.locations import DataLocation
 
@@ -31,11 +31,17 @@ class ComponentSpec(BaseModel):
         return dict(self.model_extra or {})
 
 
+def _none_given(hashes: Any) -> Any:
+    return {} if hashes is None else hashes
+
+
 class ExtractorSpec(ComponentSpec):
     """Which extractor, where its files are, and optionally their SHA-256 in hex."""
 
     data_locations: dict[str, DataLocation] = Field(default_factory=dict)
-    data_hashes: dict[str, str] = Field(default_factory=dict)
+    data_hashes: Annotated[dict[str, str], BeforeValidator(_none_given)] = Field(
+        default_factory=dict
+    )
 
 
 class TrainerSpec(ComponentSpec):

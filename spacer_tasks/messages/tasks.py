@@ -7,8 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     SerializerFunctionWrapHandler,
     model_serializer,
     model_validator,
@@ -19,8 +21,12 @@ from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.messages.parsing import JsonDict, parse
 from spacer_tasks.messages.specs import ExtractorSpec, TrainerSpec
 
+#: fields of an image's answer that the reference does not know
+OURS = {"incomplete"}
 ClassifierType = Literal["MLP", "LR"]
 ClassifierFormat = Literal["spacer", "pyspacer"]
+#: what a caller knows the work by: mostly a text or a number, echoed and never looked at
+JobToken = JsonValue
 TaskName = Literal["extract_features", "train_classifier", "classify_features", "classify_image"]
 
 
@@ -33,6 +39,10 @@ class Message(BaseModel):
         """The message as JSON-ready data, equal to what the reference sends."""
         return self.model_dump(mode="json")
 
+    def to_reference(self) -> JsonDict:
+        """As `to_wire`, without what the reference refuses since it does not know it."""
+        return self.to_wire()
+
 
 class Answer(Message):
     """Base of all answers: fields that a newer worker added are left out.
@@ -43,13 +53,32 @@ class Answer(Message):
     model_config = ConfigDict(extra="ignore")
 
 
+class ImageAnswer(Answer):
+    """Base of answers that stem from an image.
+
+    `incomplete` says what of the image was missing, and is left out where it was whole. It is this
+    project's own.
+    """
+
+    incomplete: str | None = None
+
+    def to_wire(self) -> JsonDict:
+        """As every message's, without what says nothing."""
+        # no serializer: it would take twice the time for a million scores
+        return self.model_dump(mode="json", exclude=None if self.incomplete else OURS)
+
+    def to_reference(self) -> JsonDict:
+        """As every message's."""
+        return self.model_dump(mode="json", exclude=OURS)
+
+
 Points = Annotated[list[Point], Field(min_length=1)]
 
 
 class ExtractFeaturesMsg(Message):
     """Asks for the features of an image at some points."""
 
-    job_token: str
+    job_token: JobToken
     extractor: ExtractorSpec
     rowcols: Points
     image_loc: DataLocation
@@ -61,7 +90,7 @@ class ExtractFeaturesMsg(Message):
         return self
 
 
-class ExtractFeaturesReturnMsg(Answer):
+class ExtractFeaturesReturnMsg(ImageAnswer):
     """`runtime` is in seconds."""
 
     extractor_loaded_remotely: bool
@@ -85,10 +114,14 @@ class TrainingTaskLabels(Message):
         return sum(labels.label_count for labels in self.sets().values())
 
 
-class TrainClassifierMsg(Message):
-    """Asks for a classifier. Older form: `trainer_name` instead of `trainer`."""
+def _auto_if_none(feature_cache_dir: Any) -> Any:
+    return "auto" if feature_cache_dir is None else feature_cache_dir
 
-    job_token: str
+
+class TrainClassifierMsg(Message):
+    """Asks for a classifier. Older form: `trainer_name` instead of `trainer`, or before it."""
+
+    job_token: JobToken
     trainer: TrainerSpec
     nbr_epochs: Annotated[int, Field(ge=1)]
     clf_type: ClassifierType
@@ -98,7 +131,7 @@ class TrainClassifierMsg(Message):
     valresult_loc: DataLocation
     #: "auto", "disabled" or a folder: where the reference keeps downloaded features during
     #: training. Each file is read once here, so it is accepted, echoed and not needed.
-    feature_cache_dir: str = "auto"
+    feature_cache_dir: Annotated[str, BeforeValidator(_auto_if_none)] = "auto"
     #: ours, a data file without code; or a pickle that the reference loads
     classifier_format: ClassifierFormat = "spacer"
 
@@ -113,7 +146,7 @@ class TrainClassifierMsg(Message):
     @model_validator(mode="before")
     @classmethod
     def _older_form(cls, data: Any) -> Any:
-        if isinstance(data, dict) and "trainer_name" in data and "trainer" not in data:
+        if isinstance(data, dict) and "trainer_name" in data:
             rest = {key: value for key, value in data.items() if key != "trainer_name"}
             return {**rest, "trainer": data["trainer_name"]}
         return data
@@ -145,7 +178,7 @@ class TrainClassifierReturnMsg(Answer):
 class ClassifyFeaturesMsg(Message):
     """Asks for the scores of all points of a feature file."""
 
-    job_token: str
+    job_token: JobToken
     feature_loc: DataLocation
     classifier_loc: DataLocation
 
@@ -153,14 +186,14 @@ class ClassifyFeaturesMsg(Message):
 class ClassifyImageMsg(Message):
     """Asks for the scores of points of an image, without keeping its features."""
 
-    job_token: str
+    job_token: JobToken
     extractor: ExtractorSpec
     rowcols: Points
     image_loc: DataLocation
     classifier_loc: DataLocation
 
 
-class ClassifyReturnMsg(Answer):
+class ClassifyReturnMsg(ImageAnswer):
     """Scores are probabilities, in the order of `classes`; `runtime` is in seconds.
 
     Row and column are None for old feature files, which say so in `valid_rowcol`.

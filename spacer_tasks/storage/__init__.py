@@ -69,7 +69,7 @@ def store_once(loc: DataLocation, data: bytes) -> bool:
 
 
 def exists(loc: DataLocation) -> bool:
-    """Whether there is an object. Raises as `load`."""
+    """Whether there is an object; not of a URL whose server answers GET alone. Raises as `load`."""
     return version(loc) is not None
 
 
@@ -82,7 +82,8 @@ def delete(loc: DataLocation) -> None:
 def version(loc: DataLocation) -> str | None:
     """A text that changes when the object is replaced, or None where there is no object.
 
-    An S3 object's ETag, a file's modification time and size, a URL's ETag or date.
+    An S3 object's ETag, a file's modification time and size, a URL's ETag or date; also None for a
+    URL whose server does not say because it answers GET alone.
     """
     storage, key = storage_for(loc)
     return storage.version(key)

@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 from spacer_tasks.config.location_lists import NONE, PUBLIC
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.data_classes.locations import shown_url
-from spacer_tasks.exceptions import LocationNotAllowedError, URLDownloadError
+from spacer_tasks.exceptions import URLDownloadError, URLNotAllowedError
 
 #: addresses by which IPv4 is reached from a network without it (RFC 6052); the last four bytes are
 #: the IPv4 address
@@ -38,7 +38,7 @@ def checked_url(url: str) -> SplitResult:
     ------
     URLDownloadError
         It is no http or https URL, or carries a login.
-    LocationNotAllowedError
+    URLNotAllowedError
         Its host is not one that the operator allows.
     """
     try:
@@ -66,9 +66,9 @@ def takes_public_hosts() -> bool:
     return allowed is None or PUBLIC in allowed
 
 
-def not_allowed(what: str) -> LocationNotAllowedError:
+def not_allowed(what: str) -> URLNotAllowedError:
     """The error for a URL or host that is not among those of the operator."""
-    return LocationNotAllowedError(
+    return URLNotAllowedError(
         f"{what}: its host is not among those that may be used here; who runs this can allow it by"
         " SPACER_ALLOWED_URLS"
     )

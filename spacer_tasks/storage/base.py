@@ -31,7 +31,9 @@ class Storage(ABC):
 
     @abstractmethod
     def version(self, key: str) -> str | None:
-        """A text that changes when the object is replaced; None where there is none."""
+        """A text that changes when the object is replaced; None where there is none, or where its
+        server does not say.
+        """
 
 
 def check_size(size: int, name: str) -> None:

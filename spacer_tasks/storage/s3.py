@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +15,12 @@ from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from spacer_tasks import retries
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.exceptions import (
     BucketNotFoundError,
     ObjectNotFoundError,
+    S3ObjectNotFoundError,
     SpacerError,
     StorageAccessError,
     StorageError,
@@ -60,14 +61,6 @@ PASSING = {
     "XAmzContentChecksumMismatch",
     "XAmzContentSHA256Mismatch",
 }
-#: how often one request is sent, with botocore's waits between (up to 1, 2, 4 and 8 seconds, each
-#: by chance): where S3 refuses one in ten, one in a hundred thousand fails, and its task is retried
-ATTEMPTS = 5
-#: seconds; botocore sends a request again, but does not read a body again that breaks off, stops
-#: or is not what its checksum says: a chance in each of these follows
-BODY_WAITS_S = (0.2, 0.5, 1, 2)
-#: seconds after which no body is read again: a task's own retries come then
-BODY_PATIENCE_S = 30
 
 
 class S3Storage(Storage):
@@ -78,16 +71,16 @@ class S3Storage(Storage):
 
     def load(self, key: str) -> bytes:
         started = time.monotonic()
-        for wait in BODY_WAITS_S:
+        for wait in retries.S3_BODY.waits():
             # what botocore has tried often enough is raised
             with s3_errors(self.bucket, key):
                 answer = client().get_object(Bucket=self.bucket, Key=key)
             try:
                 return self._body(key, answer)
             except StorageUnavailableError:
-                if time.monotonic() - started > BODY_PATIENCE_S:
+                if time.monotonic() - started > retries.S3_BODY_PATIENCE_S:
                     raise
-            time.sleep(random.uniform(0, wait))
+            time.sleep(wait)
         with s3_errors(self.bucket, key):
             return self._body(key, client().get_object(Bucket=self.bucket, Key=key))
 
@@ -172,7 +165,7 @@ def _client_of(process: int, endpoint_url: str | None) -> S3Client:
         "user_agent": aws.user_agent(),
         "max_pool_connections": settings.s3_max_connections,
         # quick retries of one request; a task's own retries come after these
-        "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS},
+        "retries": {"mode": "standard", "total_max_attempts": retries.S3_ATTEMPTS},
     }
     if settings.aws_anonymous:
         options["signature_version"] = UNSIGNED
@@ -225,7 +218,7 @@ def _of_answer(name: str, bucket: str, answer: Any) -> SpacerError:
     if code == "NoSuchBucket":
         return BucketNotFoundError(f"{name}: there is no bucket {bucket!r} at this endpoint")
     if code in ("NoSuchKey", "NotFound", "404"):
-        return ObjectNotFoundError(f"{name}: there is no such object")
+        return S3ObjectNotFoundError(f"{name}: there is no such object")
     if code in REFUSED or status in (401, 403):
         return StorageAccessError(f"{name}: S3 refuses access ({code}: {text})")
     if status >= 500 or status == 429 or code in PASSING:

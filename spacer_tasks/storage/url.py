@@ -22,10 +22,10 @@ from typing import Any
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.data_classes.locations import shown_url
 from spacer_tasks.exceptions import (
-    LocationNotAllowedError,
-    ObjectNotFoundError,
     StorageError,
     URLDownloadError,
+    URLNotAllowedError,
+    URLNotFoundError,
     URLUnavailableError,
 )
 from spacer_tasks.storage.addresses import (
@@ -39,6 +39,10 @@ from spacer_tasks.storage.base import Storage
 
 #: answers that mean "not now" although they are below 500
 PASSING_STATUS = {408, 425, 429}
+#: answers to what was asked, and not to when
+REFUSALS = set(range(400, 500))
+#: the server does not know the method
+NOT_IMPLEMENTED = 501
 #: a chain that is longer leads nowhere
 MAX_REDIRECTS = 5
 #: addresses of one host that are tried, each for `SPACER_URL_TIMEOUT_S`
@@ -81,16 +85,21 @@ class URLStorage(Storage):
         raise StorageError(f"{shown_url(key)}: a URL cannot be deleted")
 
     def version(self, key: str) -> str | None:
-        try:
-            with _errors_of(key), _opened(key, "HEAD") as answer:
-                headers = answer.headers
-                return (
-                    headers.get("ETag")
-                    or headers.get("Last-Modified")
-                    or f"length-{headers.get('Content-Length')}"
-                )
-        except ObjectNotFoundError:
-            return None
+        with _errors_of(key):
+            try:
+                with _opened(key, "HEAD") as answer:
+                    headers = answer.headers
+                    return (
+                        headers.get("ETag")
+                        or headers.get("Last-Modified")
+                        or f"length-{headers.get('Content-Length')}"
+                    )
+            except urllib.error.HTTPError as error:
+                # Not known: a signed URL is signed for GET alone, and some servers take nothing
+                # else. Loading says what is wrong, if anything is.
+                if error.code == NOT_IMPLEMENTED or error.code in REFUSALS - PASSING_STATUS:
+                    return None
+                raise
 
 
 class _Deadline:
@@ -173,7 +182,7 @@ class _Proxies(urllib.request.ProxyHandler):
             return None
         parts = checked_url(req.full_url)
         if not is_opened(parts.hostname or "", parts.port or port):
-            raise LocationNotAllowedError(
+            raise URLNotAllowedError(
                 f"{shown_url(req.full_url)}: the environment's proxy would connect to it, so that"
                 " the address cannot be checked; who runs this can open the host by"
                 " SPACER_ALLOWED_URLS"
@@ -225,7 +234,7 @@ class _Checked:
             found = [each for each in found if is_public(str(each[4][0]))]
             if not found:
                 # where it leads is not told: it may be a name of the inner network
-                raise LocationNotAllowedError(
+                raise URLNotAllowedError(
                     f"{host}: has no address on the internet; who runs this can open the host by"
                     " SPACER_ALLOWED_URLS"
                 )
@@ -259,9 +268,7 @@ def _errors_of(url: str) -> Iterator[None]:
     except urllib.error.HTTPError as error:
         # its text may have the URL of a redirect
         if error.code in (404, 410):
-            raise ObjectNotFoundError(
-                f"{shown_url(url)}: the server answers {error.code}"
-            ) from None
+            raise URLNotFoundError(f"{shown_url(url)}: the server answers {error.code}") from None
         if error.code >= 500 or error.code in PASSING_STATUS:
             raise URLUnavailableError(
                 f"{shown_url(url)}: the server answers {error.code}"

@@ -14,10 +14,11 @@ from contextlib import ExitStack, nullcontext
 from typing import Any
 
 from spacer_tasks.coralnet import CeleryQueue
+from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.jobs.outcomes import Outcome, outcomes
 from spacer_tasks.jobs.records import JobRecord
 from spacer_tasks.jobs.redis_records import RedisRecords
-from spacer_tasks.jobs.states import Seen, State
+from spacer_tasks.jobs.states import Seen
 from spacer_tasks.results import answer_location
 from spacer_tasks.testing.in_process import InProcessWorker
 from spacer_tasks.testing.memory_records import RECORDS
@@ -69,7 +70,7 @@ def _look(records: Sequence[JobRecord], now: float) -> list[Seen]:
     return [
         Seen(
             record,
-            State.QUEUED if record.task_id in waiting else State.FINISHED,
+            JobState.QUEUED if record.task_id in waiting else JobState.SUCCEEDED,
             answer_location(record.task_id),
             # long enough ago that its answer is not waited for
             finished_at=time.time() - 86400,

@@ -24,13 +24,18 @@ from spacer_tasks.config.settings import get_settings
 from spacer_tasks.data_classes.features import ImageFeatures
 from spacer_tasks.data_classes.labels import ImageLabels, LabelId
 from spacer_tasks.data_classes.locations import DataLocation
-from spacer_tasks.exceptions import FeatureDimensionError, StorageUnavailableError
+from spacer_tasks.exceptions import (
+    FeatureDimensionError,
+    FeatureFileError,
+    StorageUnavailableError,
+)
 
 logger = logging.getLogger(__name__)
 
 #: threads that read feature files; a request to S3 waits tens of milliseconds, so more threads
 #: than cores, and fewer than S3 connections (SPACER_S3_MAX_CONNECTIONS)
 THREADS = 16
+LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +75,8 @@ def load_sets(
     Parameters
     ----------
     sets
-        Labels by the name of their set; at least one label in all.
+        Labels by the name of their set; at least one label in all. The file of an image without
+        labels is read too, as the reference reads it; its dimensions do not matter.
     classes
         All labels that occur; targets are indices into it.
     on_image
@@ -97,6 +103,9 @@ def load_sets(
         for name, labels in sets.items()
     }
 
+    labelled = {loc for labels in sets.values() for loc in labels.keys() if labels[loc]}  # noqa: SIM118 -- no dict
+    # its dimensions are those of the matrix
+    files.sort(key=lambda loc: loc not in labelled)
     first = ImageFeatures.from_bytes(storage.load(files[0]), str(files[0]))
     matrices = _matrices(
         {name: labels.label_count for name, labels in sets.items()}, first.dimensions
@@ -105,7 +114,7 @@ def load_sets(
     named: dict[DataLocation, str] = {}
 
     def fill(loc: DataLocation, features: ImageFeatures) -> None:
-        if features.dimensions != first.dimensions:
+        if loc in labelled and features.dimensions != first.dimensions:
             raise FeatureDimensionError(
                 f"{loc}: {features.dimensions} dimensions, expected {first.dimensions} as in"
                 f" {files[0]}"
@@ -117,7 +126,14 @@ def load_sets(
                 points = [(row, col) for row, col, _ in labels[loc]]
                 rows = features.indices_of(points, str(loc))
                 start = first_row[name][loc]
-                matrices[name][start : start + len(rows)] = features.vectors[rows]
+                vectors = features.vectors[rows]
+                if vectors.dtype != np.float32 and np.abs(vectors).max(initial=0) > LARGEST:
+                    raise FeatureFileError(
+                        f"{loc}: holds numbers beyond {LARGEST:.2g}, the largest of float32, in"
+                        " which features are trained on; extract it again"
+                    )
+                if len(rows):  # where there are none, dimensions may differ
+                    matrices[name][start : start + len(rows)] = vectors
 
     # those that inflate what they have read: more take the interpreter and the cache from each
     # other, and a third longer

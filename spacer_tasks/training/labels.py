@@ -23,7 +23,9 @@ def preprocess_labels(
     """Labels split into train, ref and val (where they are not yet), filtered and checked.
 
     A classifier learns only the labels that are both in train and in ref, so points with others
-    are dropped from all three sets. What is given is not changed.
+    are dropped from all three sets. What is given is not changed. A set that has no other labels
+    stays as it is, with its images without points, which have a place in the order of an epoch;
+    from a set that is filtered they are dropped.
 
     Parameters
     ----------
@@ -66,7 +68,12 @@ def preprocess_labels(
             f" {'is' if len(learned) == 1 else 'are'} {len(learned)}"
             f" (train has {len(train)} classes, ref has {len(ref)})"
         )
-    sets = _filtered(sets, learned)
+    sets = TrainingTaskLabels(
+        **{
+            name: some if some.classes <= learned else some.filter_classes(learned)
+            for name, some in sets.sets().items()
+        }
+    )
     for name, some in sets.sets().items():
         if not some.label_count:
             raise TrainingLabelsError(

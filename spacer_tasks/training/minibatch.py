@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, StrictBool, StrictInt
+from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt
 
 from spacer_tasks.classifiers import Classifier
 from spacer_tasks.classifiers.model import Layer, OutputActivation
@@ -26,9 +26,9 @@ from spacer_tasks.training.base import Fitted, OnEpoch, ResumableTrainer
 from spacer_tasks.training.calibration import sigmoids
 from spacer_tasks.training.checkpoints import Arrays, Checkpoints, Interval, Standing
 from spacer_tasks.training.feature_matrix import LabelledVectors
-from spacer_tasks.training.linear import LinearModel
-from spacer_tasks.training.logistic import OneAgainstRest
-from spacer_tasks.training.perceptron import Perceptron
+from spacer_tasks.training.learners.linear import LinearModel
+from spacer_tasks.training.learners.logistic import OneAgainstRest
+from spacer_tasks.training.learners.perceptron import Perceptron
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +48,11 @@ SGDLoss = Literal[
 #: hidden layers and learning rate, from the reference
 SMALL_MLP = ((100,), 1e-3)
 LARGE_MLP = ((200, 100), 1e-4)
+
+
+def _one_layer(sizes: Any) -> Any:
+    """A number of units stands for one layer, as in scikit-learn."""
+    return (sizes,) if isinstance(sizes, int) else sizes
 
 
 class Learner(Protocol):
@@ -93,28 +98,31 @@ class MiniBatchTrainer(ResumableTrainer):
     Attributes
     ----------
     batch_size
-        Labels of one batch; SPACER_TRAINING_BATCH_LABEL_COUNT where not given.
+        Labels of one batch; SPACER_TRAINING_BATCH_LABEL_COUNT where not given. 0 or None puts an
+        epoch into one batch.
     mlp_hidden_layer_sizes, mlp_learning_rate_init
-        Units of each hidden layer, and Adam's first learning rate; chosen by the number of labels
-        where no sizes are given (the learning rate alone is then not looked at).
+        Units of each hidden layer (of one, where it is a number; none is a linear model), and
+        Adam's first learning rate, 0.001 where None or 0; chosen by the number of labels where no
+        sizes are given (the learning rate alone is then not looked at).
     mlp_large_data_threshold
         Labels from which the larger network is chosen.
     sgd_loss, sgd_average, sgd_random_state
-        scikit-learn's `loss`, `average` and `random_state` of SGDClassifier.
+        scikit-learn's `loss`, `average` and `random_state` of SGDClassifier. A state of None draws
+        from the generator that is seeded with the epoch, as the reference does.
     random_state
         Seed of the MLP's first weights and of the order within batches. None gives the reference's
         numbers: it draws them from the generator that it seeds with the epoch.
     """
 
-    batch_size: Annotated[StrictInt, Field(ge=1)] = Field(
+    batch_size: Annotated[StrictInt, Field(ge=0)] | None = Field(
         default_factory=lambda: get_settings().training_batch_label_count
     )
-    mlp_hidden_layer_sizes: Annotated[tuple[Units, ...], Field(min_length=1)] | None = None
-    mlp_learning_rate_init: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    mlp_large_data_threshold: Annotated[StrictInt, Field(ge=0)] = 50_000
+    mlp_hidden_layer_sizes: Annotated[tuple[Units, ...], BeforeValidator(_one_layer)] | None = None
+    mlp_learning_rate_init: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    mlp_large_data_threshold: StrictInt | StrictFloat = 50_000
     sgd_loss: SGDLoss = "log_loss"
     sgd_average: StrictBool | Annotated[StrictInt, Field(ge=0)] = True
-    sgd_random_state: Seed = 0
+    sgd_random_state: Seed | None = 0
     random_state: Seed | None = None
 
     def fit(
@@ -195,8 +203,9 @@ class MiniBatchTrainer(ResumableTrainer):
         return train.rows_of(images)
 
     def _batches(self, rows: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
-        for start in range(0, len(rows), self.batch_size):
-            yield rows[start : start + self.batch_size]
+        size = self.batch_size or len(rows)
+        for start in range(0, len(rows), size):
+            yield rows[start : start + size]
 
 
 def _calibrated(

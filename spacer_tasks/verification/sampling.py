@@ -14,10 +14,11 @@ from spacer_tasks.storage.listing import names_below
 
 
 class Drawn(NamedTuple):
-    """Files in a random order, by name, and how many there were to draw from."""
+    """Files in a random order, by name; how many there were to draw from, and how many others."""
 
     files: list[tuple[str, DataLocation]]
     total: int
+    others: int = 0
 
 
 def draw(folder: DataLocation, count: int, seed: int, wanted: Callable[[str], bool]) -> Drawn:
@@ -38,14 +39,16 @@ def draw(folder: DataLocation, count: int, seed: int, wanted: Callable[[str], bo
     StorageError, StorageUnavailableError
         As `list_below`.
     """
-    seen = 0
+    seen = others = 0
 
     def counted() -> Iterator[str]:
-        nonlocal seen
+        nonlocal seen, others
         for name in names_below(folder):
             if wanted(name):
                 seen += 1
                 yield name
+            else:
+                others += 1
 
     is_folder = folder.storage_type == "filesystem"
     try:
@@ -53,11 +56,12 @@ def draw(folder: DataLocation, count: int, seed: int, wanted: Callable[[str], bo
     except ObjectNotFoundError:
         is_folder, names = False, []
     if names:
-        return Drawn([(name, folder.joined(name)) for name in names], seen)
+        return Drawn([(name, folder.joined(name)) for name in names], seen, others)
     # on S3 a prefix without objects can be an object
     if not is_folder and storage.exists(folder):
         return Drawn([(folder.filename, folder)], 1)
-    raise ObjectNotFoundError(f"{folder}: nothing to verify is there")
+    passed_over = f" ({others:,} files have other names than are looked for)" if others else ""
+    raise ObjectNotFoundError(f"{folder}: nothing to verify is there{passed_over}")
 
 
 def _place(seed: int, name: str) -> bytes:

@@ -16,10 +16,10 @@ from typing import Any, NoReturn
 from celery.worker import state
 from redis.exceptions import RedisError
 
+from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.execution import lock
 from spacer_tasks.execution.connection import worker_redis
 from spacer_tasks.worker.delivery import heartbeat
-from spacer_tasks.worker.delivery.unacked import Keys
 
 logger = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from typing import Any
 from celery import signals
 from celery.worker.control import inspect_command
 
+from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.worker.delivery.heartbeat import Pulse
-from spacer_tasks.worker.delivery.unacked import Keys
 from spacer_tasks.worker.exit import exit_at_once
 from spacer_tasks.worker.watchdog import Watchdog
 

@@ -13,6 +13,7 @@ from spacer_tasks.broker.contract import (
     TRAINING,
     TRAINING_HIGH,
 )
+from spacer_tasks.broker.whereabouts import Keys
 
 PoolName = Literal["features", "training", "classify"]
 HOUR = 3600
@@ -80,6 +81,7 @@ def transport_options(pool: Pool) -> dict[str, Any]:
     """Redis transport options that keep one pool's unacknowledged tasks apart, and let a worker
     wait where a caller must not.
     """
+    keys = Keys.of(pool.queue)
     return {
         "socket_timeout": None,
         "socket_connect_timeout": CONNECT_S,
@@ -87,7 +89,7 @@ def transport_options(pool: Pool) -> dict[str, Any]:
         "max_retries": None,
         "priority_steps": list(PRIORITY_STEPS),
         "visibility_timeout": pool.visibility_timeout,
-        "unacked_key": f"unacked.{pool.queue}",
-        "unacked_index_key": f"unacked_index.{pool.queue}",
+        "unacked_key": keys.unacked,
+        "unacked_index_key": keys.index,
         "unacked_mutex_key": f"unacked_mutex.{pool.queue}",
     }

@@ -14,13 +14,9 @@ from typing import Any
 from celery.backends.redis import RedisBackend, SentinelBackend
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
-logger = logging.getLogger(__name__)
+from spacer_tasks.retries import CHORD_COUNT
 
-#: seconds between two tries to count a part. Celery's claim on sending a chord's body lasts 6
-#: seconds: where the answer to the claim was lost, the next try finds it lapsed
-COUNT_AGAIN_S = 7
-#: tries, about two minutes
-COUNT_TRIES = 17
+logger = logging.getLogger(__name__)
 
 
 class _Patient:
@@ -38,17 +34,17 @@ class _Patient:
         counted again counts once.
         """
         errors: tuple[type[BaseException], ...] = (*self.connection_errors, ResponseError)
-        for left in reversed(range(COUNT_TRIES)):
+        for wait in CHORD_COUNT.waits():
             try:
                 return super().on_chord_part_return(*args, **kwargs)  # type: ignore[misc]
             except errors as error:
                 # a script's error is of no class of its own
                 refused = any(word in str(error) for word in ("READONLY", "OOM"))
-                if not left or not (refused or isinstance(error, self.connection_errors)):
+                if not (refused or isinstance(error, self.connection_errors)):
                     raise
                 logger.warning("a part of a batch is counted again in a moment: %s", error)
-            time.sleep(COUNT_AGAIN_S)
-        return None
+            time.sleep(wait)
+        return super().on_chord_part_return(*args, **kwargs)  # type: ignore[misc]
 
 
 class PatientRedis(_Patient, RedisBackend):

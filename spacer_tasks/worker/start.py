@@ -13,23 +13,22 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from spacer_tasks import retries
 from spacer_tasks.app import app
 from spacer_tasks.broker import signing
 from spacer_tasks.broker.contract import (
     CONTRACT,
 )
+from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.concurrency.cores import cores
 from spacer_tasks.config.settings import get_settings, without_django
 from spacer_tasks.exceptions import ConfigError, InputError, TransientError
 from spacer_tasks.worker import lifecycle, request, result_backend
 from spacer_tasks.worker.delivery import channel, envelopes
-from spacer_tasks.worker.delivery.unacked import Keys
 from spacer_tasks.worker.pools import CONNECT_S, POOLS, Pool, PoolName, for_gpu, transport_options
 
 #: seconds without a byte from the result backend
 ANSWER_S = 120
-#: a worker has an answer in hand and waits for Redis, about a minute
-ANSWER_RETRIES = {"max_retries": 60, "interval_start": 0, "interval_step": 0.2, "interval_max": 1}
 
 
 def configure(config_module: str | None) -> None:
@@ -95,14 +94,14 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
         redis_socket_timeout=ANSWER_S,
         result_backend_transport_options={
             **app.conf.result_backend_transport_options,
-            "retry_policy": ANSWER_RETRIES,
+            "retry_policy": retries.WORKER_TO_REDIS,
         },
         # of callbacks and the parts of a batch
         task_publish_retry=True,
-        task_publish_retry_policy=ANSWER_RETRIES,
+        task_publish_retry_policy=retries.WORKER_TO_REDIS,
         # a state that cannot be kept would end a task outside its body: acknowledged, unanswered
         result_backend_always_retry=True,
-        result_backend_max_sleep_between_retries_ms=1000,
+        result_backend_max_sleep_between_retries_ms=retries.STATE_AGAIN_MAX_MS,
         # a Redis that refuses (read-only, after another became the master) is asked again
         broker_channel_error_retry=True,
     )
@@ -162,11 +161,14 @@ def _warm_network(concurrency: int) -> None:
     import torch
 
     from spacer_tasks.extractors import load_extractor
+    from spacer_tasks.extractors.runtime.devices import check_device
     from spacer_tasks.messages.parsing import parse
     from spacer_tasks.messages.specs import ExtractorSpec
 
     # each of the pool's threads runs the network: together they take the cores once, not each
     torch.set_num_threads(max(1, cores() // concurrency))
+    # also without a network to load: a device that fails would fail every task for good
+    check_device()
     spec = get_settings().warm_extractor
     if spec is None:
         _say("SPACER_WARM_EXTRACTOR is not set: the first task will load its network")

@@ -2,7 +2,8 @@
 
 It ends a worker that takes no tasks although there is room for them and Redis answers; a feature
 worker one of whose tasks is past its time limit (Celery ends it in the other pools, where a task
-is a process); and one whose memory has passed the limit, after its tasks (likewise).
+is a process); one whose memory has passed the limit, after its tasks (likewise); and one whose GPU
+does not answer, or computes for too long.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from celery.worker import state
 from redis.exceptions import RedisError
 
 from spacer_tasks.app import app
+from spacer_tasks.broker.whereabouts import Keys
+from spacer_tasks.concurrency import device_watch
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.exceptions import SpacerError
 from spacer_tasks.execution.connection import worker_redis
 from spacer_tasks.worker.delivery import channel
-from spacer_tasks.worker.delivery.unacked import Keys
 from spacer_tasks.worker.exit import exit_at_once
 from spacer_tasks.worker.request import store_overdue
 
@@ -32,8 +34,11 @@ logger = logging.getLogger(__name__)
 
 #: seconds between two looks
 LOOK_S = 1.0
-#: exit codes: something hangs; memory is to be freed. A supervisor starts the worker again
-HANGS, MEMORY = os.EX_SOFTWARE, os.EX_TEMPFAIL
+#: exit codes: something hangs; memory is to be freed; the GPU is lost. A supervisor starts the
+#: worker again
+HANGS, MEMORY, DEVICE = os.EX_SOFTWARE, os.EX_TEMPFAIL, os.EX_UNAVAILABLE
+#: seconds of one pass on a GPU: it takes some milliseconds, the first of a process some seconds
+PASS_LIMIT_S = 120.0
 #: the process's own; Celery replaces `sys.stderr`
 STDERR = 2
 #: where Linux tells the memory: pages of the program, and of it in memory
@@ -54,6 +59,8 @@ class Watchdog:
     def start(self) -> None:
         """Begin. To be called in the worker's main thread, whose loop is watched too."""
         self._consumer.hub.call_repeatedly(LOOK_S, self._tick)
+        if self._threads:
+            device_watch.watch()
         self._thread.start()
 
     def silent_s(self) -> float:
@@ -68,6 +75,7 @@ class Watchdog:
             time.sleep(LOOK_S)
             try:
                 if self._threads:
+                    self._watch_device()
                     self._end_overdue()
                     self._watch_memory()
                 self._watch_consumer()
@@ -125,6 +133,22 @@ class Watchdog:
         logger.critical("a thread cannot be ended by itself: this worker ends, to be started again")
         faulthandler.dump_traceback(STDERR)
         exit_at_once(self._worker, self._keys, HANGS)
+
+    def _watch_device(self) -> None:
+        if reason := device_watch.lost():
+            logger.critical(
+                "the GPU does not answer (%s): this worker ends, to be started again", reason
+            )
+        elif (seconds := device_watch.longest_pass_s()) > PASS_LIMIT_S:
+            logger.critical(
+                "the GPU has computed one pass for %.0f s: this worker ends, to be started again",
+                seconds,
+            )
+            faulthandler.dump_traceback(STDERR)
+        else:
+            return
+        # the tasks are not at fault: they go to others, and it does not count against them
+        exit_at_once(self._worker, self._keys, DEVICE)
 
     def _watch_memory(self) -> None:
         limit = get_settings().max_memory_bytes

@@ -106,12 +106,11 @@ def test_other_pythons_read_and_write_messages(version: str) -> None:
 def interpreter_of(version: str) -> str | None:
     """A Python of this version, also one that pyenv installed without making it the default."""
     pyenv = Path.home() / ".pyenv" / "versions"
-    found: list[str | Path | None] = [
-        shutil.which(f"python{version}"),
-        *sorted(pyenv.glob(f"{version}*/bin/python")),
-    ]
+    first = shutil.which(f"python{version}")
+    found = [Path(first)] if first else []
+    found += sorted(pyenv.glob(f"{version}*/bin/python"))
     probe = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
-    for candidate in filter(None, found):
+    for candidate in found:
         # pyenv puts names on the path for which it then says that there is no such version
         answer = subprocess.run(
             [candidate, "-c", probe], capture_output=True, text=True, check=False

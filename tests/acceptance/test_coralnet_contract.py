@@ -35,17 +35,19 @@ class Site:
     """A process of the site; a new one goes on where another ended."""
 
     def __init__(self, python: Path, env: dict[str, str], log: Path) -> None:
-        self._start = lambda: subprocess.Popen(
-            [python, "drive.py"],
-            env=env,
+        self._python, self._env, self._log = python, env, log
+        self._process = self._start()
+
+    def _start(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [self._python, "drive.py"],
+            env=self._env,
             cwd=SITE,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=log.open("a"),
+            stderr=self._log.open("a"),
             text=True,
         )
-        self._log = log
-        self._process = self._start()
 
     def __call__(self, name: str, *arguments: Any) -> Any:
         """What a function of drive.py answers."""

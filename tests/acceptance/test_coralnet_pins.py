@@ -89,9 +89,9 @@ def older_reference() -> str:
     """A folder with nothing but that, for PYTHONPATH."""
     folder = CACHE / OLDER_REFERENCE
     if not folder.exists():
-        install = [coralnet_python(), "-m", "pip", "install", "-q", "--no-deps", "--no-compile"]
+        install = ["-m", "pip", "install", "-q", "--no-deps", "--no-compile"]
         made = folder.with_suffix(".part")
-        run([*install, "--target", made, OLDER_REFERENCE])
+        run([coralnet_python(), *install, "--target", made, OLDER_REFERENCE])
         made.rename(folder)
     return str(folder)
 
@@ -139,7 +139,7 @@ def test_a_site_with_coralnet_s_pins_submits_collects_and_sends(
     job = {"task_name": "classify_features", "tasks": [expected["msg"]]}
     message = extraction(bucket, tmp_path.name, photo("sand", 1))
 
-    command = [python(), "-c", IN_SITE, json.dumps(job), json.dumps(message)]
+    command: list[str | Path] = [python(), "-c", IN_SITE, json.dumps(job), json.dumps(message)]
     said: dict[str, Any] = json.loads(run(command, env=env, cwd=SITE).splitlines()[-1])
     pinned = dict(pin.split("==") for pin in (*CORALNET, NUMPY))
     assert said["versions"] == {**pinned, "pyspacer": reference}

@@ -1,4 +1,4 @@
-"""`spacer-tasks demo` as a person starts it: it works, it tells, and it leaves nothing running."""
+"""`spacer-tasks demo` as a person starts it: it works, it tells, and it leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -21,10 +21,17 @@ GONE_S = 30
 
 
 def own_environment(folder: Path) -> Mapping[str, str]:
-    """An environment that marks every process below, and settings that must not matter."""
+    """An environment that marks every process below, and settings that must not matter.
+
+    What the demo, its workers and its servers write beside the output comes into `folder`: it is
+    their temporary folder and their home, and no variable names another folder for a cache.
+    """
+    folder.mkdir()
+    inherited = {name: value for name, value in os.environ.items() if "CACHE" not in name}
     return {
-        **os.environ,
+        **inherited,
         "TMPDIR": str(folder),
+        "HOME": str(folder),
         "SPACER_BROKER_URL": "redis://127.0.0.1:1/0",
         "SPACER_S3_ENDPOINT_URL": "http://127.0.0.1:1",
     }
@@ -53,7 +60,6 @@ def running_with(folder: Path) -> list[str]:
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_the_demo_does_the_whole_job_and_stops_everything(tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
-    temporary.mkdir()
     output = tmp_path / "output"
     done = subprocess.run(
         [*COMMAND, "--output", str(output)],
@@ -80,7 +86,6 @@ def test_the_demo_does_the_whole_job_and_stops_everything(tmp_path: Path) -> Non
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_a_demo_that_is_terminated_stops_everything(tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
-    temporary.mkdir()
     log = tmp_path / "log"
     with log.open("wb") as stream:
         demo = subprocess.Popen(

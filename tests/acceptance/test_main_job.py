@@ -16,6 +16,7 @@ from spacer_tasks.messages.tasks import ClassifyReturnMsg
 from spacer_tasks.results import find_answer, load_answer
 from spacer_tasks.tasks import extract_features, process_job
 from spacer_tasks.workflows import train_from_images
+from tests.support.on_redis import channel_of
 from tests.support.photos import DUMMY, LABELS, photo
 from tests.support.waiting import wait_until
 from tests.support.workers import StartWorker
@@ -31,7 +32,7 @@ def on_s3(bucket: str, key: str, data: bytes | None = None) -> DataLocation:
 def waiting_in(queue: str) -> int:
     """Messages in a queue that nobody consumes here."""
     with app.connection_for_read() as connection:
-        return int(connection.default_channel.client.llen(queue))
+        return int(channel_of(connection).client.llen(queue))
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.processes import process
 from spacer_tasks.demo.services import S3Server
 from tests.support.checkout import CHECKOUT
+from tests.support.commands import execute
 from tests.support.photos import DUMMY, photo
 from tests.support.redis_servers import redis_with
 from tests.support.servers import fresh_bucket, settings_in_environment
@@ -293,13 +294,13 @@ CALLERS_NOT = [
 def test_nobody_can_look_after_the_server_or_see_other_keys(guarded: Guarded, user: str) -> None:
     for command in NOBODY:
         with pytest.raises(redis.exceptions.NoPermissionError):
-            guarded.client(user).execute_command(*command)
+            execute(guarded.client(user), *command)
 
 
 def test_callers_can_do_nothing_else(guarded: Guarded) -> None:
     for command in CALLERS_NOT:
         with pytest.raises(redis.exceptions.NoPermissionError):
-            guarded.client("caller").execute_command(*command)
+            execute(guarded.client("caller"), *command)
 
 
 def test_a_site_cannot_order_workers_or_write_results_by_script(guarded: Guarded) -> None:
@@ -311,7 +312,7 @@ def test_a_site_cannot_order_workers_or_write_results_by_script(guarded: Guarded
         ("EVAL", "return redis.call('GET', 'another')", "0"),
     ]:
         with pytest.raises(redis.exceptions.ResponseError, match=r"(?i)permission|can.t"):
-            client.execute_command(*command)
+            execute(client, *command)
 
 
 def test_nobody_is_let_in_without_a_name(guarded: Guarded) -> None:

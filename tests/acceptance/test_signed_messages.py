@@ -173,13 +173,14 @@ def test_celery_s_own_tasks_do_not_run_ours_unsigned(worker: Process, bucket: st
     message = extraction(bucket, "by-map")
     inner = {"task": "spacer_tasks.extract_features", "args": [], "kwargs": {}, "options": {}}
     whole = {**inner, "args": [message], "subtask_type": None, "immutable": False}
-    for name, args in [
+    requests: list[tuple[str, list[Any]]] = [
         ("celery.map", [inner, [message]]),
         ("celery.starmap", [inner, [[message]]]),
         ("celery.chunks", [inner, [[message]], 1]),
         ("celery.group", [[whole], "1", [], False]),
         ("celery.chord_unlock", ["1", whole]),
-    ]:
+    ]
+    for name, args in requests:
         # `celery.` names are not signed by us: as a stranger would send them
         app.send_task(name, args, queue="features")
     assert works(bucket)

@@ -22,6 +22,7 @@ from spacer_tasks.app import app
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.tasks import extract_features
 from tests.support.checkout import CHECKOUT
+from tests.support.on_redis import channel_of
 from tests.support.photos import photo
 from tests.support.workers import StartWorker, worker_starter
 
@@ -171,4 +172,4 @@ def test_a_worker_waits_while_redis_itself_is_away(
 
 def _redis_pid(redis_url: str) -> str:
     with app.connection_for_write() as connection:
-        return str(connection.default_channel.client.info("server")["process_id"])
+        return str(channel_of(connection).client.info("server")["process_id"])

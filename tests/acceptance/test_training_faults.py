@@ -28,6 +28,7 @@ from spacer_tasks.results import find_answer
 from spacer_tasks.tasks import train_classifier
 from spacer_tasks.worker.pools import POOLS, transport_options
 from tests.support.checkout import CHECKOUT
+from tests.support.on_redis import channel_of
 from tests.support.waiting import wait_until
 from tests.support.workers import StartWorker, worker_starter
 
@@ -156,7 +157,7 @@ def test_a_training_that_is_delivered_twice_runs_once(
 
 def _held() -> bool:
     with app.connection_for_write() as connection:
-        client: Redis = connection.default_channel.client
+        client: Redis = channel_of(connection).client
         return bool(client.hlen("unacked.training") or client.llen("training"))
 
 

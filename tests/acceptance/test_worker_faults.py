@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from celery.result import AsyncResult
 from spacer_tasks import storage
 from spacer_tasks.app import app
 from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.demo.processes import Process
 from spacer_tasks.exceptions import TaskAbandonedError, TaskTimeoutError
 from spacer_tasks.execution import dead_letters
 from spacer_tasks.results import load_answer
 from spacer_tasks.tasks import extract_features
 from tests.support.checkout import CHECKOUT
+from tests.support.on_redis import channel_of
 from tests.support.photos import photo
 from tests.support.waiting import wait_until
 from tests.support.workers import StartWorker, worker_starter
@@ -119,7 +122,7 @@ def test_a_task_that_kills_its_worker_is_given_up_and_can_be_sent_again(
         sent.get(timeout=180)
     assert begun(starts, 1)()
     with app.connection_for_write() as connection:
-        dead_letters.send_again(connection.default_channel.client, sent.id)
+        dead_letters.send_again(channel_of(connection).client, sent.id)
     assert app.AsyncResult(sent.id).get(timeout=180)["summary"]["runtime"] > 0
 
 
@@ -128,12 +131,14 @@ def test_a_task_that_kills_its_worker_does_not_take_its_neighbour_with_it(
 ) -> None:
     # both are begun when the first one strikes
     killer, neighbour = send("kill 1", times=99), send("sleep 3", times=99)
+
+    def over(worker: Process) -> bool:
+        return worker.popen.poll() is not None or (killer.ready() and neighbour.ready())
+
     for number in range(6):
         worker = start_worker("feature", "--concurrency=2", name=f"shared-{number}", **FAULTY)
         wait_until(
-            lambda worker=worker: (
-                worker.popen.poll() is not None or (killer.ready() and neighbour.ready())
-            ),
+            partial(over, worker),
             180,
             "the tasks neither ended nor killed their worker",
         )
@@ -163,6 +168,21 @@ def test_a_hung_thread_is_answered_and_its_worker_ends(
     with pytest.raises(TaskTimeoutError, match="longer than the time limit of 3 seconds"):
         hung.get(timeout=180)
     assert other.get(timeout=180)
+
+
+def test_a_worker_whose_gpu_is_lost_ends_and_nothing_is_held_against_its_tasks(
+    start_worker: StartWorker, send: Send, starts: Path
+) -> None:
+    # one start is allowed, and nobody is found silent in this time
+    env = {**FAULTY, "SPACER_WORKER_SILENT_S": "600", "SPACER_MAX_DELIVERIES": "1"}
+    worker = start_worker("feature", "--concurrency=2", name="lost", **env)
+    sent = [send("lose", times=2) for _ in range(4)]
+    assert worker.popen.wait(180) == 69
+    # those that ran wait for the end: they take no other task, and answer none
+    assert begun(starts, 2)()
+    start_worker("feature", "--concurrency=2", name="next", **env)
+    for each in sent:
+        assert each.get(timeout=180)["summary"]["runtime"] >= 0
 
 
 def test_a_worker_that_grew_too_large_ends_after_its_tasks(

@@ -21,6 +21,7 @@ from spacer_tasks.extractors import load_image, load_pixels
 from spacer_tasks.extractors.efficientnet.extractor import _tensors
 from tests.fuzz.mutations import damaged, examples
 from tests.support.checkout import FIXTURES_FOLDER
+from tests.support.older_pickles import in_protocol
 from tests.unit.extractors.images.test_reading import KINDS
 
 FIXTURES = FIXTURES_FOLDER / "pyspacer"
@@ -45,7 +46,9 @@ def feature_files() -> list[bytes]:
 
 FEATURES = feature_files()
 PICKLES = [path.read_bytes() for path in sorted(FIXTURES.glob("int_*.pkl"))][:2]
-CLASSIFIERS = [*PICKLES, *(to_bytes(decoded(data, "x")) for data in PICKLES)]
+#: as Python 2 wrote them where nobody asked for another protocol
+OLDER = [in_protocol(data, protocol) for data in PICKLES for protocol in (0, 1)]
+CLASSIFIERS = [*PICKLES, *OLDER, *(to_bytes(decoded(data, "x")) for data in PICKLES)]
 
 
 def weights_files() -> list[bytes]:

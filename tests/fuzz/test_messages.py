@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -97,7 +98,11 @@ def test_a_job_ends_in_an_answer_that_is_no_bug(job: Any) -> None:
 @pytest.mark.parametrize("name", [["extract_features"], {}, 7, None, ""])
 def test_a_task_name_that_is_no_text_is_refused(name: Any) -> None:
     job = {**JOBS[0], "task_name": name}
-    for take in (lambda: read_job(json.dumps(job)), lambda: process_job.checked(job)):
+    takes: list[Callable[[], object]] = [
+        lambda: read_job(json.dumps(job)),
+        lambda: process_job.checked(job),
+    ]
+    for take in takes:
         with pytest.raises(MessageError, match="task_name"):
             take()
     assert "Traceback" not in (operations.process_job(job).error_message or "Traceback")
@@ -112,7 +117,7 @@ def test_what_is_no_job_at_all_is_refused(job: Any) -> None:
 
 
 WIRES = {name: message.to_wire() for name, message in messages({}).items()}
-CLASSES = {
+CLASSES: dict[str, type[Message]] = {
     **{name: type(message) for name, message in messages({}).items()},
 }
 
@@ -133,7 +138,8 @@ def test_a_message_is_taken_or_refused(name: str, data: st.DataObject) -> None:
 @examples(200)
 @given(damaged([json.dumps(wire).encode() for wire in WIRES.values()]))
 def test_the_text_of_a_message_is_taken_or_refused(data: bytes) -> None:
-    for cls in (TrainFromImagesMsg, TrainManyMsg, *CLASSES.values()):
+    classes: list[type[Message]] = [TrainFromImagesMsg, TrainManyMsg, *CLASSES.values()]
+    for cls in classes:
         try:
             message = parse(cls, data)
         except InputError:

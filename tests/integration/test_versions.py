@@ -25,6 +25,7 @@ from spacer_tasks.messages import batches, tasks
 from spacer_tasks.messages.parsing import parse
 from spacer_tasks.messages.tasks import Message
 from spacer_tasks.results import StoredAnswer, load_answer
+from tests.support.on_redis import backend_of
 from tests.support.waiting import wait_until
 from tests.support.wire import (
     RECORDED,
@@ -150,7 +151,7 @@ def test_the_queue_class_collects_what_another_version_sent(
     redis.hset(RECORDS, record.task_id, json.dumps(changed(kept["record"])))
     redis.hset(JOBS, record.task_id, base64.b64decode(kept["job"]))
     redis.zadd(WAITING, {record.task_id: record.submitted_at})
-    redis.set(app.backend.get_key_for_task(record.task_id), json.dumps(changed(state)))
+    redis.set(backend_of(app).get_key_for_task(record.task_id), json.dumps(changed(state)))
     where = DataLocation(**state["result"]["answer_loc"])
     storage.store(where, json.dumps(changed(answer)).encode())
 

@@ -16,6 +16,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from spacer_tasks.concurrency import device_watch
+from spacer_tasks.exceptions import DeviceLostError
 from spacer_tasks.extractors.base import Extractor
 from spacer_tasks.extractors.files.weights import ExtractorFile
 from spacer_tasks.training.minibatch import MiniBatchTrainer
@@ -42,6 +44,10 @@ def misbehave(fault: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     elif fault == "grow":
         _GROWN.append(bytearray(GROWTH))
+    elif fault == "lose":
+        # as after an assertion on the GPU: it was found not to answer
+        device_watch.lose("simulated")
+        raise DeviceLostError("simulated")
 
 
 class FaultyExtractor(Extractor):

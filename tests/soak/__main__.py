@@ -12,7 +12,7 @@ from tests.soak.caller import Caller
 from tests.soak.faults import FAULTS, PROMOTION, Fault, Scene
 from tests.soak.page import tables, write
 from tests.soak.run import Part, run_part, scene
-from tests.soak.servers import CHECKOUT
+from tests.support.checkout import CHECKOUT
 
 OUTPUT = CHECKOUT / "soak-output"
 PAGE = CHECKOUT / "docs" / "reliability.md"

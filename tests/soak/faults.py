@@ -66,8 +66,9 @@ class Scene:
                 holders = client.hgetall(f"{key}.holders")
                 for tag, value in client.hgetall(key).items():
                     # a worker is called for its host and its process
-                    holder = holders.get(tag, b"//").split(b"/")[1]
-                    if process is None or holder == str(process).encode():
+                    holder = holders.get(tag, b"//")
+                    assert isinstance(holder, bytes)
+                    if process is None or holder.split(b"/")[1] == str(process).encode():
                         # answers to `inspect` and the like have none
                         ids.append(json.loads(value)[0]["headers"].get("id"))
         return [task_id for task_id in ids if task_id]
@@ -222,16 +223,16 @@ def cut_connections(scene: Scene) -> None:
     client = scene.servers.redis.client()
     with scene.event():
         for kind in ("normal", "pubsub"):
-            client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+            client.client_kill_filter(_type=kind, skipme=True)
 
 
 def make_read_only(scene: Scene, seconds: float = 8) -> None:
     """A replica of nothing, for some seconds."""
     client = scene.servers.redis.client()
     with scene.event():
-        client.execute_command("REPLICAOF", "127.0.0.1", str(NOWHERE))
+        client.replicaof("127.0.0.1", str(NOWHERE))
         time.sleep(seconds)
-        client.execute_command("REPLICAOF", "NO", "ONE")
+        client.replicaof("NO", "ONE")
 
 
 def fill_its_memory(scene: Scene, seconds: float = 8) -> None:
@@ -280,7 +281,7 @@ PROMOTION = Fault(
 )
 
 #: all of them but the long ones, within half a minute
-_ALL_IN_TURN = itertools.cycle(
+_ALL_IN_TURN: Iterator[Callable[[Scene], None]] = itertools.cycle(
     (
         kill_a_worker,
         kill_a_worker,

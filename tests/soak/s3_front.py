@@ -31,11 +31,13 @@ class S3Front:
 
     def met(self) -> dict[str, int]:
         """How many requests met each fault."""
-        return self._ask("GET", "/-/met")
+        met: dict[str, int] = self._ask("GET", "/-/met")
+        return met
 
     def writes(self) -> dict[str, int]:
         """How many different contents were stored at each answer's key."""
-        return self._ask("GET", "/-/writes")
+        writes: dict[str, int] = self._ask("GET", "/-/writes")
+        return writes
 
     def _ask(self, method: str, path: str, body: str | None = None) -> Any:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=30)

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.soak.servers import CHECKOUT
+from tests.support.checkout import CHECKOUT
 
 #: seconds between a worker's end and its next start, as compose waits
 RESTART_S = 0.5

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,8 +18,8 @@ from tests.support.checkout import CHECKOUT
 from tests.support.reference_env import reference_packages
 
 CACHE = CHECKOUT / ".cache" / "acceptance"
-#: seconds; installing waits for a package index
-INSTALL_S = 600
+#: seconds; installing waits for a package index, and on a busy machine for the disk
+INSTALL_S = 1200
 DJANGO = "Django>=4.2"
 #: what CoralNet 1.31 pins, of what the base package meets there; Celery's last that takes its redis
 CORALNET = ["Django==4.2.16", "redis==4.5.4", "celery==5.5.3", "boto3==1.34.162", "huey==2.5.2"]
@@ -82,10 +83,9 @@ def site_environment(settings: Mapping[str, str], folder: Path) -> dict[str, str
 @lru_cache(maxsize=1)
 def wheel() -> Path:
     """The wheel of the checkout as it is now."""
-    sources = [*(CHECKOUT / "spacer_tasks").rglob("*"), CHECKOUT / "pyproject.toml"]
-    folder = CACHE / f"wheel-{_digest(path for path in sources if '__pycache__' not in path.parts)}"
+    folder = CACHE / f"wheel-{_sources()}"
     python = _builder()
-    with _alone():
+    with _alone("wheel"):
         if not list(folder.glob("*.whl")):
             for older in CACHE.glob("wheel-*"):
                 shutil.rmtree(older)
@@ -123,35 +123,52 @@ def coralnet_python_of(interpreter: str) -> Path:
     return _environment("coralnet", interpreter, [str(wheel()), *CORALNET, NUMPY])
 
 
+def install_commands() -> list[str]:
+    """What the page on installing tells to type, each a line of a shell."""
+    page = (CHECKOUT / "docs" / "install.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```sh\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    return [line for block in blocks for line in block.splitlines()]
+
+
 @lru_cache(maxsize=1)
 def worker_environment() -> Path:
-    """The folder of an environment that installed the wheel as `[worker]` users do.
+    """The folder of an environment that ran the first of `install_commands` in the checkout.
 
-    What the wheel needs is taken from the environment that the tests run in: another torch would
-    be gigabytes. The checkout itself, which that environment may know of, is not found.
+    It was empty before, so this takes a minute or more the first time. What is installed then is
+    kept: once the sources have changed, the command only replaces the package itself.
     """
-    folder = CACHE / "worker"
-    python = folder / "bin" / "python"
-    builder, built = _builder(), wheel()
-    with _alone():
-        shutil.rmtree(folder, ignore_errors=True)
-        run([sys.executable, "-m", "venv", "--without-pip", folder])
-        install: list[str | Path] = [
-            builder,
-            "-m",
-            "pip",
-            "--python",
-            python,
-            "install",
-            "-q",
-            "--no-deps",
-        ]
-        run([*install, "--no-index", built])
-        paths = [path for path in sys.path if path.endswith("-packages")]
-        (site_packages,) = folder.glob("lib/python*/site-packages")
-        # named there, a folder is searched, and its own .pth files (the checkout's) are not read
-        (site_packages / "tests.pth").write_text("\n".join(paths))
+    line = install_commands()[0]
+    digest = _digest([CHECKOUT / "pyproject.toml", CHECKOUT / "requirements.txt"], line)
+    folder = CACHE / f"worker-{digest}"
+    env = {
+        **activated(folder),
+        # the versions of this process: they are in pip's cache by now
+        "PIP_CONSTRAINT": str(CHECKOUT / "requirements.txt"),
+        # compiling all of torch takes longer than the tests need it
+        "PIP_NO_COMPILE": "1",
+        "PIP_QUIET": "1",
+    }
+    sources, installed = _sources(), folder / "installed"
+    with _alone("worker"):
+        if not installed.exists():
+            for older in CACHE.glob("worker-*"):
+                shutil.rmtree(older)
+            run([sys.executable, "-m", "venv", folder])
+        # another test may use it: what is as it should be is left alone
+        if not installed.exists() or installed.read_text() != sources:
+            run(["sh", "-c", line], env=env, cwd=CHECKOUT)
+            installed.write_text(sources)
     return folder
+
+
+def activated(folder: Path) -> dict[str, str]:
+    """As a shell that activated the environment, and nothing else of this checkout."""
+    env = clean_environment()
+    return {
+        **env,
+        "VIRTUAL_ENV": str(folder),
+        "PATH": f"{folder / 'bin'}{os.pathsep}{env.get('PATH', os.defpath)}",
+    }
 
 
 def _builder() -> Path:
@@ -168,7 +185,7 @@ def _environment(kind: str, interpreter: str, packages: list[str]) -> Path:
     # compiling all of botocore takes longer than a test needs it
     install: list[str | Path] = [python, "-m", "pip", "install", "-q", "--no-compile"]
     wanted = " ".join(packages)
-    with _alone():
+    with _alone(name):
         if not installed.exists():
             for older in CACHE.glob(f"{name}-*"):
                 shutil.rmtree(older)
@@ -182,8 +199,14 @@ def _environment(kind: str, interpreter: str, packages: list[str]) -> Path:
     return python
 
 
-def _digest(paths: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
+def _sources() -> str:
+    """A digest of what the wheel is built from, as it is now."""
+    found = [*(CHECKOUT / "spacer_tasks").rglob("*"), CHECKOUT / "pyproject.toml"]
+    return _digest(path for path in found if "__pycache__" not in path.parts)
+
+
+def _digest(paths: Iterable[Path], text: str = "") -> str:
+    digest = hashlib.sha256(text.encode())
     for path in sorted(paths):
         if path.is_file():
             digest.update(str(path.relative_to(CHECKOUT)).encode() + path.read_bytes())
@@ -191,8 +214,9 @@ def _digest(paths: Iterable[Path]) -> str:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Nobody else makes or changes an environment of this checkout meanwhile."""
-    with (CACHE / "lock").open("w") as lock:
+def _alone(name: str) -> Iterator[None]:
+    """Nobody else makes or changes what has this name in `CACHE` meanwhile."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -6,12 +6,12 @@ import json
 import logging
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Lock, Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
@@ -36,6 +36,9 @@ from tests.support.servers import (
     fresh_bucket,
     settings_in_environment,
 )
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs.literals import QueueAttributeNameType
 
 REGION = "us-east-1"
 #: seconds; for what should come, on a busy machine
@@ -104,13 +107,20 @@ def job_of(bucket: str, image: str | None = None, **changes: Any) -> dict[str, A
 class Post:
     """Three new queues: for jobs, for their answers, and for what is no job."""
 
-    def __init__(self, endpoint_url: str, **of_results: str) -> None:
+    def __init__(
+        self, endpoint_url: str, of_results: Mapping[QueueAttributeNameType, str] | None = None
+    ) -> None:
         self.client = aws.session(endpoint_url).client("sqs", endpoint_url=endpoint_url)
         self._letters: dict[str, list[tuple[str, dict[str, str]]]] = {}
         name = uuid4().hex[:8]
+        queues: list[tuple[str, Mapping[QueueAttributeNameType, str]]] = [
+            ("jobs", {}),
+            ("results", of_results or {}),
+            ("dead", {}),
+        ]
         self.jobs, self.results, self.dead_letters = (
             self.client.create_queue(QueueName=f"{name}-{kind}", Attributes=attributes)["QueueUrl"]
-            for kind, attributes in (("jobs", {}), ("results", of_results), ("dead", {}))
+            for kind, attributes in queues
         )
 
     @property
@@ -127,7 +137,9 @@ class Post:
 
     def answer_to(self, message_id: str) -> dict[str, Any]:
         """The one answer to a message, as JSON data. Others that come stay to be asked for."""
-        return json.loads(self._letter(self.results, "job_message_id", message_id)[0])
+        text, _ = self._letter(self.results, "job_message_id", message_id)
+        answer: dict[str, Any] = json.loads(text)
+        return answer
 
     def dead_letter(self, message_id: str) -> tuple[str, dict[str, str]]:
         """What went to the dead-letter queue for a message, and its attributes."""

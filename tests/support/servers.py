@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from kombu import pools
@@ -19,9 +19,11 @@ from spacer_tasks.broker.sentinel import sentinel_options
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.demo.services import S3Server
 from spacer_tasks.storage.s3 import forget_clients
+from tests.support.on_redis import backend_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 
 @lru_cache(maxsize=1)
@@ -38,7 +40,9 @@ def fresh_bucket(s3: S3Server) -> Iterator[str]:
     client.create_bucket(Bucket=name)
     yield name
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=name):
-        keys = [{"Key": item["Key"]} for item in page.get("Contents", [])]
+        keys: list[ObjectIdentifierTypeDef] = [
+            {"Key": item["Key"]} for item in page.get("Contents", [])
+        ]
         if keys:
             client.delete_objects(Bucket=name, Delete={"Objects": keys})
     client.delete_bucket(Bucket=name)
@@ -78,12 +82,13 @@ def send_through(redis_url: str) -> None:
     # a test before may have made the application read other settings
     app.conf.update(broker_url=redis_url, result_backend=redis_url)
     app.__dict__.pop("backend", None)
-    app._backend_cache = None
-    app._local.__dict__.pop("backend", None)
+    inside: Any = app
+    inside._backend_cache = None
+    inside._local.__dict__.pop("backend", None)
     # and may have left connections to its own Redis
     pools.reset()
-    app._pool = None
-    app.amqp._producer_pool = None
+    inside._pool = None
+    inside.amqp._producer_pool = None
     # it keeps a pool of its own
     app.__dict__.pop("control", None)
 
@@ -111,8 +116,9 @@ def empty_queues(redis_url: str) -> Iterator[None]:
 
 def store_finished(task_id: str, seconds_ago: float) -> None:
     """As a worker that ended a task, by its clock, and whose answer is not to be seen."""
-    app.backend.store_result(task_id, {"summary": {}}, "SUCCESS")
-    key = app.backend.get_key_for_task(task_id)
+    backend = backend_of(app)
+    backend.store_result(task_id, {"summary": {}}, "SUCCESS")
+    key = backend.get_key_for_task(task_id)
     date = datetime.now(timezone.utc) - timedelta(seconds=seconds_ago)
-    meta = json.loads(app.backend.client.get(key))
-    app.backend.client.set(key, json.dumps({**meta, "date_done": date.isoformat()}))
+    meta = json.loads(backend.client.get(key))
+    backend.client.set(key, json.dumps({**meta, "date_done": date.isoformat()}))

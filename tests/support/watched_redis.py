@@ -42,21 +42,23 @@ class WatchedRedis:
 
     def client(self) -> Redis:
         """A client of whichever is the primary when it connects."""
-        redis: Redis = self._sentinel().master_for(
+        sentinel: Any = self._sentinel()
+        redis: Redis = sentinel.master_for(
             MASTER, password=PASSWORD, socket_timeout=10, socket_connect_timeout=5
         )
         return redis
 
     def in_step(self) -> bool:
         """Whether the replica has all that the primary has, and Sentinel knows of it."""
-        (state,) = self._sentinel().sentinels[0].sentinel_masters().values()
+        masters = self._sentinel().sentinels[0].sentinel_masters()
+        assert isinstance(masters, dict)
+        (state,) = masters.values()
         if state["num-slaves"] != 1 or state["is_sdown"] or state["port"] != self.primary_port:
             return False
-        redis = _client(self.primary_port)
-        with redis.client() as connection:
-            # it waits for what its own connection wrote
-            connection.set("in-step", "?")
-            return bool(connection.execute_command("WAIT", 1, 1000) == 1)
+        # WAIT is for what its own connection wrote
+        with _client(self.primary_port, single_connection_client=True) as redis:
+            redis.set("in-step", "?")
+            return bool(redis.wait(1, 1000) == 1)
 
     def kill_primary(self) -> None:
         """SIGKILL the primary; it stays away."""
@@ -74,7 +76,7 @@ class WatchedRedis:
         wait_until(self.in_step, 60, "the replica did not follow")
         old, new = self.primary_port, self.replica_port
         redis = _client(old)
-        redis.execute_command("CLIENT", "PAUSE", 10_000, "WRITE")
+        redis.client_pause(10_000, all=False)
         wait_until(lambda: _has_all(redis.info("replication")), 8, "the replica is behind")
         self.kill_primary()
         wait_until(lambda: is_primary(new), 60, "the replica was not promoted")
@@ -82,7 +84,8 @@ class WatchedRedis:
         self._start_redis(old, follows=new)
 
     def _sentinel(self) -> Sentinel:
-        return Sentinel([("127.0.0.1", self._port)], socket_timeout=5)
+        address = ("127.0.0.1", self._port)
+        return Sentinel([address], socket_timeout=5)  # type: ignore[no-untyped-call]  # of redis-py
 
     def _start_redis(self, port: int, follows: int | None = None) -> None:
         folder = self._folder / str(port)
@@ -122,5 +125,5 @@ def _has_all(replication: Any) -> bool:
     return bool(replication["slave0"]["offset"] == replication["master_repl_offset"])
 
 
-def _client(port: int) -> Redis:
-    return Redis(port=port, password=PASSWORD, socket_timeout=5)
+def _client(port: int, **options: Any) -> Redis:
+    return Redis(port=port, password=PASSWORD, socket_timeout=5, **options)

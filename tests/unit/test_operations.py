@@ -51,10 +51,12 @@ def test_messages_of_the_reference_s_own_classes_are_taken_as_they_are(tmp_path:
             return self._data
 
     job = {"task_name": "train_classifier", "tasks": [training(tmp_path)]}
-    answer = operations.process_job(ReferenceMessage(job))
+    message: Any = ReferenceMessage(job)
+    answer = operations.process_job(message)
     assert answer.ok
     assert answer.original_job == job
-    assert operations.train_classifier(ReferenceMessage(training(tmp_path))).acc > 0.9
+    message = ReferenceMessage(training(tmp_path))
+    assert operations.train_classifier(message).acc > 0.9
 
 
 @pytest.mark.parametrize(("given", "pickled"), [("spacer", False), ("pyspacer", True)])

@@ -45,6 +45,13 @@ _MAKERS = {
     ("__builtin__", "bytes"): "no bytes",
     ("builtins", "bytes"): "no bytes",
 }
+#: what protocols 0 and 1 make their objects with; later ones have an instruction for it
+_OLDER_MAKERS = {
+    ("copy_reg", "_reconstructor"): "object",
+    ("copyreg", "_reconstructor"): "object",
+    ("__builtin__", "object"): "object's base",
+    ("builtins", "object"): "object's base",
+}
 
 
 class KnownName:
@@ -53,17 +60,24 @@ class KnownName:
     Attributes
     ----------
     makes
-        What a function of numpy or Python makes; None for the class of an object.
+        What a function or class of numpy or Python makes; None for the class of an object.
     """
 
     def __init__(self, module: str, name: str) -> None:
         self.module = module
         self.name = name
-        self.makes = _MAKERS.get((module, name))
+        self.makes = _MAKERS.get((module, name)) or _OLDER_MAKERS.get((module, name))
 
 
-def known_name(module: str, name: str) -> KnownName | None:
-    """The class or function of this name, or None where no classifier's pickle has it."""
-    if name in _OBJECTS.get(module, ()) or (module, name) in _MAKERS:
+def known_name(module: str, name: str, *, older: bool = False) -> KnownName | None:
+    """The class or function of this name, or None where no classifier's pickle has it.
+
+    Parameters
+    ----------
+    older
+        Whether the pickle is of protocol 0 or 1.
+    """
+    known = name in _OBJECTS.get(module, ()) or (module, name) in _MAKERS
+    if known or (older and (module, name) in _OLDER_MAKERS):
         return KnownName(module, name)
     return None

@@ -59,6 +59,8 @@ class ObjectMaker:
             return PickledObject(function.module, function.name)
         if makes == "dtype":
             return PickledType(arguments)
+        if makes == "object" and count == 3:
+            return self._reconstructed(*arguments)
         if makes == "no bytes" and not count:
             return b""
         if makes == "bytes" and count == 2 and arguments[1] == "latin1":
@@ -75,6 +77,13 @@ class ObjectMaker:
             self._count(raw)
             return scalar(arguments[0], raw)
         raise RefusedError(f"it calls {function.module}.{function.name} with other arguments")
+
+    def _reconstructed(self, cls: object, base: object, content: object) -> PickledObject:
+        """As `new`, in the way of protocols 0 and 1."""
+        plain = isinstance(base, KnownName) and base.makes == "object's base"
+        if not plain or content is not None:
+            raise RefusedError("it makes an object of another base than a classifier's parts have")
+        return self.new(cls, ())
 
     def set_state(self, target: object, state: object) -> None:
         """Complete an object, an array or a type."""

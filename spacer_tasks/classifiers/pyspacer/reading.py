@@ -1,6 +1,7 @@
 """Classifiers from the reference's pickles, of scikit-learn 0.17 to 1.5, without scikit-learn.
 
-A file holds a `CalibratedClassifierCV` whose one pair joins a network or a linear classifier,
+The pickles are of any protocol; Python 2 wrote 0, a text, where nobody asked for another. A file
+holds a `CalibratedClassifierCV` whose one pair joins a network or a linear classifier,
 fitted before, with a sigmoid per class. scikit-learn renamed attributes on the way; the names of
 all those versions are known here.
 """
@@ -105,7 +106,7 @@ class _Reader:
         except ValueError:
             self.refuse("classes with texts that cannot be read")
 
-    def layers(self, estimator: PickledObject) -> tuple[list[tuple[Any, Any]], object]:
+    def layers(self, estimator: PickledObject) -> tuple[list[tuple[Any, Any]], str]:
         if estimator.name == "SGDClassifier":
             # with averaging these are the averages, from the first step that averages
             weight = self.matrix(estimator.get("coef_"), "coef_")
@@ -119,10 +120,14 @@ class _Reader:
             self.refuse(f"a network of {len(weights)} weights and {len(biases)} biases")
         if len(weights) > 1 and network.get("activation") != "relu":
             self.refuse("a network with hidden layers other than rectified linear ('relu')")
+        output = network.get("out_activation_")
+        if not isinstance(output, str):
+            # not shown: as text, a few tuples of each other have no end
+            self.refuse("a network whose out_activation_ is no text")
         return [
             (self.matrix(weight, "coefs_"), self.array(bias, "intercepts_"))
             for weight, bias in zip(weights, biases, strict=True)
-        ], network.get("out_activation_")
+        ], output
 
     def calibration(self, pair: PickledObject) -> dict[str, NDArray[Any]]:
         sigmoids = pair.get("calibrators") or pair.get("calibrators_")

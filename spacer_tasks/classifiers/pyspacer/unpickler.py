@@ -6,19 +6,31 @@ imported, called or set by a name from the file, and everything else is refused.
 are bounded by the file: by its size and the number of its instructions; arrays share its bytes,
 and what must be copied is counted.
 
+Pickles of protocols 0 and 1, which Python 2 wrote, have instructions of their own, and lack those
+of later protocols: each file is read with the instructions of its time.
+
 Source: `pickletools` of the standard library (the instructions), PEP 307 and PEP 3154.
 """
 
 from __future__ import annotations
 
 import pickletools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any, NamedTuple
 
 from spacer_tasks.classifiers.pyspacer.arrays import NotAnArrayError
 from spacer_tasks.classifiers.pyspacer.names import known_name
 from spacer_tasks.classifiers.pyspacer.objects import ObjectMaker, RefusedError
+from spacer_tasks.classifiers.pyspacer.text_arguments import (
+    read_float,
+    read_int,
+    read_long,
+    read_names,
+    read_place,
+    read_string,
+    read_unicode,
+)
 from spacer_tasks.exceptions import ClassifierFileError
 
 #: bytes; 1,000 classes of 4096 dimensions with all that training leaves behind are 150 MB
@@ -26,6 +38,8 @@ MAX_BYTES = 512 * 2**20
 #: 1,000 classes are 30,000, and each mini-batch of a network's training adds 20
 MAX_INSTRUCTIONS = 500_000
 PROTOCOLS = range(2, 6)
+#: the instruction that each file of those protocols begins with, and no other
+PROTO = b"\x80"
 
 
 def read_pickle(data: bytes, name: str) -> object:
@@ -46,8 +60,8 @@ def read_pickle(data: bytes, name: str) -> object:
     """
     if len(data) > MAX_BYTES:
         raise ClassifierFileError(f"{name}: a pickle of {len(data)} bytes, at most {MAX_BYTES}")
-    if not data.startswith(b"\x80"):
-        raise ClassifierFileError(f"{name}: no pickle of protocol 2 or newer")
+    if not data:
+        raise ClassifierFileError(f"{name}: an empty file, expected a pickle")
     machine = _Machine(data)
     try:
         return machine.run()
@@ -70,6 +84,9 @@ class _Machine:
         self.below: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
         self.maker = ObjectMaker(len(data))
+        #: whether it is of protocol 0 or 1
+        self.older = not data.startswith(PROTO)
+        self.instructions = _OLDER if self.older else _INSTRUCTIONS
 
     def run(self) -> object:
         for _ in range(MAX_INSTRUCTIONS):
@@ -77,11 +94,11 @@ class _Machine:
             code = self.file.read(1)
             if not code:
                 raise ValueError("cut short")
-            known = _INSTRUCTIONS.get(code)
+            known = self.instructions.get(code)
             if known is None:
                 raise RefusedError(
                     f"instruction {_NAMES.get(code, repr(code))} at byte {self.position}, which no"
-                    " classifier of the reference has"
+                    f" classifier of the reference has{' in protocol 0 or 1' if self.older else ''}"
                 )
             argument = known.read_argument(self.file) if known.read_argument else None
             if known.name == "STOP":
@@ -128,6 +145,15 @@ class _Machine:
     def make_tuple_of(self, length: int) -> None:
         self.stack.append(tuple([self.pop() for _ in range(length)][::-1]))
 
+    def make_list(self, _: object) -> None:
+        items = self.popped_to_mark()
+        self.stack.append(items)
+
+    def make_dict(self, _: object) -> None:
+        items = self.popped_to_mark()
+        self.stack.append({})
+        self.add_items(items)
+
     def append(self, _: object) -> None:
         item = self.pop()
         self.top(list).append(item)
@@ -173,7 +199,7 @@ class _Machine:
         self.push_name(module, name)
 
     def push_name(self, module: str, name: str) -> None:
-        known = known_name(module, name)
+        known = known_name(module, name, older=self.older)
         if known is None:
             raise RefusedError(
                 f"it names {f'{module}.{name}'[:120]!a}, which no classifier of the reference"
@@ -202,14 +228,6 @@ class _Instruction(NamedTuple):
     name: str
     read_argument: Callable[[BytesIO], Any] | None
     step: _Step
-
-
-def _two_lines(file: BytesIO) -> tuple[str, str]:
-    lines = file.readline(), file.readline()
-    if not all(line.endswith(b"\n") for line in lines):
-        raise ValueError("a name that is cut short")
-    module, name = (line[:-1].decode("ascii") for line in lines)
-    return module, name
 
 
 def _push_new(make: Callable[[], object]) -> _Step:
@@ -249,15 +267,43 @@ _STEPS: dict[str, _Step] = {
     "REDUCE": _Machine.reduce,
     "BUILD": _Machine.build,
 }
-# that of pickletools takes backslashes in names for escapes
-_READERS = {"GLOBAL": _two_lines}
-_NAMES = {info.code.encode("latin1"): info.name for info in pickletools.opcodes}
-_INSTRUCTIONS = {
-    info.code.encode("latin1"): _Instruction(
-        info.name,
-        _READERS.get(info.name, info.arg.reader if info.arg else None),
-        _STEPS[info.name],
-    )
-    for info in pickletools.opcodes
-    if info.name in _STEPS
+#: instructions with a text behind them, which protocols 0 and 1 have beside others of theirs
+_TEXT_STEPS: dict[str, _Step] = {
+    **dict.fromkeys(["INT", "LONG", "FLOAT", "STRING", "UNICODE"], _Machine.push),
+    "PUT": _Machine.put,
+    "GET": _Machine.fetch,
+    "LIST": _Machine.make_list,
+    "DICT": _Machine.make_dict,
 }
+#: those of pickletools take backslashes in names for escapes, lines of any length for numbers, and
+#: no byte of Python 2 that is not ASCII
+_READERS: dict[str, Callable[[BytesIO], Any]] = {
+    "GLOBAL": read_names,
+    "INT": read_int,
+    "LONG": read_long,
+    "FLOAT": read_float,
+    "STRING": read_string,
+    "UNICODE": read_unicode,
+    "PUT": read_place,
+    "GET": read_place,
+}
+_NAMES = {info.code.encode("latin1"): info.name for info in pickletools.opcodes}
+
+
+def _instructions(
+    steps: Mapping[str, _Step], protocols: range = range(6)
+) -> dict[bytes, _Instruction]:
+    """The instructions of some protocols, by their code."""
+    return {
+        info.code.encode("latin1"): _Instruction(
+            info.name,
+            _READERS.get(info.name, info.arg.reader if info.arg else None),
+            steps[info.name],
+        )
+        for info in pickletools.opcodes
+        if info.name in steps and info.proto in protocols
+    }
+
+
+_INSTRUCTIONS = _instructions(_STEPS)
+_OLDER = _instructions({**_STEPS, **_TEXT_STEPS}, range(2))

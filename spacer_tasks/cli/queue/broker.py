@@ -11,6 +11,7 @@ from redis.exceptions import AuthenticationError, RedisError
 from spacer_tasks.broker.client import BROKER, RESULTS, redis_at
 from spacer_tasks.config.settings import get_settings, shown
 from spacer_tasks.exceptions import BrokerUnavailableError, ConfigError
+from spacer_tasks.retries import TERMINAL_RETRIES
 
 #: seconds; someone waits at the terminal, and a Redis that is there answers in milliseconds
 TIMEOUT_S = 3.0
@@ -39,7 +40,7 @@ def reached_redis() -> Iterator[Redis]:
 @contextmanager
 def _reached(setting: str, url: str) -> Iterator[Redis]:
     where = f"Redis at {shown(get_settings())[setting]} ({setting})"
-    redis = redis_at(setting, url, timeout_s=TIMEOUT_S, retries=0)
+    redis = redis_at(setting, url, timeout_s=TIMEOUT_S, retries=TERMINAL_RETRIES)
     try:
         redis.ping()
         yield redis

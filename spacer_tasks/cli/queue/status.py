@@ -15,9 +15,9 @@ from spacer_tasks.broker.contract import QUEUES
 from spacer_tasks.broker.queue_depths import queue_depths
 from spacer_tasks.cli.queue.broker import reached_redis
 from spacer_tasks.console import err, out, reason, warn
+from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.exceptions import BrokerUnavailableError
 from spacer_tasks.execution.status import (
-    UNKNOWN,
     TaskState,
     in_storage,
     known_state,
@@ -29,7 +29,13 @@ from spacer_tasks.worker.pools import POOLS, transport_options
 #: seconds that workers have to answer; those that do answer within a tenth of it
 INSPECT_S = 1.5
 #: colours of states
-STYLES = {"SUCCESS": "green", "FAILURE": "red", "REVOKED": "red", UNKNOWN: "dim"}
+STYLES = {
+    JobState.SUCCEEDED: "green",
+    JobState.UNKNOWN: "dim",
+    JobState.QUEUED: "yellow",
+    JobState.RUNNING: "yellow",
+    JobState.RETRYING: "yellow",
+}
 
 
 def status(
@@ -62,9 +68,9 @@ def _state_of(task_id: str) -> TaskState:
 
 def print_task(state: TaskState) -> None:
     """Print all that is known of a task."""
-    facts: dict[str, Any] = {"task": state.task_id, "state": state.state}
-    if state.state == UNKNOWN:
-        facts["state"] = f"{UNKNOWN}: it waits in its queue, or no task has this id"
+    facts: dict[str, Any] = {"task": state.task_id, "state": str(state.state)}
+    if state.state is JobState.UNKNOWN:
+        facts["state"] = f"{state.state}: it waits in its queue, or no task has this id"
     now = stage_of(state.progress)
     if now:
         facts["progress"] = f"{now[0]}, {now[1]:,} of {now[2]:,}"
@@ -78,7 +84,7 @@ def print_task(state: TaskState) -> None:
         facts |= _flat(name, value)
     width = max(map(len, facts)) + 2
     for name, value in facts.items():
-        style = STYLES.get(state.state, "yellow") if name == "state" else ""
+        style = STYLES.get(state.state, "red") if name == "state" else ""
         out.print(Text(f"{name:{width}}", "dim") + Text(str(value), style), soft_wrap=True)
 
 

@@ -11,9 +11,9 @@ from redis.exceptions import RedisError
 from rich.progress import Progress, TaskID
 
 from spacer_tasks.console import INTERRUPTED, progress_bar, say, short
+from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.exceptions import BrokerUnavailableError
 from spacer_tasks.execution.status import (
-    UNKNOWN,
     TaskState,
     in_redis,
     in_storage,
@@ -66,7 +66,7 @@ def _one(task_id: str, progress: Progress) -> dict[str, TaskState]:
             progress.update(
                 bar, description=stage, completed=now[1], total=now[2], note=note_of(state.progress)
             )
-        elif state.state == "STARTED" and not stage:
+        elif state.state is JobState.RUNNING and not stage:
             progress.update(bar, description="running")
         if state.finished:
             if state.error is None:
@@ -87,7 +87,7 @@ def _many(tasks: Mapping[str, str], description: str, progress: Progress) -> dic
     finished: dict[str, TaskState] = {}
     for states in _looks(list(tasks)):
         finished |= {task_id: state for task_id, state in states.items() if state.finished}
-        running = [tasks[each] for each, state in states.items() if state.state == "STARTED"]
+        running = [tasks[each] for each, state in states.items() if state.state is JobState.RUNNING]
         progress.update(bar, completed=len(finished), note=short(running[0]) if running else "")
         if len(finished) == len(tasks):
             break
@@ -102,7 +102,7 @@ def _looks(task_ids: list[str]) -> Iterator[dict[str, TaskState]]:
         states = {task_id: in_redis(task_id) for task_id in pending}
         if time.monotonic() - looked >= STORAGE_POLL_S:
             for task_id, state in states.items():
-                if state.state == UNKNOWN:
+                if state.state is JobState.UNKNOWN:
                     states[task_id] = in_storage(task_id) or state
             looked = time.monotonic()
         yield states

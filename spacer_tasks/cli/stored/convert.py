@@ -14,6 +14,9 @@ from spacer_tasks.cli.options import location
 from spacer_tasks.cli.stored.csv_report import store_csv
 from spacer_tasks.console import (
     INTERRUPTED,
+    LISTED,
+    SOME_FAILED,
+    complain,
     counted,
     end_with,
     listed,
@@ -29,6 +32,8 @@ from spacer_tasks.exceptions import TransientError
 if TYPE_CHECKING:
     from spacer_tasks.classifiers.conversion import Conversion, Outcome
 
+#: what the reason begins with why a file was let pass
+NO_CLASSIFIER = "not a classifier"
 COLUMNS = (
     *("source", "target", "outcome", "format", "type", "classes", "feature_dim"),
     *("largest_difference", "seconds", "reason"),
@@ -92,8 +97,10 @@ def convert(
     """Convert classifiers between formats, and check each conversion.
 
     A conversion must give the probabilities of its source, to 1e-6 on random vectors, or it is
-    not stored. Other files are skipped. A file that fails is listed at the end and does not stop
-    the others. Started again, the command goes on where it was: equal conversions stay.
+    not stored. Photos, features, JSON and texts of other names than classifiers have are told of
+    and let pass. A file that fails, or might be a classifier and is not taken, is listed at the
+    end with the reason, does not stop the others, and makes the exit code 1. Started again, the
+    command goes on where it was: equal conversions stay.
     """
     from spacer_tasks.classifiers.conversion import convert_all
     from spacer_tasks.classifiers.conversion_plan import plan_conversion
@@ -126,6 +133,9 @@ def convert(
     _print_summary(done, source, target, to)
     _store_report(report_loc, done)
     end_with({row.name: reason(row.reason, row.name) for row in done if row.outcome == "failed"})
+    if all(row.outcome == "skipped" for row in done):
+        complain(f"{source}: no classifier among {counted(len(done), 'file')}")
+        raise typer.Exit(SOME_FAILED)
 
 
 def _print_summary(done: Sequence[Conversion], source: str, target: str, to: Format) -> None:
@@ -140,8 +150,7 @@ def _print_summary(done: Sequence[Conversion], source: str, target: str, to: For
         elif outcome == "already there":
             facts[outcome] += f" in {target}: {_kinds(rows)}"
         elif outcome == "skipped":
-            names = listed([row.name for row in rows])
-            facts[outcome] += f", not a classifier: {names}"
+            facts[outcome] += f", {_by_reason(rows)}"
     differences = [row.difference for row in done if row.difference is not None]
     if differences:
         facts["difference"] = (
@@ -149,6 +158,16 @@ def _print_summary(done: Sequence[Conversion], source: str, target: str, to: For
             " from its conversion"
         )
     print_facts(facts)
+
+
+def _by_reason(rows: Iterable[Conversion]) -> str:
+    """`not a classifier: 0.valresult, 1.valresult (JSON); a.jpg (a JPEG)`, for example."""
+    names: dict[str, list[str]] = {}
+    for row in rows:
+        names.setdefault(row.reason.removeprefix(f"{NO_CLASSIFIER}: "), []).append(row.name)
+    kinds = "; ".join(f"{listed(some)} ({kind})" for kind, some in sorted(names.items()))
+    more = any(len(some) > LISTED for some in names.values())
+    return f"{NO_CLASSIFIER}: {kinds}" + (" (--report names all)" if more else "")
 
 
 def _kinds(rows: Iterable[Conversion]) -> str:

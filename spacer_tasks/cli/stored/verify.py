@@ -184,6 +184,10 @@ def _verify(
         raise type(error)(f"{error}; {len(checks)} files were looked at before") from error
     print_checks(checks)
     sampled = f"{len(checks):,} of {counted(drawn.total, 'file')} in {folder} (seed {options.seed})"
+    if drawn.others:
+        # their number only: a bucket holds millions of photos beside the features
+        names = options.match or " or ".join(f"*{suffix}" for suffix in suffixes)
+        sampled += f"; not looked at: {counted(drawn.others, 'file')} not named {names}"
     print_summary(checks, sampled, measure, tolerance)
     if report_loc:
         store_checks(report_loc, checks)

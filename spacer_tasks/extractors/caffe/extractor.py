@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from spacer_tasks.concurrency.device_watch import running_pass
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.exceptions import ConfigError, WeightsError
 from spacer_tasks.extractors.base import Extractor
 from spacer_tasks.extractors.caffe import load_net
 from spacer_tasks.extractors.caffe.runtime import CaffeRuntime
 from spacer_tasks.extractors.files.weights import OpenedFile
-from spacer_tasks.extractors.runtime.devices import chosen_device
+from spacer_tasks.extractors.runtime.devices import chosen_device, device_errors
 
 #: the features; Caffe's layers after it in place (ReLU, dropout) write there last
 FEATURES = "fc7"
@@ -70,6 +71,9 @@ class VGG16CaffeExtractor(Extractor):
         if not in_caffe:
             self._net = net.to(self._device)
             if self._device.type == "cuda":
+                if get_settings().precision == "tf32":
+                    # of all networks of the process
+                    self.computes_in("tf32")
                 self.batch_size = get_settings().gpu_batch_patches
                 self.merge_images()
 
@@ -83,7 +87,7 @@ class VGG16CaffeExtractor(Extractor):
         if self._in_caffe is not None:
             bgr = patches[..., ::-1].transpose(0, 3, 1, 2).astype(np.float32) - MEAN
             return self._in_caffe(bgr, FEATURES).reshape(len(patches), -1)
-        with torch.inference_mode():
+        with device_errors(), running_pass(), torch.inference_mode():
             # bytes cross to the device, four times fewer than floats
             bgr_bytes = torch.from_numpy(patches).to(self._device).flip(-1)
             # the patches' own layout, which torch calls channels_last, is also the faster one

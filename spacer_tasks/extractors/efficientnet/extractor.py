@@ -22,7 +22,7 @@ from spacer_tasks.extractors.efficientnet.network import FEATURE_DIM, EfficientN
 from spacer_tasks.extractors.files.torch_file import EXPECTED, check_torch_file
 from spacer_tasks.extractors.files.weights import ExtractorFile
 from spacer_tasks.extractors.runtime.cuda_network import CudaNetwork
-from spacer_tasks.extractors.runtime.devices import chosen_device
+from spacer_tasks.extractors.runtime.devices import allow_tf32, chosen_device
 from spacer_tasks.extractors.runtime.micro_batcher import IN_FLIGHT
 from spacer_tasks.extractors.runtime.precision import DTYPES, is_taken, sample_patches, usable
 
@@ -99,27 +99,35 @@ def _in_precision(
     net: EfficientNetB0, precision: Precision, device: torch.device
 ) -> tuple[Callable[[Tensor], Tensor], Precision]:
     """The network in this precision if its error allows it, else in float32; and which it is."""
-    exact = _from_bytes(net, torch.float32)
+    # for convolutions of single channels in float32, cuDNN compiles a kernel for each shape of
+    # `channels_last`, which takes 15 s and gives slower ones than torch's own
+    layout = torch.contiguous_format if device.type == "cuda" else torch.channels_last
+    exact = _from_bytes(net, torch.float32, layout)
     # torch has TF32 on for convolutions
-    _allow_tf32(False)
+    allow_tf32(False)
     if precision == "float32":
         return exact, precision
     expected = _run_in_torch(exact, device, sample_patches())
-    dtype = DTYPES[precision]
-    reduced = exact if dtype == torch.float32 else _from_bytes(deepcopy(net).to(dtype), dtype)
-    _allow_tf32(precision == "tf32")
+    reduced = _from_bytes(deepcopy(net), DTYPES[precision], torch.channels_last)
+    allow_tf32(precision == "tf32")
     found = _run_in_torch(reduced, device, sample_patches())
     if is_taken(precision, device, found, expected):
         return reduced, precision
     return exact, "float32"
 
 
-def _from_bytes(net: EfficientNetB0, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
-    """From patches, uint8, to features, float32, on the device of the network."""
+def _from_bytes(
+    net: EfficientNetB0, dtype: torch.dtype, layout: torch.memory_format
+) -> Callable[[Tensor], Tensor]:
+    """From patches, uint8, to features, float32, on the device of the network, which is changed.
+
+    The patches' own layout, (n, row, column, channel), is what torch calls channels_last.
+    """
+    # torch's stubs leave out this form of `to`
+    net = net.to(dtype=dtype, memory_format=layout)  # type: ignore[call-overload]
 
     def features(patches: Tensor) -> Tensor:
-        # the patches' own layout, (n, row, column, channel), is what torch calls channels_last
-        pixels = patches.permute(0, 3, 1, 2).to(torch.float32).div_(255)
+        pixels = patches.permute(0, 3, 1, 2).to(torch.float32, memory_format=layout).div_(255)
         vectors: Tensor = net(pixels.to(dtype))
         return vectors.to(torch.float32)
 
@@ -133,12 +141,6 @@ def _run_in_torch(
         # bytes cross to the device, four times fewer than floats
         vectors: NDArray[np.float32] = network(torch.from_numpy(patches).to(device)).cpu().numpy()
     return vectors
-
-
-def _allow_tf32(allowed: bool) -> None:
-    """Let a GPU multiply with 10 bits of the mantissa, in this process."""
-    torch.backends.cudnn.allow_tf32 = allowed
-    torch.backends.cuda.matmul.allow_tf32 = allowed
 
 
 def _in_onnx_runtime(net: EfficientNetB0, size: int) -> Callable[..., NDArray[np.float32]] | None:

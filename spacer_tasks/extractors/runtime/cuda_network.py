@@ -1,9 +1,9 @@
 """Run a torch network over patches on a CUDA device.
 
-Bytes cross to the device from pinned memory. The kernels for a few numbers of patches are recorded
-once as CUDA graphs, which start with one call instead of some three hundred. Two lanes, each with
-a stream and memory of its own, let two threads in at once: while the patches of one are computed,
-those of the other cross.
+Bytes cross to the device from pinned memory, and vectors back into it. The kernels for a few
+numbers of patches are recorded once as CUDA graphs, which start with one call instead of some three
+hundred. Two lanes, each with a stream and memory of its own, let two threads in at once: while the
+patches of one are computed, those of the other cross.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spacer_tasks.concurrency.device_watch import running_pass
+from spacer_tasks.extractors.runtime.devices import device_errors
+
 log = logging.getLogger(__name__)
 
 #: shares of the largest batch that have a graph; a batch is filled up to the next, so that at most
@@ -29,11 +32,20 @@ WARM_UP_PASSES = 3
 _RECORDING = Lock()
 
 
+def release_memory() -> None:
+    """Give back to the device what networks that are gone have left in torch's hands."""
+    # the stubs leave out its types
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        # torch fails if it is asked to while it records
+        with _RECORDING:
+            torch.cuda.empty_cache()
+
+
 class CudaNetwork:
     """Patches, uint8 (n, size, size, 3), to vectors, float32 (n, dimensions), on a CUDA device.
 
-    Several threads may call it; beyond `lanes` of them wait. What runs out of the device's memory
-    is a `MemoryError`.
+    Several threads may call it; beyond `lanes` of them wait. Errors of the device are those of
+    `device_errors`.
 
     Parameters
     ----------
@@ -60,8 +72,6 @@ class CudaNetwork:
     ) -> None:
         self._max_patches = max_patches
         self._lanes: SimpleQueue[_Lane] = SimpleQueue()
-        # fixed numbers of patches: it pays to try the kernels out
-        torch.backends.cudnn.benchmark = True
         for _ in range(lanes):
             self._lanes.put(_Lane(network, device, size, max_patches))
 
@@ -69,9 +79,8 @@ class CudaNetwork:
         lane = self._lanes.get()
         try:
             steps = range(0, max(1, len(patches)), self._max_patches)
-            return np.concatenate([lane.run(patches[i : i + self._max_patches]) for i in steps])
-        except torch.cuda.OutOfMemoryError as error:
-            raise MemoryError(f"on the CUDA device: {error}") from error
+            with running_pass(), device_errors():
+                return np.concatenate([lane.run(patches[i : i + self._max_patches]) for i in steps])
         finally:
             self._lanes.put(lane)
 
@@ -92,6 +101,10 @@ class _Lane:
         shape = (max_patches, size, size, 3)
         self._pinned = torch.zeros(shape, dtype=torch.uint8, pin_memory=True)
         self._patches = torch.zeros(shape, dtype=torch.uint8, device=device)
+        #: room for a pass's vectors, made when it is known how long they are
+        self._vectors: Tensor | None = None
+        # a thread that waits for it sleeps; one that waits for a copy or a stream takes a core
+        self._done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         #: the numbers of patches that are computed, smallest first
         self._counts = sorted({-(-max_patches // share) for share in GRAPH_SHARES})
         #: by number of patches: the graph, and where it leaves its vectors
@@ -137,6 +150,13 @@ class _Lane:
                 graph.replay()
             else:
                 vectors = self._network(self._patches[:computed])
-            # waits for this stream alone, and other threads run meanwhile
-            found: NDArray[np.float32] = vectors[:count].cpu().numpy()
+            if self._vectors is None:
+                room = (len(self._pinned), *vectors.shape[1:])
+                self._vectors = torch.empty(room, dtype=vectors.dtype, pin_memory=True)
+            self._vectors[:count].copy_(vectors[:count], non_blocking=True)
+            self._done.record(self._stream)
+            # other threads run meanwhile
+            self._done.synchronize()
+            # a copy: the next run writes to the same memory
+            found: NDArray[np.float32] = self._vectors[:count].numpy().copy()
         return found

@@ -1,15 +1,22 @@
-"""Where networks run."""
+"""Where networks run, and what it means when they cannot."""
 
 from __future__ import annotations
 
+from traceback import clear_frames
+from types import TracebackType
+
 import torch
 
+from spacer_tasks.concurrency import device_watch
 from spacer_tasks.config.settings import get_settings
-from spacer_tasks.exceptions import ConfigError
+from spacer_tasks.exceptions import ConfigError, DeviceLostError
+
+#: in the texts of CUDA's libraries that find no memory; torch's own allocator has a class for it
+NO_MEMORY = ("out of memory", "ALLOC_FAILED")
 
 
 def chosen_device() -> torch.device:
-    """The device that `SPACER_DEVICE` says, which computes in whole float32.
+    """The device that `SPACER_DEVICE` says; it multiplies in TF32 only if `SPACER_PRECISION` says.
 
     Raises
     ------
@@ -22,7 +29,84 @@ def chosen_device() -> torch.device:
         raise ConfigError("SPACER_DEVICE is cuda, but torch finds no CUDA device on this machine")
     if wanted == "cpu" or not available:
         return torch.device("cpu")
-    # TF32 keeps 10 bits of the mantissa: features would differ by 1e-3 from those on a CPU
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
+    allow_tf32(get_settings().precision == "tf32")
     return torch.device("cuda")
+
+
+def allow_tf32(allowed: bool) -> None:
+    """Let a GPU multiply with 10 bits of the mantissa, in this whole process."""
+    torch.backends.cudnn.allow_tf32 = allowed
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+
+
+def check_device() -> None:
+    """Compute on the chosen device, so that one that cannot is found before any task is taken.
+
+    Raises
+    ------
+    ConfigError
+        There is none, or it fails: torch was built without its architecture, the driver is too
+        old, other processes hold its memory.
+    """
+    device = chosen_device()
+    try:
+        torch.ones(2, device=device).sum().item()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"SPACER_DEVICE is {get_settings().device}, and torch finds a CUDA device that it"
+            f" cannot use ({_first_line(error)}); cpu goes without it"
+        ) from error
+
+
+class device_errors:  # noqa: N801 -- a context manager, used as a function
+    """Around what uses a device: what torch raises of it becomes what this package knows.
+
+    A class, as from Python 3.12 on an error that a generator's context manager turns into another
+    stays alive until cycles are looked for, and with it the tensors of the pass that failed: no
+    smaller one finds memory then.
+
+    Raises
+    ------
+    MemoryError
+        The device has no memory left.
+    DeviceLostError
+        The device does not answer any more, and will not in this process: after an assertion on
+        the device or an error of its memory every later call fails at once.
+    """
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        if not isinstance(error, RuntimeError):
+            return
+        if isinstance(error, torch.cuda.OutOfMemoryError):
+            raise _out_of_memory(error) from error
+        # the stubs leave out its types
+        if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            return
+        if (reason := _why_lost()) is not None:
+            device_watch.lose(reason)
+            raise DeviceLostError(f"the CUDA device does not answer: {reason}") from error
+        if any(text in str(error) for text in NO_MEMORY):
+            raise _out_of_memory(error) from error
+
+
+def _out_of_memory(error: RuntimeError) -> MemoryError:
+    # who keeps the error, as a request does for its task, would keep the tensors of the pass
+    clear_frames(error.__traceback__)
+    return MemoryError(f"on the CUDA device: {_first_line(error)}")
+
+
+def _why_lost() -> str | None:
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError as error:
+        return _first_line(error)
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

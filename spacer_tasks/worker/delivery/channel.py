@@ -25,17 +25,16 @@ from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 from redis.exceptions import RedisError, ResponseError
 
+from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.execution.connection import me
+from spacer_tasks.retries import REDIS_REFUSES
 from spacer_tasks.worker.delivery import unacked
-from spacer_tasks.worker.delivery.unacked import Keys
 
 logger = logging.getLogger(__name__)
 
 #: seconds that an idle worker waits at its first queue before it looks at the others (those of
 #: lower priority, and `.high`): what comes to the first is taken at once
 WAIT_S = 0.5
-#: seconds until the next try at a Redis that refuses, for example because its memory is full
-REFUSED_S = 1
 
 #: how Redis says that it refuses for now; a script's error quotes it somewhere
 _FULL_OR_BUSY = re.compile(r"\b(OOM|MISCONF|BUSY|NOREPLICAS)\b")
@@ -233,7 +232,7 @@ def _ask(channel: Any, timeout: float | None = None) -> None:
         connection.send_command("BLMOVE", first, first, "RIGHT", "RIGHT", WAIT_S)
     else:
         # of a key that nobody writes: Redis takes this also when it refuses what needs memory
-        connection.send_command("BRPOP", f"{first}.refused", REFUSED_S)
+        connection.send_command("BRPOP", f"{first}.refused", REDIS_REFUSES.wait_s(0))
 
 
 def _read(channel: Any, **options: Any) -> bool:

@@ -18,10 +18,10 @@ import time
 from redis import Redis
 from redis.exceptions import RedisError
 
+from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.execution.connection import me, worker_redis
 from spacer_tasks.worker.delivery import channel, unacked
-from spacer_tasks.worker.delivery.unacked import Keys
 
 logger = logging.getLogger(__name__)
 

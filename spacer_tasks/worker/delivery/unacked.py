@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 from redis import Redis
 
+from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.execution.connection import me
 
 #: messages that are none: no JSON, or without what Kombu writes into each
@@ -86,28 +86,6 @@ for i = 3, #ARGV do
 end
 return given
 """
-
-
-@dataclass(frozen=True)
-class Keys:
-    """The keys of one pool's messages."""
-
-    unacked: str
-    index: str
-
-    @property
-    def holders(self) -> str:
-        """Who holds what."""
-        return f"{self.unacked}.holders"
-
-    @property
-    def alive(self) -> str:
-        """When each worker was last heard of."""
-        return f"{self.unacked}.alive"
-
-    def all(self) -> list[str]:
-        """In the order of the scripts."""
-        return [self.unacked, self.index, self.holders, self.alive]
 
 
 def take_command(keys: Keys, queues: Sequence[str]) -> tuple[Any, ...]:

@@ -23,7 +23,7 @@ from jobs.models import Job
 from vision_backend import tasks
 from vision_backend.queues import BaseQueue, get_queue_class
 
-from spacer_tasks import coralnet
+from spacer_tasks.tasks import process_job
 
 
 def submit(jobs: list[list[Any]]) -> list[int]:
@@ -63,7 +63,7 @@ def is_base() -> bool:
 def crash_at(step: str) -> None:
     """The process ends there, as by SIGKILL, the next time it comes by."""
     at = {
-        "send": (coralnet.process_job, "apply_async"),
+        "send": (process_job, "apply_async"),
         "handle": (tasks, "handle"),
     }[step]
     setattr(*at, lambda *_, **__: os._exit(9))

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from benchmarks import gpu
 from tests.support.checkout import CHECKOUT
 
 
@@ -42,3 +45,34 @@ def test_on_a_cpu_it_measures_the_same_through_the_batcher() -> None:
     assert cells[1] == "float32"
     assert float(cells[3]) > 0
     assert "images a second from bytes to vectors" in lines[-1]
+
+
+def test_float32_s_truth_is_the_cpu_s_whatever_is_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    class Answers:
+        def forward(self, patches: np.ndarray) -> np.ndarray:
+            return np.ones((len(patches), 4), np.float32)
+
+    def extractor_in(precision: str, device: str, weights: Path) -> Answers:
+        asked.append((precision, device))
+        return Answers()
+
+    monkeypatch.setenv("SPACER_DEVICE", "cuda")
+    monkeypatch.setattr(gpu, "extractor_in", extractor_in)
+    assert gpu.truth(Path("weights.pt")).shape == (8, 4)
+    assert asked == [("float32", "cpu")]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="shows what happens without CUDA")
+def test_without_a_card_its_first_run_says_so_too() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "benchmarks.card"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout == "Not measured: this machine has no CUDA device.\n"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from celery import Celery
 
 from spacer_tasks.broker.client import broker_client, redis_at, results_client
 from spacer_tasks.exceptions import ConfigError
+from tests.support.on_redis import backend_of
 
 BROKER = "SPACER_BROKER_URL"
 #: what says where a connection goes
@@ -30,9 +32,10 @@ ADDRESS = ("host", "port", "db", "path", "username", "password")
     ],
 )
 def test_a_url_is_read_as_celery_reads_it(url: str) -> None:
+    celery_s: Any = backend_of(Celery(backend=url))
     pool = redis_at("SPACER_RESULT_BACKEND_URL", url, timeout_s=1, retries=0).connection_pool
     ours = {"port": 6379, "db": 0, **pool.connection_kwargs}
-    celery = {"port": 6379, **Celery(backend=url).backend.connparams}
+    celery = {"port": 6379, **celery_s.connparams}
     for name in ADDRESS if "socket" not in url else ADDRESS[2:]:
         assert ours.get(name) == celery.get(name), name
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -17,12 +20,12 @@ from spacer_tasks.config.settings import get_settings, shown
 from spacer_tasks.exceptions import ConfigError
 
 KEY = "key-of-this-test"
-BODY = (
+BODY: tuple[list[Any], dict[str, Any], dict[str, Any]] = (
     [{"job_token": "ü", 1: 0.1}],
     {},
     {"callbacks": [app.signature("x.y", (1,))], "chord": None},
 )
-HEADERS = {
+HEADERS: dict[str, Any] = {
     "task": "spacer_tasks.extract_features",
     "id": "1",
     "retries": 0,
@@ -181,3 +184,22 @@ def test_celery_has_what_this_hangs_on(keys: Callable[[str], None]) -> None:
     with plain.connection() as connection:
         message = connection.SimpleQueue("q").get(timeout=5)
     assert signing.fault_of(message.payload, message.headers) is None
+
+
+SENDS = """
+import spacer_tasks.tasks
+from kombu.transport.memory import Channel
+Channel._put = lambda self, queue, message, **_: print(sorted(message["headers"]))
+app = spacer_tasks.tasks.app
+app.conf.broker_url = "memory://"
+app.send_task("spacer_tasks.extract_features", ignore_result=True)
+"""
+
+
+def test_a_process_that_only_imports_the_tasks_signs_what_it_sends() -> None:
+    # a process of its own: here, other tests have imported whatever signs
+    env = {**os.environ, "SPACER_SIGNING_KEYS": KEY}
+    done = subprocess.run(
+        [sys.executable, "-c", SENDS], env=env, capture_output=True, text=True, check=True
+    )
+    assert signing.HEADER in done.stdout, done.stdout

@@ -144,7 +144,7 @@ def test_a_stored_answer_is_found_while_redis_is_down(
     assert "does not answer" in done.err
     assert [line.split() for line in done.out.splitlines()] == [
         ["task", "done"],
-        ["state", "SUCCESS"],
+        ["state", "SUCCEEDED"],
         ["acc", "0.875"],
     ]
     assert "ImageError: a" in bad.out

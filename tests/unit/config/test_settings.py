@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from spacer_tasks.exceptions import ConfigError
 
 
 @pytest.fixture(autouse=True)
-def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """No settings from outside; what stands for secrets.json is a file of the test."""
     secrets = tmp_path / "secrets.json"
     monkeypatch.setattr(sources, "secrets_path", lambda: secrets)

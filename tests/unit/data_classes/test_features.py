@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,7 +65,7 @@ def test_a_point_that_is_not_there_is_named() -> None:
         FEATURES.indices_of([(1, 2), (9, 9)], "f")
 
 
-def _npz(**arrays: np.ndarray) -> bytes:
+def _npz(**arrays: Any) -> bytes:
     stream = io.BytesIO()
     np.savez(stream, **arrays)
     return stream.getvalue()
@@ -90,12 +91,40 @@ GOOD = {"meta": np.array([1, 1, 2]), "rows": np.array([1]), "cols": np.array([2]
         _npz(**GOOD, feat=np.array([object()])),
         _npz(**GOOD, feat=np.array(["a"])),
         _npz(meta=np.array([]), feat=np.zeros((1, 2))),
+        _npz(**{**GOOD, "rows": np.array([np.nan])}, feat=np.zeros((1, 2))),
+        _npz(**{**GOOD, "cols": np.array([2**63], np.uint64)}, feat=np.zeros((1, 2))),
+        _npz(**{**GOOD, "rows": np.array([1, 2])}, feat=np.zeros((1, 2))),
     ],
-    ids=range(14),
+    ids=range(17),
 )
 def test_a_damaged_file_is_an_error_that_names_it(data: bytes) -> None:
     with pytest.raises(FeatureFileError, match=r"broken\.npz"):
         ImageFeatures.from_bytes(data, "broken.npz")
+
+
+@pytest.mark.parametrize("meta", [[1, 2, 2], [1, 1, 3], [1, 0, 2], [1, 1], [1]])
+def test_counts_that_disagree_with_the_vectors_are_a_damaged_file(meta: list[int]) -> None:
+    data = _npz(**{**GOOD, "meta": np.array(meta)}, feat=np.zeros((1, 2)))
+    with pytest.raises(FeatureFileError, match=r"f\.npz: .*meta says .* of shape \(1, 2\)"):
+        ImageFeatures.from_bytes(data, "f.npz")
+
+
+@pytest.mark.parametrize("number", [1e39, -1e300])
+def test_numbers_too_large_for_float32_are_kept(number: float) -> None:
+    vectors = np.array([[number, 0.1]])
+    for data in (_npz(**GOOD, feat=vectors), json.dumps(vectors.tolist()).encode()):
+        np.testing.assert_array_equal(ImageFeatures.from_bytes(data, "f").vectors, vectors)
+
+
+@pytest.mark.parametrize("origin", ["not json", "[1]", 3])
+def test_an_entry_named_as_ours_by_another_program_is_passed_over(origin: Any) -> None:
+    data = _npz(**GOOD, feat=np.zeros((1, 2)), origin=np.array(origin), more=np.arange(3))
+    assert ImageFeatures.from_bytes(data, "f").origin == {}
+
+
+def test_rows_as_floats_are_cut_to_integers_as_by_the_reference() -> None:
+    data = _npz(**{**GOOD, "rows": np.array([1.9])}, feat=np.zeros((1, 2)))
+    assert ImageFeatures.from_bytes(data, "f").rowcols() == [(1, 2)]
 
 
 def test_a_number_that_changed_in_a_file_is_seen() -> None:

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import json
+from typing import Any
+
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -34,6 +38,50 @@ def test_labels_keep_the_order_of_images_and_the_type_of_labels() -> None:
     assert again == labels
     assert again.class_counts() == {"x": 1, 5: 2}
     assert again.label_count == 3
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        (3.0, 4, 5),
+        [3, 4.0, 5],
+        [3, 4, 5.0],
+        [np.int64(3), np.uint16(4), np.int8(5)],
+        [np.float64(3), np.float32(4), np.float16(5)],
+    ],
+)
+def test_integers_are_integers_in_any_type(annotation: Any) -> None:
+    labels = ImageLabels.model_validate({A: [(1, 2, 6), annotation]})
+    assert labels[A] == [(1, 2, 6), (3, 4, 5)]
+    assert {type(value) for value in labels[A][1]} == {int}
+    of_json = ImageLabels.model_validate_json(
+        json.dumps(
+            {
+                json.dumps(A.model_dump()): [
+                    [1, 2, 6],
+                    [float(value) for value in annotation],
+                ]
+            }
+        )
+    )
+    assert of_json == labels
+
+
+@pytest.mark.parametrize(
+    "value", [2.5, True, None, float("nan"), float("inf"), np.bool_(True), "3"]
+)
+@pytest.mark.parametrize("place", [0, 1])
+def test_what_is_no_integer_is_no_row_and_no_column(value: Any, place: int) -> None:
+    annotation = [1, 2, "coral"]
+    annotation[place] = value
+    with pytest.raises(ValidationError, match="valid integer"):
+        ImageLabels.model_validate({A: [annotation]})
+
+
+@pytest.mark.parametrize("value", [2.5, True, None, [3], np.bool_(True)])
+def test_a_label_is_an_integer_or_a_text(value: Any) -> None:
+    with pytest.raises(ValidationError, match="valid integer"):
+        ImageLabels.model_validate({A: [(1, 2, value)]})
 
 
 def test_filtering_classes_drops_images_left_empty() -> None:

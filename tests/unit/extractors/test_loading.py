@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import sys
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,12 +19,14 @@ from PIL import Image
 from spacer_tasks import registry, storage
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import (
+    FeaturesNotFiniteError,
     HashMismatchError,
     MessageError,
     ObjectNotFoundError,
     UnknownExtractorError,
 )
 from spacer_tasks.extractors import load_extractor, loading
+from spacer_tasks.extractors.runtime import cuda_network
 from spacer_tasks.messages.specs import ExtractorSpec
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
@@ -295,3 +299,50 @@ def test_an_image_is_taken_as_its_rgb_pixels(mode: str) -> None:
 
 def test_what_is_made_of_local_files_is_not_loaded_remotely(plugin: Any, net: Path) -> None:
     assert not load_extractor(spec_of("reef_nets.Mean", files={"net": net})).loaded_remotely
+
+
+# --- what stays, and what is not given --------------------------------------------------------
+
+
+def test_an_extractor_that_is_dropped_is_gone_at_once_and_its_memory_with_it() -> None:
+    extractor = load_extractor(spec_of("dummy", feature_dim=3))
+    extractor.merge_images()
+    expected = extractor.forward(np.zeros((1, 224, 224, 3), np.uint8))
+    black = np.zeros((300, 400, 3), np.uint8)
+    np.testing.assert_array_equal(extractor.extract(black, [(150, 200)]), expected)
+    here = weakref.ref(extractor)
+    gc.disable()
+    try:
+        loading.forget_extractors()
+        del extractor
+        assert here() is None
+    finally:
+        gc.enable()
+
+
+def test_memory_of_dropped_extractors_is_given_back_to_the_device(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    released: list[int] = []
+    kept = loading._LOADED._extractors
+    monkeypatch.setattr(cuda_network, "release_memory", lambda: released.append(len(kept)))
+    for count in range(1, loading.MAX_LOADED + 1):
+        load_extractor(spec_of("dummy", feature_dim=count))
+    assert released == []
+    load_extractor(spec_of("dummy", feature_dim=count + 1))
+    assert released == [loading.MAX_LOADED]
+
+
+@pytest.mark.parametrize("merged", [False, True])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_features_that_are_not_finite_are_not_given(
+    merged: bool, value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extractor = load_extractor(spec_of("dummy", feature_dim=3))
+    extractor.computes_in("float16")
+    vectors = np.array([[1, 2, value]], np.float32)
+    monkeypatch.setattr(type(extractor), "forward", lambda _, patches: vectors)
+    if merged:
+        extractor.merge_images()
+    with pytest.raises(FeaturesNotFiniteError, match="computed in float16 are not finite"):
+        extractor.extract(PHOTO, POINTS[:1])

@@ -88,6 +88,27 @@ def test_the_older_forms_of_a_trainer_are_read(older: dict[str, str]) -> None:
     assert parse(TrainClassifierMsg, {**data, **older}).to_wire() == wire("TrainClassifierMsg")
 
 
+@pytest.mark.parametrize("trainer", [None, {"class_path": "no.such.Trainer"}])
+def test_the_older_name_of_a_trainer_goes_before_the_newer_one(trainer: Any) -> None:
+    data = {**wire("TrainClassifierMsg"), "trainer_name": "minibatch", "trainer": trainer}
+    assert parse(TrainClassifierMsg, data).to_wire() == wire("TrainClassifierMsg")
+
+
+@pytest.mark.parametrize("token", ["1", 1, 1.5, None, True, [1, "a"], {"pk": 3}])
+@pytest.mark.parametrize("name", ["ExtractFeaturesMsg", "TrainClassifierMsg", "ClassifyImageMsg"])
+def test_a_job_s_token_is_echoed_whatever_it_is(name: str, token: Any) -> None:
+    data = {**wire(name), "job_token": token}
+    assert json.dumps(parse(getattr(tasks, name), data).to_wire()["job_token"]) == json.dumps(token)
+
+
+def test_no_hashes_and_no_cache_may_be_written_as_null() -> None:
+    extractor = {**wire("ExtractFeaturesMsg")["extractor"], "data_hashes": None}
+    data = {**wire("ExtractFeaturesMsg"), "extractor": extractor}
+    assert parse(ExtractFeaturesMsg, data).to_wire()["extractor"]["data_hashes"] == {}
+    data = {**wire("TrainClassifierMsg"), "feature_cache_dir": None}
+    assert parse(TrainClassifierMsg, data).to_wire()["feature_cache_dir"] == "auto"
+
+
 @pytest.mark.parametrize("name", ["EfficientNetExtractor", "DummyExtractor"])
 def test_extractors_are_known_by_the_paths_of_all_the_reference_s_versions(name: str) -> None:
     # before 0.11 they were in `extract_features`
@@ -139,7 +160,7 @@ def test_features_cannot_be_written_to_a_url() -> None:
 def test_a_message_of_another_task_is_refused() -> None:
     other = parse(ExtractFeaturesMsg, wire("ExtractFeaturesMsg"))
     with pytest.raises(MessageError, match="expected a TrainClassifierMsg, found a Extract"):
-        parse(TrainClassifierMsg, other)  # type: ignore[arg-type]
+        parse(TrainClassifierMsg, other)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from spacer_tasks.data_classes.labels import ImageLabels, LabelId
@@ -11,7 +13,7 @@ from spacer_tasks.messages.tasks import TrainingTaskLabels
 from spacer_tasks.training import SplitMode, preprocess_labels
 
 
-def image(name: str, labels: list[LabelId]) -> ImageLabels:
+def image(name: str, labels: Sequence[LabelId]) -> ImageLabels:
     loc = DataLocation(storage_type="memory", key=name)
     return ImageLabels({loc: [(row, 0, label) for row, label in enumerate(labels)]})
 
@@ -89,3 +91,18 @@ def test_a_point_labelled_twice_is_accepted_as_by_the_reference() -> None:
     twice = ImageLabels({loc: [(0, 0, 1), (0, 0, 2)]})
     sets = TrainingTaskLabels(train=twice, ref=twice, val=twice)
     assert preprocess_labels(sets) == sets
+
+
+def with_an_image_without_points(labels: ImageLabels) -> ImageLabels:
+    loc = DataLocation(storage_type="memory", key="nobody looked at it")
+    return ImageLabels({loc: [], **labels.root})
+
+
+def test_an_image_without_points_stays_where_nothing_is_filtered_and_goes_where_something_is() -> (
+    None
+):
+    sets = three([1, 2, 3], [1, 2], [2])
+    kept = preprocess_labels(
+        TrainingTaskLabels(**{k: with_an_image_without_points(v) for k, v in sets.sets().items()})
+    )
+    assert [len(some) for some in kept.sets().values()] == [1, 2, 2]

@@ -53,13 +53,14 @@ def test_an_unregistered_trainer_is_refused_by_name(name: str) -> None:
     "options",
     [
         {"epochs": 3},
-        {"batch_size": 0},
+        {"batch_size": -1},
+        {"batch_size": True},
         {"batch_size": "many"},
         {"batch_size": 2.5},
-        {"mlp_hidden_layer_sizes": []},
+        {"mlp_hidden_layer_sizes": 0},
+        {"mlp_hidden_layer_sizes": True},
         {"mlp_hidden_layer_sizes": [100, 0]},
-        {"mlp_hidden_layer_sizes": 100},
-        {"mlp_learning_rate_init": 0},
+        {"mlp_learning_rate_init": -1},
         {"mlp_learning_rate_init": float("nan")},
         {"sgd_loss": "no such loss"},
         {"sgd_random_state": -1},
@@ -94,6 +95,46 @@ def test_the_network_s_size_follows_the_number_of_labels(
     train = vectors(60)
     classifier = MiniBatchTrainer(**options).fit(train, train, ["a", "b"], 1, "MLP").classifier
     assert [layer.weight.shape for layer in classifier.layers] == shapes
+
+
+@pytest.mark.parametrize("clf_type", ["MLP", "LR"])
+def test_a_batch_size_of_none_or_0_makes_one_batch_of_an_epoch(clf_type: Any) -> None:
+    train = vectors(30)
+
+    def weight(batch_size: int | None) -> Any:
+        trainer = load_trainer(TrainerSpec(class_path="minibatch", batch_size=batch_size))
+        return trainer.fit(train, train, ["a", "b"], 2, clf_type).classifier.layers[0].weight
+
+    one = weight(30)
+    for size in (None, 0, 31):
+        np.testing.assert_array_equal(weight(size), one)
+    assert not np.array_equal(weight(29), one)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shapes"), [(7, [(4, 7), (7, 1)]), ([], [(4, 1)]), ([5, 3], [(4, 5), (5, 3), (3, 1)])]
+)
+def test_hidden_layers_may_be_one_number_or_none(sizes: Any, shapes: list[tuple[int, int]]) -> None:
+    train = vectors(60)
+    trainer = load_trainer(TrainerSpec(class_path="minibatch", mlp_hidden_layer_sizes=sizes))
+    classifier = trainer.fit(train, train, ["a", "b"], 1, "MLP").classifier
+    assert [layer.weight.shape for layer in classifier.layers] == shapes
+
+
+@pytest.mark.parametrize("points", [60, 2000])
+@pytest.mark.parametrize("options", [{"sgd_average": 0}, {"sgd_random_state": None}])
+def test_logistic_regression_goes_without_average_or_without_a_seed(
+    options: dict[str, Any], points: int
+) -> None:
+    train = vectors(points)
+
+    def weight(**options: Any) -> Any:
+        trainer = load_trainer(TrainerSpec(class_path="minibatch", **options))
+        return trainer.fit(train, train, ["a", "b"], 2, "LR").classifier.layers[0].weight
+
+    # the same each time, and other than with the default
+    np.testing.assert_array_equal(weight(**options), weight(**options))
+    assert not np.array_equal(weight(**options), weight())
 
 
 def test_the_seed_changes_the_network() -> None:

@@ -170,7 +170,7 @@ def test_an_image_that_was_replaced_since_explains_a_difference() -> None:
 
 
 def test_a_sample_is_random_and_the_same_each_time() -> None:
-    samples = {}
+    samples: dict[str, set[str]] = {}
     for seed in ("1", "2", "1"):
         where = ("features", "--sample", "3", "--seed", seed, "-o", "report.csv")
         assert "sample      3 of 6 files" in run("verify", "features", *where).out

@@ -182,7 +182,12 @@ def reasons() -> dict[str, tuple[Any, str]]:
     job = features_job("int_mlp", 0)
     gone = json.loads(json.dumps(job).replace("int_mlp.pkl", "gone.pkl"))
     good = {"ok": True, "results": [], "error_message": None}
-    own = {"task_id": "1", "finished_at": "2026-01-01T00:00:00Z", "worker": None, "answer": {}}
+    own: dict[str, Any] = {
+        "task_id": "1",
+        "finished_at": "2026-01-01T00:00:00Z",
+        "worker": None,
+        "answer": {},
+    }
     failed = {"ok": False, "results": None, "error_message": "Traceback\n\na.B: too bad"}
     return {
         "a.json": (job, "a job, not the answer to one"),

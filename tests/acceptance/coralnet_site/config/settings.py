@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 SECRET_KEY = "a site of the tests"
 INSTALLED_APPS = ["jobs"]
@@ -14,7 +15,7 @@ DATABASES = {
 
 SPACER_QUEUE_CHOICE = "spacer_tasks.coralnet.CeleryQueue"
 # the first ones are the reference's own names, which both read
-SPACER = {
+SPACER: dict[str, Any] = {
     "AWS_ACCESS_KEY_ID": os.environ["REEF_AWS_ACCESS_KEY_ID"],
     "AWS_SECRET_ACCESS_KEY": os.environ["REEF_AWS_SECRET_ACCESS_KEY"],
     "AWS_REGION": "us-west-2",

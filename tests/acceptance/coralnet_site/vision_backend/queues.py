@@ -25,4 +25,5 @@ class BaseQueue(abc.ABC):
 
 
 def get_queue_class() -> type[BaseQueue]:
-    return import_string(settings.SPACER_QUEUE_CHOICE)
+    found: type[BaseQueue] = import_string(settings.SPACER_QUEUE_CHOICE)
+    return found

@@ -19,31 +19,41 @@ from spacer_tasks.classifiers.pyspacer.reading import from_pyspacer_bytes
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import ClassifierFileError
 from tests.support.checkout import FIXTURES_FOLDER
+from tests.support.hostile_older_pickles import HOSTILE_OLDER
 from tests.support.hostile_pickles import HOSTILE
+from tests.support.older_pickles import in_protocol
 
 FIXTURES = FIXTURES_FOLDER / "pyspacer"
+#: those of protocols 0 and 1 beside the others
+BOTH = {**HOSTILE, **{f"{name} (0 or 1)": each for name, each in HOSTILE_OLDER.items()}}
 
 
 def unrefused(data: bytes) -> Classifier:
     return from_pyspacer_bytes(data, "s3://b/x.pkl")
 
 
-@pytest.mark.parametrize("name", ["os.system, protocol 2", "eval", "names from the stack"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("os.system, protocol 2", "eval", "names from the stack"),
+        *("os.system, protocol 0 (0 or 1)", "INST (0 or 1)"),
+    ],
+)
 def test_the_commands_of_these_files_do_run(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rest of this file would show nothing were the files not dangerous."""
     monkeypatch.chdir(tmp_path)
-    pickle.loads(HOSTILE[name][0])
+    pickle.loads(BOTH[name][0])
     assert (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", BOTH)
 def test_a_hostile_pickle_is_refused_and_not_run(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    data, why = HOSTILE[name]
+    data, why = BOTH[name]
     tracemalloc.start()
     try:
         with pytest.raises(ClassifierFileError, match=why) as refused:
@@ -71,7 +81,8 @@ def test_a_hostile_pickle_in_storage_is_refused(
     monkeypatch.chdir(tmp_path)
     loc = DataLocation(storage_type="memory", key="hostile.pkl")
     for protocol in range(6):
-        storage.store(loc, HOSTILE[f"os.system, protocol {protocol}"][0])
+        older = " (0 or 1)" if protocol < 2 else ""
+        storage.store(loc, BOTH[f"os.system, protocol {protocol}{older}"][0])
         with pytest.raises(ClassifierFileError, match=r"hostile\.pkl"):
             load_classifier(loc)
     assert list(tmp_path.iterdir()) == []
@@ -132,20 +143,38 @@ def test_a_file_over_the_limit_is_not_looked_at(monkeypatch: pytest.MonkeyPatch)
         unrefused(data)
 
 
+def test_what_is_written_as_text_is_never_tuples_of_each_other() -> None:
+    """As text such a tuple has no end, in an error as elsewhere: found in a file of protocol 2."""
+    tuples = b")" + b"".join(b"q%ch%c\x86" % (place, place) for place in range(200, 255))
+    data = (FIXTURES / "int_mlp.pkl").read_bytes()
+    softmax = b"X\x07\x00\x00\x00softmax"
+    assert data.count(softmax) == 1
+    with pytest.raises(ClassifierFileError, match="out_activation_ is no text"):
+        unrefused(data.replace(softmax, tuples))
+
+
 def test_a_true_file_cut_anywhere_is_refused() -> None:
-    for name in ("int_lr.pkl", "older/0.17.1/bytes_lr_4.pkl"):
-        data = (FIXTURES / name).read_bytes()
+    older = (FIXTURES / "older/0.17.1/bytes_lr_4.pkl").read_bytes()
+    for data in [
+        (FIXTURES / "int_lr.pkl").read_bytes(),
+        older,
+        *(in_protocol(older, protocol) for protocol in (0, 1)),
+    ]:
         assert unrefused(data)
         for length in [*range(0, len(data), 13), len(data) - 1]:
             with pytest.raises(ClassifierFileError, match=r"x\.pkl: "):
                 unrefused(data[:length])
 
 
-def test_a_changed_file_is_a_classifier_or_refused() -> None:
+@pytest.mark.parametrize("protocol", [0, 1, None])
+def test_a_changed_file_is_a_classifier_or_refused(protocol: int | None) -> None:
     """Bits, bytes and instructions changed, dropped, doubled and mixed; the same on each run."""
     names = ["int_lr.pkl", "older/0.18.2/bytes_mlp_4.pkl", "older/1.1.3/int_mlp_2.pkl"]
     files = [(FIXTURES / name).read_bytes() for name in names]
     instructions = b"".join(unpickler._INSTRUCTIONS)
+    if protocol is not None:
+        files = [in_protocol(data, protocol) for data in files]
+        instructions = b"".join(unpickler._OLDER)
     generator = random.Random(20)
     read = 0
     for _ in range(2500):

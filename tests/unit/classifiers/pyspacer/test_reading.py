@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,13 +16,16 @@ from numpy.typing import NDArray
 
 from spacer_tasks import storage
 from spacer_tasks.classifiers import Classifier, load_classifier, store_classifier
+from spacer_tasks.classifiers.codec import decoded, format_of
 from spacer_tasks.classifiers.pyspacer.objects import PickledObject
 from spacer_tasks.classifiers.pyspacer.pickler import pickle_bytes
 from spacer_tasks.classifiers.pyspacer.reading import from_pyspacer_bytes
+from spacer_tasks.classifiers.pyspacer.unpickler import read_pickle
 from spacer_tasks.data_classes.features import ImageFeatures
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import ClassifierFileError
 from tests.support.checkout import FIXTURES_FOLDER
+from tests.support.older_pickles import in_protocol
 
 FIXTURES = FIXTURES_FOLDER / "pyspacer"
 OLDER = sorted(FIXTURES.glob("older/*/*.pkl"))
@@ -66,8 +70,247 @@ def test_older_versions_and_python_2_answer_as_they_did_there(path: Path) -> Non
 
 def test_the_older_pickles_are_all_there() -> None:
     versions = {path.parent.name for path in OLDER}
-    assert versions == {"0.17.1", "0.18.2", "0.22.1", "1.1.3", "1.3.2", "1.5.2"}
-    assert len(OLDER) == 6 + 12 + 4 * 8
+    older = {f"{each}-protocol-{n}" for n in (0, 1) for each in ("0.17.1", "1.5.2")}
+    assert versions == {
+        *("0.17.1", "0.18.2", "0.22.1", "1.1.3", "1.3.2", "1.5.2", "0.18.2-protocol-0"),
+        *older,
+    }
+    assert len(OLDER) == 6 + 12 + 4 * 8 + 6 + 6 + 12 + 2 * 8
+
+
+@pytest.mark.parametrize("protocol", [0, 1])
+def test_pickles_are_written_again_as_python_2_wrote_them(protocol: int) -> None:
+    """The rest of this file tests with such pickles, so they must be the true ones."""
+    for path in (FIXTURES / "older/0.17.1").glob("*.pkl"):
+        written = FIXTURES / f"older/0.17.1-protocol-{protocol}" / path.name
+        assert in_protocol(path.read_bytes(), protocol) == written.read_bytes()
+
+
+@pytest.mark.parametrize("protocol", [0, 1])
+@pytest.mark.parametrize("path", OLDER, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_the_same_as_python_2_wrote_where_nobody_asked_for_a_protocol(
+    path: Path, protocol: int
+) -> None:
+    older = in_protocol(path.read_bytes(), protocol)
+    assert format_of(older) == "pyspacer"
+    expected, found = read(path), decoded(older, "x.model")
+    assert (found.classes, found.clf_type, found.trained) == (
+        *(expected.classes, expected.clf_type, expected.trained),
+    )
+    vectors = np.random.default_rng(0).normal(size=(5, expected.feature_dim))
+    np.testing.assert_array_equal(found.predict_proba(vectors), expected.predict_proba(vectors))
+
+
+#: what `repr` of Python 2 makes of eight bytes, by number
+NUMBERS = {
+    0.0: r"\x00\x00\x00\x00\x00\x00\x00\x00",
+    1.0: r"\x00\x00\x00\x00\x00\x00\xf0?",
+    -1.0: r"\x00\x00\x00\x00\x00\x00\xf0\xbf",
+    2.5: r"\x00\x00\x00\x00\x00\x00\x04@",
+}
+#: two dimensions and two classes, as the reference stored classifiers in 2016
+BY_HAND = r"""ccopy_reg
+_reconstructor
+p0
+(csklearn.calibration
+CalibratedClassifierCV
+p1
+c__builtin__
+object
+p2
+Ntp3
+Rp4
+(dp5
+S'base_estimator'
+p6
+g0
+(csklearn.linear_model.stochastic_gradient
+SGDClassifier
+p7
+g2
+Ntp8
+Rp9
+(dp10
+S'classes_'
+p11
+cnumpy.core.multiarray
+_reconstruct
+p12
+(cnumpy
+ndarray
+p13
+(I0
+tp14
+S'b'
+p15
+tp16
+Rp17
+(I1
+(I2
+tp18
+cnumpy
+dtype
+p19
+(S'i8'
+p20
+I0
+I1
+tp21
+Rp22
+(I3
+S'<'
+p23
+NNNI-1
+I-1
+I0
+tp24
+bI00
+S'\x07\x00\x00\x00\x00\x00\x00\x00\n\x00\x00\x00\x00\x00\x00\x00'
+p25
+tp26
+bsS'coef_'
+p27
+g12
+(g13
+(I0
+tp28
+g15
+tp29
+Rp30
+(I1
+(I1
+I2
+tp31
+g19
+(S'f8'
+p32
+I0
+I1
+tp33
+Rp34
+(I3
+g23
+NNNI-1
+I-1
+I0
+tp35
+bI00
+S"COEF"
+p36
+tp37
+bsS'intercept_'
+p38
+g12
+(g13
+(I0
+tp39
+g15
+tp40
+Rp41
+(I1
+(I1
+tp42
+g34
+I00
+S'INTERCEPT'
+p43
+tp44
+bsS'alpha'
+p45
+F1e-05
+sS'n_jobs'
+p46
+L1L
+sS'shuffle'
+p47
+I01
+sS'penalty'
+p48
+Vl2
+p49
+sS'loss_function'
+p50
+csklearn.linear_model.sgd_fast
+Log
+p51
+(tRp52
+sbsS'calibrated_classifiers_'
+p53
+(lp54
+g0
+(csklearn.calibration
+_CalibratedClassifier
+p55
+g2
+Ntp56
+Rp57
+(dp58
+S'classes_'
+p59
+g17
+sS'base_estimator'
+p60
+g9
+sS'method'
+p61
+S'sigmoid'
+p62
+sS'calibrators_'
+p63
+(lp64
+g0
+(csklearn.calibration
+_SigmoidCalibration
+p65
+g2
+Ntp66
+Rp67
+(dp68
+S'a_'
+p69
+cnumpy.core.multiarray
+scalar
+p70
+(g34
+S'A'
+p71
+tp72
+Rp73
+sS'b_'
+p74
+F0.25
+sbasbasS'cv'
+p75
+S'prefit'
+p76
+sS'classes_'
+p77
+g17
+sS'method'
+p78
+g62
+sb."""
+
+
+def test_a_text_by_hand_gives_what_its_numbers_give() -> None:
+    text = BY_HAND.replace("COEF", NUMBERS[1.0] + NUMBERS[2.5])
+    text = text.replace("INTERCEPT", NUMBERS[-1.0]).replace("S'A'", f"S'{NUMBERS[-1.0]}'")
+    classifier = decoded(text.encode("ascii"), "x.model")
+    assert classifier.classes == [7, 10]
+    # sklearn's: 1 / (1 + exp(a * (w x + intercept) + b)), for the second class
+    for x, y in [(0.0, 0.0), (1.0, 2.0), (-3.0, 0.5)]:
+        expected = 1 / (1 + np.exp(-(1.0 * x + 2.5 * y - 1.0) + 0.25))
+        ((first, second),) = classifier.predict_proba(np.array([[x, y]])).tolist()
+        assert second == pytest.approx(expected, abs=1e-12)
+        assert first == pytest.approx(1 - expected, abs=1e-12)
+
+
+def test_every_byte_of_python_2_is_read_as_it_was() -> None:
+    """Both quotes are in it, so that one of them is escaped."""
+    raw = bytes(range(256)) * 2
+    written = b"S" + repr(raw)[1:].encode() + b"\n."
+    assert read_pickle(written, "x") == raw.decode("latin1")
+    assert pickle.loads(written, encoding="latin1") == raw.decode("latin1")
 
 
 def test_reading_takes_no_scikit_learn() -> None:

@@ -1,6 +1,6 @@
 """Pickles for the reference: complete, in its order, and refused where it has no such thing.
 
-That the reference itself reads them is shown in `tests/integration/test_reference_formats.py`.
+That the reference itself reads them is shown in `tests/integration/reference/test_formats.py`.
 """
 
 from __future__ import annotations

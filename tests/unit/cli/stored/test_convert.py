@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import StorageUnavailableError
 from spacer_tasks.storage.filesystem import FilesystemStorage
 from tests.support.checkout import FIXTURES_FOLDER
+from tests.support.older_pickles import in_protocol
 from tests.support.survey import Ran, run
 
 FIXTURES = FIXTURES_FOLDER / "pyspacer"
@@ -98,7 +100,7 @@ def test_a_folder_goes_to_our_format_and_back_with_equal_probabilities(bucket_li
     assert float(rows["1.model"]["largest_difference"]) <= 1e-6
     assert float(rows["1.model"]["seconds"]) > 0
     assert [rows["0.valresult"][name] for name in ("outcome", "format", "reason")] == [
-        *("skipped", "", "not a classifier")
+        *("skipped", "", "not a classifier: JSON")
     ]
 
     assert convert("ours", "theirs", to="pyspacer").code == 0
@@ -127,6 +129,91 @@ def test_bad_files_are_listed_and_the_rest_is_converted(bucket_like: Path) -> No
     assert [rows_of("report.csv")[f"{i}.model"]["outcome"] for i in (4, 5, 6, 7)] == [
         *("converted", "failed", "failed", "failed")
     ]
+
+
+OTHERS = {
+    "a.jpg": (b"\xff\xd8\xff\xe0", "a JPEG"),
+    "a.jpg.featurevector": (b"PK\x03\x04\x14\0", "a zip archive, as feature files are"),
+    "a.feats": (b"[[0.5, 1.0]]", "JSON"),
+    "points.csv": ("Name,Row,Column,Label\nä.jpg,1,2,coral\n".encode(), "a text"),
+    "error.html": (b"<html>404</html>", "a text"),
+}
+#: what could be a classifier, by its name or its content, and is not taken
+SUSPECTS = {
+    "5.model": (b"<html>404</html>", "a text"),
+    "6.pkl": (b"[1, 2]", "JSON"),
+    "7.safetensors": (len(b"{}").to_bytes(8, "little") + b"{}", "a safetensors file of something"),
+    "8.MODEL": (b"\xff\xd8\xff\xe0", "a JPEG"),
+    "labels": (pickle.dumps([1, 2], 4), "a pickle of something else"),
+    "9.gz": (b"\x1f\x8b\x08\0", "a file compressed by gzip"),
+    # as Python 2 wrote it, without its first letter
+    "beta": (b"copy_reg\n_reconstructor\np0\n(csklearn.calibration\n", "a text"),
+    "unknown": (b"\0\1\2\3", "4 bytes that start with b'"),
+}
+
+
+def test_files_that_say_that_they_are_something_else_are_told_of_and_let_pass(
+    bucket_like: Path,
+) -> None:
+    for name, (data, _) in OTHERS.items():
+        (bucket_like / name).write_bytes(data)
+    ran = convert("classifiers", "ours", "-o", "report.csv")
+    assert ran.code == 0
+    rows = rows_of("report.csv")
+    for name, (_, kind) in OTHERS.items():
+        assert (rows[name]["outcome"], rows[name]["reason"]) == (
+            *("skipped", f"not a classifier: {kind}"),
+        )
+    assert "skipped     9, not a classifier: 0.valresult," in ran.out
+    assert "; a.jpg (a JPEG); error.html, points.csv (a text)" in ran.out
+
+
+def test_what_might_be_a_classifier_and_is_not_taken_is_an_error_with_the_reason(
+    bucket_like: Path,
+) -> None:
+    for name, (data, _) in SUSPECTS.items():
+        (bucket_like / name).write_bytes(data)
+    ran = convert("classifiers", "ours", "-o", "report.csv")
+    assert ran.code == 1
+    assert f"{len(SUSPECTS)} failures:" in ran.err
+    for name, (_, found) in SUSPECTS.items():
+        assert f"  {name}: {found}" in ran.err
+    assert ran.err.count("expected a classifier file of spacer-tasks") == len(SUSPECTS)
+    assert len(files("ours")) == 5
+
+
+def test_a_file_that_is_named_by_itself_must_be_a_classifier() -> None:
+    Path("points.csv").write_text("Name,Row,Column\n")
+    ran = convert("points.csv", "ours/")
+    assert ran.code == 1
+    assert "points.csv: a text, expected a classifier file" in ran.err
+
+
+def test_a_folder_without_classifiers_is_an_error(bucket_like: Path) -> None:
+    ran = convert("classifiers", "ours", "--match", "*.valresult")
+    assert ran.code == 1
+    assert "classifiers: no classifier among 4 files" in ran.err
+
+
+def test_more_files_than_a_line_lists_are_all_in_the_report(bucket_like: Path) -> None:
+    for number in range(20):
+        (bucket_like / f"{number}.txt").write_text("notes")
+    ran = convert("classifiers", "ours", "-o", "report.csv")
+    assert ran.code == 0
+    assert "and 12 more (a text) (--report names all)" in ran.out
+    assert len(rows_of("report.csv")) == 29
+
+
+@pytest.mark.parametrize("protocol", [0, 1])
+def test_the_oldest_classifiers_are_converted(protocol: int) -> None:
+    """As Python 2 pickled where nobody asked for another protocol."""
+    data = in_protocol((FIXTURES / OLDER).read_bytes(), protocol)
+    Path("beta.model").write_bytes(data)
+    ran = convert("beta.model", "ours/")
+    assert ran.code == 0, ran.err
+    apart = difference(decoded(data, ""), decoded(files("ours")["beta.model"], ""))
+    assert apart is not None
+    assert apart <= 1e-6
 
 
 def test_a_second_run_takes_up_where_the_first_stopped(bucket_like: Path) -> None:
@@ -383,9 +470,9 @@ def test_what_cannot_begin(bucket_like: Path, arguments: tuple[str, ...], text: 
 
 def test_the_first_bytes_tell_a_classifier_from_other_files() -> None:
     for kind in KINDS:
-        pickle = (FIXTURES / f"{kind}.pkl").read_bytes()
-        assert format_of(pickle) == "pyspacer"
-        assert format_of(encoded(decoded(pickle, kind), "spacer", kind)) == "spacer"
+        pickled = (FIXTURES / f"{kind}.pkl").read_bytes()
+        assert format_of(pickled) == "pyspacer"
+        assert format_of(encoded(decoded(pickled, kind), "spacer", kind)) == "spacer"
     header = json.dumps({"__metadata__": {"format": "pt"}}).encode()
     weights = len(header).to_bytes(8, "little") + header
     for other in (b"", b"\x80", b"\x80\x04}.", b"12345678{}", b'{"scores": [1]}', weights):

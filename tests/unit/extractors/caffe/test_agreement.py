@@ -63,7 +63,8 @@ def test_only_what_a_blob_is_computed_from_is_made_and_run(
 ) -> None:
     net = net_of("misc", "misc", ["pool1"])
     # conv1, relu1, norm1, pool1
-    assert len(list(net.children())[0]) == 4  # noqa: RUF015 -- the one list of modules
+    (modules,) = net.children()
+    assert len(list(modules.children())) == 4
     found = run(net, expected["in:data"])
     assert list(found) == ["pool1"]
     assert net.shapes == {"pool1": (12, 19, 21)}

@@ -21,6 +21,8 @@ from spacer_tasks.data_classes.labels import Point
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import ConfigError, MessageError, WeightsError
 from spacer_tasks.extractors import Extractor, load_extractor, load_image, loading
+from spacer_tasks.extractors.caffe import CaffeNet
+from spacer_tasks.extractors.caffe import extractor as vgg16
 from spacer_tasks.messages.specs import ExtractorSpec
 from tests.support.caffemodels import FIXTURES
 
@@ -286,7 +288,7 @@ def test_caffe_asked_for_and_not_there_is_a_wrong_setting(
     installed: ModuleType | None, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # none, or the empty package of that name
-    monkeypatch.setitem(sys.modules, "caffe", installed)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "caffe", installed)
     runtime("caffe")
     with pytest.raises(ConfigError, match="SPACER_CAFFE_RUNTIME is caffe"):
         load_extractor(spec_of())
@@ -312,6 +314,38 @@ def test_features_on_cuda_agree_with_caffe_s(
     settings_changed()
     found = features_of(load_extractor(spec_of()), points_of(expected))
     assert np.abs(found - expected["fc7"]).max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "float16"])
+def test_features_on_cuda_say_that_the_process_multiplies_in_tf32(
+    precision: str, settings_changed: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPACER_PRECISION", precision)
+    settings_changed()
+    monkeypatch.setattr(vgg16, "chosen_device", lambda: torch.device("cuda"))
+    # where there is no device
+    monkeypatch.setattr(CaffeNet, "to", lambda net, _: net)
+    said = load_extractor(spec_of()).identity.get("precision")
+    assert said == ("tf32" if precision == "tf32" else None)
+
+
+def test_no_memory_on_the_device_is_a_memory_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+
+    extractor = load_extractor(spec_of())
+    monkeypatch.setattr(CaffeNet, "forward", full)
+    with pytest.raises(MemoryError, match="on the CUDA device"):
+        extractor.forward(np.zeros((2, 224, 224, 3), np.uint8))
+
+
+def test_no_memory_for_the_weights_is_a_memory_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(CaffeNet, "to", full)
+    with pytest.raises(MemoryError, match="on the CUDA device"):
+        load_extractor(spec_of())
 
 
 def test_warming_changes_nothing(expected: dict[str, NDArray[Any]]) -> None:

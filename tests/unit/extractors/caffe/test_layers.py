@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from itertools import product
 from typing import Any
@@ -20,14 +20,14 @@ Array = NDArray[Any]
 RNG = np.random.default_rng(0)
 
 
-def net_of(definition: str, layers: dict[str, Sequence[Array]] | None = None) -> CaffeNet:
+def net_of(definition: str, layers: Mapping[str, Sequence[Array]] | None = None) -> CaffeNet:
     # a file of a net without weights has its layers all the same
     weights = caffemodel({"data": [], **(layers or {})})
     return load_net(BytesIO(definition.encode()), BytesIO(weights))
 
 
 def computed(
-    definition: str, batch: Array, layers: dict[str, Sequence[Array]] | None = None
+    definition: str, batch: Array, layers: Mapping[str, Sequence[Array]] | None = None
 ) -> Array:
     with torch.inference_mode():
         out: Array = net_of(definition, layers)(torch.from_numpy(batch))["out"].numpy()

@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from spacer_tasks.extractors import cut_patches
+from spacer_tasks.extractors.images import patches
 
 
 def pixels_of(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -61,6 +62,15 @@ def test_the_point_is_in_row_and_column_112_of_its_patch() -> None:
     pixels = pixels_of(500, 400)
     patch = cut_patches(pixels, [(210, 130)], 224)[0]
     np.testing.assert_array_equal(patch[112, 112], pixels[210, 130])
+
+
+def test_a_patch_across_a_border_is_made_of_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    # pixel by pixel it took a hundred times as long as one inside, and Python's lock all the while
+    monkeypatch.setattr(patches, "_mirrored", None)
+    pixels = pixels_of(226, 600)
+    rowcols = [(row, col) for row in (0, 5, 111, 225) for col in (0, 40, 300, 599)]
+    found = cut_patches(pixels, rowcols, 224)
+    np.testing.assert_array_equal(found, cut_from_padded(pixels, rowcols, 224))
 
 
 def test_a_patch_does_not_share_memory_with_the_photo() -> None:

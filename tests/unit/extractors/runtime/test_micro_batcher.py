@@ -21,7 +21,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from spacer_tasks import operations
+from spacer_tasks import operations, storage
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import ImageError
 from spacer_tasks.extractors.dummy import DummyExtractor
@@ -535,7 +535,7 @@ def test_features_are_stored_while_the_network_computes_those_of_another_task(
     extractor.merge_images()
     monkeypatch.setattr(operations, "load_extractor", lambda _: extractor)
     stored: list[str] = []
-    store = operations.storage.store
+    store = storage.store
 
     def slow_store(loc: DataLocation, data: bytes) -> None:
         # the first is not stored before the network has the second
@@ -544,7 +544,7 @@ def test_features_are_stored_while_the_network_computes_those_of_another_task(
         store(loc, data)
         stored.append(loc.key)
 
-    monkeypatch.setattr(operations.storage, "store", slow_store)
+    monkeypatch.setattr(storage, "store", slow_store)
 
     def task(number: int) -> None:
         photo = np.full((250, 300, 3), number, np.uint8)

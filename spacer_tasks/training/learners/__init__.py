@@ -1,0 +1,1 @@
+"""What learns: models that go through batches of feature vectors and end as layers."""

@@ -1,0 +1,242 @@
+"""A task runs once at a time; who lost it to another worker stores nothing."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from celery.contrib.testing.worker import start_worker
+from redis import Redis
+
+from spacer_tasks import operations, retries, storage
+from spacer_tasks.app import app
+from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.exceptions import RunningElsewhere
+from spacer_tasks.execution import lock as running_lock
+from spacer_tasks.execution import lock_renewal
+from spacer_tasks.execution.lock import FRESH_S, Running, running
+from spacer_tasks.results import find_answer, load_answer
+from spacer_tasks.tasks import extract_features
+from tests.support.photos import photo
+
+
+@pytest.fixture
+def redis(
+    queue: None,
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    settings_changed: Callable[[], None],
+) -> Redis:
+    monkeypatch.setenv("SPACER_WORKER_SILENT_S", "2")
+    settings_changed()
+    # one of a test before may sleep for as long as the setting said then
+    monkeypatch.setattr(lock_renewal, "_keepers", {})
+    return Redis.from_url(redis_url)
+
+
+@pytest.fixture
+def worker(redis: Redis) -> Iterator[None]:
+    with start_worker(app, pool="threads", concurrency=2, perform_ping_check=False):
+        yield
+
+
+@pytest.fixture
+def message(bucket: str, settings_env: dict[str, str]) -> dict[str, Any]:
+    image = DataLocation.parse(f"s3://{bucket}/a.png")
+    storage.store(image, photo("sand", 1))
+    return {
+        "job_token": "1",
+        "extractor": {"class_path": "dummy", "feature_dim": 8},
+        "rowcols": [[3, 4]],
+        "image_loc": image.model_dump(),
+        "feature_loc": DataLocation.parse(f"s3://{bucket}/a.npz").model_dump(),
+    }
+
+
+def elsewhere(task_id: str) -> Running:
+    """The same task at another worker."""
+    lock = Running(task_id, f"other/{time.time()}")
+    running_lock._begin(lock)
+    return lock
+
+
+def test_a_lock_is_renewed_while_the_task_runs_and_free_afterwards(redis: Redis) -> None:
+    with running("renewed"):
+        for _ in range(5):
+            # longer than it lasts without renewal
+            time.sleep(0.5)
+            with pytest.raises(RunningElsewhere, match="renewed runs at"):
+                elsewhere("renewed")
+    elsewhere("renewed")
+
+
+@pytest.mark.usefixtures("redis")
+def test_the_lock_of_a_worker_that_died_lapses() -> None:
+    elsewhere("lapses")
+    with pytest.raises(RunningElsewhere), running("lapses"):
+        pass
+    time.sleep(2.2)
+    with running("lapses") as lock:
+        assert len(lock.starts) == 2
+
+
+def test_who_lost_a_task_is_told(redis: Redis) -> None:
+    with running("lost") as lock:
+        lock.check()
+        # as when it was cut off for so long that it lapsed, and another took it
+        redis.delete("spacer-task:lost:lock")
+        elsewhere("lost")
+        lock.renewed_at = -math.inf
+        with pytest.raises(RunningElsewhere, match="taken over"):
+            lock.check()
+    # and leaves the other's lock and starts alone
+    with pytest.raises(RunningElsewhere), running("lost"):
+        pass
+
+
+def test_a_lock_that_was_just_taken_is_not_asked_for(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(running_lock.Running, "renew", lambda lock, _: asked.append(lock))
+    with running("fresh") as lock:
+        lock.check()
+        assert not asked
+        lock.renewed_at -= FRESH_S
+        lock.check()
+        assert asked == [lock]
+
+
+def test_a_lock_is_not_renewed_after_its_end(redis: Redis) -> None:
+    with running("over") as lock:
+        pass
+    # by the thread that renews all, which had it in hand
+    lock.renew(redis)
+    assert not redis.exists("spacer-task:over:lock")
+
+
+def test_a_lock_that_redis_forgot_is_taken_again(redis: Redis) -> None:
+    with running("forgotten") as lock:
+        redis.delete("spacer-task:forgotten:lock")
+        lock.renewed_at = -math.inf
+        lock.check()
+        with pytest.raises(RunningElsewhere):
+            elsewhere("forgotten")
+
+
+@pytest.fixture
+def two_with_one_start_left(redis: Redis) -> tuple[str, str]:
+    for name in ("suspect", "neighbour"):
+        for _ in range(2):
+            elsewhere(name)
+            redis.delete(f"spacer-task:{name}:lock")
+    return "suspect", "neighbour"
+
+
+def test_of_the_tasks_with_one_start_left_one_runs_at_a_time(
+    two_with_one_start_left: tuple[str, str], redis: Redis
+) -> None:
+    order = []
+
+    def neighbour() -> None:
+        with running("neighbour") as lock:
+            order.append(f"neighbour, start {len(lock.starts)}")
+
+    with running("suspect") as suspect:
+        assert len(suspect.starts) == 3
+        waiting = threading.Thread(target=neighbour)
+        waiting.start()
+        with running("new"):
+            time.sleep(0.5)
+        # a worker that ends now does not count as one more start of the neighbour's
+        assert redis.llen("spacer-task:neighbour:starts") == 2
+        order.append("suspect")
+    waiting.join()
+    assert order == ["suspect", "neighbour, start 3"]
+
+
+def test_who_waits_too_long_for_its_turn_goes_back(
+    two_with_one_start_left: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retries, "TURN_S", 0.1)
+    with (
+        running("suspect"),
+        pytest.raises(RunningElsewhere, match="has one start left"),
+        running("neighbour"),
+    ):
+        pass
+    # and what was held is free again
+    with running("neighbour") as neighbour:
+        assert len(neighbour.starts) == 3
+
+
+def test_a_start_that_is_taken_back_does_not_count(redis: Redis) -> None:
+    with running("stopped") as lock:
+        assert len(lock.starts) == 1
+        running_lock.take_back(redis, ["stopped"])
+    with running("stopped") as lock:
+        assert len(lock.starts) == 1
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_second_delivery_waits_for_the_first_and_takes_its_answer(
+    redis: Redis, message: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    real = operations.extract_features
+
+    def slow(msg: Any) -> Any:
+        calls.append(msg)
+        # longer than a lock lasts without renewal
+        time.sleep(3)
+        return real(msg)
+
+    monkeypatch.setattr(operations, "extract_features", slow)
+    sent = [extract_features.apply_async((message,), task_id="pair") for _ in range(2)]
+    assert sent[0].get(timeout=60) == sent[1].get(timeout=60)
+    time.sleep(1.5)
+    assert len(calls) == 1
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_worker_that_lost_its_task_stores_no_answer(
+    redis: Redis, message: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = []
+    real = operations.extract_features
+
+    def loses(msg: Any) -> Any:
+        redis.delete("spacer-task:loser:lock")
+        elsewhere("loser")
+        lock = running_lock.current()
+        assert lock is not None
+        lock.renewed_at = -math.inf
+        ended.append(real(msg))
+        return ended[0]
+
+    monkeypatch.setattr(operations, "extract_features", loses)
+    sent = extract_features.apply_async((message,), task_id="loser")
+    end = time.monotonic() + 30
+    while not ended and time.monotonic() < end:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    assert find_answer("loser") is None
+    # it stood aside, and goes on when the other's lock has lapsed
+    monkeypatch.setattr(operations, "extract_features", real)
+    assert sent.get(timeout=30)
+    assert load_answer("loser")
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_repeat_of_what_the_caller_has_sends_no_second_callback(
+    redis: Redis, message: dict[str, Any]
+) -> None:
+    extract_features.apply_async((message,), task_id="once").get(timeout=60)
+    link = extract_features.signature((message,)).set(task_id="linked")
+    extract_features.apply_async((message,), task_id="once", link=link)
+    time.sleep(2)
+    assert find_answer("linked") is None

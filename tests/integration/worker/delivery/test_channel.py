@@ -1,0 +1,309 @@
+"""A worker loses Redis with messages in hand: no error, and nothing lost or run twice."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery.worker import state
+from kombu import Connection, Queue
+from kombu.transport.redis import Channel
+from redis import Redis
+
+from spacer_tasks.broker.whereabouts import Keys
+from spacer_tasks.execution import connection as as_known
+from spacer_tasks.worker.delivery import channel, unacked
+from tests.support.commands import execute
+from tests.support.durable_redis import DurableRedis, durable_redis
+from tests.support.on_redis import channel_of
+
+#: a worker that asks for a message and dies before it reads the answer
+ASKS_AND_DIES = """
+import os, sys
+from kombu import Connection, Queue
+from spacer_tasks.worker.delivery import channel
+if sys.argv[2] == "ours":
+    channel.survive_lost_connections()
+connection = Connection(sys.argv[1], transport_options={"unacked_key": "unacked"})
+consumer = connection.Consumer(Queue("q"), on_message=print)
+consumer.consume()
+connection.transport.cycle.on_poll_start()
+print("asked", flush=True)
+sys.stdin.readline()
+os._exit(9)
+"""
+
+
+@dataclass(frozen=True)
+class Running:
+    """Of a request that the pool works on, what is asked for."""
+
+    message: Any
+
+
+@pytest.fixture(autouse=True)
+def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "active_requests", set())
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[DurableRedis]:
+    with durable_redis(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    # put back at the end
+    for name in ("QoS", "basic_consume", "_brpop_start", "_brpop_read"):
+        monkeypatch.setattr(Channel, name, getattr(Channel, name))
+    monkeypatch.setattr(channel, "_LATER", {})
+    monkeypatch.setattr(channel, "_KNOWN", set())
+    channel.survive_lost_connections()
+
+
+def lose_redis(redis: DurableRedis, count: int = 1, polls: bool = True, stop: bool = True) -> Any:
+    """Take messages, lose Redis, and close as Celery's consumer does then. The messages; the first
+    one's task is running, if there are several.
+    """
+    connection = Connection(redis.url)
+    for number in range(count):
+        connection.SimpleQueue("q").put({"number": number})
+    taken: list[Any] = []
+    consumer = connection.Consumer(Queue("q"), on_message=taken.append)
+    consumer.consume()
+    while len(taken) < count:
+        connection.drain_events(timeout=5)
+    if count > 1:
+        state.active_requests.add(Running(taken[0]))
+    if polls:
+        # asks for the next one and waits
+        with pytest.raises(TimeoutError):
+            connection.drain_events(timeout=0.1)
+    if stop:
+        redis.stop()
+    with suppress(*connection.connection_errors):
+        connection.collect()
+    connection.close()
+    return taken
+
+
+def reconnect(redis: DurableRedis) -> None:
+    """What a worker does within ten seconds of its new connection."""
+    with Connection(redis.url) as connection:
+        channel_of(connection).qos.restore_visible()
+
+
+def left(redis: DurableRedis) -> tuple[int, int]:
+    """Messages in the queue, and messages taken."""
+    client = Redis.from_url(redis.url)
+    return int(client.llen("q")), int(client.hlen("unacked"))
+
+
+@pytest.mark.usefixtures("ours")
+@pytest.mark.parametrize("polls", [False, True])
+def test_what_nobody_works_on_is_put_back_when_redis_is_there(
+    redis: DurableRedis, polls: bool
+) -> None:
+    lose_redis(redis, polls=polls)
+    redis.start()
+    assert left(redis) == (0, 1)
+    reconnect(redis)
+    assert left(redis) == (1, 0)
+
+
+@pytest.mark.usefixtures("ours")
+@pytest.mark.parametrize("stop", [False, True])
+def test_a_running_task_is_not_put_back_and_acknowledged_when_it_ends(
+    redis: DurableRedis, stop: bool
+) -> None:
+    running, _ = lose_redis(redis, count=2, stop=stop)
+    if stop:
+        redis.start()
+    reconnect(redis)
+    assert left(redis) == (1, 1)
+    running.ack()
+    reconnect(redis)
+    assert left(redis) == (1, 0)
+
+
+@pytest.mark.usefixtures("ours")
+def test_an_acknowledgement_that_redis_does_not_take_is_made_again(redis: DurableRedis) -> None:
+    with Connection(redis.url) as connection:
+        connection.SimpleQueue("q").put({})
+        message = channel_of(connection).basic_get("q")
+        assert message is not None
+        redis.stop()
+        message.ack()
+    redis.start()
+    reconnect(redis)
+    assert left(redis) == (0, 0)
+
+
+@pytest.mark.usefixtures("ours")
+def test_a_worker_that_stops_puts_back_what_it_has_taken(
+    redis: DurableRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "should_stop", 0)
+    lose_redis(redis, count=2, stop=False)
+    assert left(redis) == (2, 0)
+
+
+@pytest.mark.parametrize("whose", ["kombu", "ours"])
+def test_a_worker_killed_between_taking_and_noting_a_message(
+    redis: DurableRedis, whose: str
+) -> None:
+    client = Redis.from_url(redis.url)
+    with Connection(redis.url) as connection:
+        connection.SimpleQueue("q").put({"number": 1})
+    with subprocess.Popen(
+        [sys.executable, "-c", ASKS_AND_DIES, redis.url, whose],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "asked\n"
+        end = time.monotonic() + 30
+        while client.llen("q") and time.monotonic() < end:
+            time.sleep(0.02)
+        worker.kill()
+    # Kombu's is nowhere any more
+    assert left(redis) == ((0, 0) if whose == "kombu" else (0, 1))
+    if whose == "ours":
+        keys = Keys("unacked", "unacked_index")
+        ((tag, holder),) = unacked.holders(client, keys).items()
+        assert unacked.give_back(client, keys, [tag], holder) == [tag]
+        # and no second time
+        assert unacked.give_back(client, keys, [tag], holder) == []
+        assert left(redis) == (1, 0)
+
+
+@pytest.mark.usefixtures("ours")
+def test_what_nobody_acknowledges_is_not_noted(redis: DurableRedis) -> None:
+    # such as other workers' answers to a worker that starts
+    taken: list[Any] = []
+    with Connection(redis.url) as connection:
+        connection.SimpleQueue("q").put({"number": 1})
+        with connection.Consumer(Queue("q"), on_message=taken.append, no_ack=True):
+            while not taken:
+                connection.drain_events(timeout=5)
+        assert left(redis) == (0, 0)
+        assert not channel.known_tags()
+        # and what the same channel takes afterwards is: a worker's is the same
+        connection.SimpleQueue("q").put({"number": 2})
+        with connection.Consumer(Queue("r"), on_message=taken.append):
+            connection.SimpleQueue("r").put({"number": 3})
+            while len(taken) < 2:
+                connection.drain_events(timeout=5)
+            holders = unacked.holders(Redis.from_url(redis.url), Keys("unacked", "unacked_index"))
+            assert list(holders) == [taken[1].delivery_tag]
+
+
+@pytest.mark.usefixtures("ours")
+def test_what_is_no_message_is_put_aside(redis: DurableRedis) -> None:
+    client = Redis.from_url(redis.url)
+    nonsense = [b"no JSON", b"[]", b"{}", b'{"properties": []}', b'{"properties": {}}']
+    client.rpush("q", *nonsense)
+    taken: list[Any] = []
+    with Connection(redis.url) as connection:
+        connection.SimpleQueue("q").put({"number": 1})
+        with connection.Consumer(Queue("q"), on_message=taken.append):
+            while not taken:
+                connection.drain_events(timeout=5)
+    assert taken[0].payload == {"number": 1}
+    assert sorted(client.lrange(unacked.UNREADABLE, 0, -1)) == sorted(nonsense)
+
+
+@pytest.mark.usefixtures("ours")
+def test_a_redis_that_is_full_keeps_its_messages_until_it_has_room(redis: DurableRedis) -> None:
+    client = Redis.from_url(redis.url)
+    taken: list[Any] = []
+    with (
+        Connection(redis.url) as connection,
+        connection.Consumer(Queue("q"), on_message=taken.append),
+    ):
+        connection.SimpleQueue("q").put({"number": 1})
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", "1")
+        for _ in range(2):
+            with pytest.raises(TimeoutError):
+                connection.drain_events(timeout=1.5)
+        assert client.llen("q") == 1
+        client.config_set("maxmemory", "0")
+        while not taken:
+            with suppress(TimeoutError):
+                connection.drain_events(timeout=5)
+
+
+@pytest.mark.usefixtures("ours")
+@pytest.mark.parametrize("requeue", [False, True])
+@pytest.mark.parametrize("refuses", ["full", "read-only"])
+def test_what_a_redis_refuses_to_settle_is_settled_when_it_takes_it(
+    redis: DurableRedis, refuses: str, requeue: bool
+) -> None:
+    client = redis.client()
+    with Connection(redis.url) as connection:
+        connection.SimpleQueue("q").put({})
+        message = channel_of(connection).basic_get("q")
+        assert message is not None
+        qos: Any = channel_of(connection).qos
+        if refuses == "full":
+            client.config_set("maxmemory", "1")
+        else:
+            client.replicaof("127.0.0.1", "1")
+        # Celery would take an error for a lost connection, and the task for one that runs
+        message.reject(requeue=requeue)
+        qos._settle()
+        client.config_set("maxmemory", "0")
+        client.replicaof("NO", "ONE")
+        qos._settle()
+    assert left(redis) == (int(requeue), 0)
+
+
+@pytest.mark.usefixtures("ours")
+def test_a_late_acknowledgement_leaves_alone_what_another_worker_holds(
+    redis: DurableRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, keys = Redis.from_url(redis.url), Keys("unacked", "unacked_index")
+    taken: list[Any] = []
+    with Connection(redis.url) as connection:
+        connection.SimpleQueue("q").put({"number": 1})
+        with connection.Consumer(Queue("q"), on_message=taken.append):
+            while not taken:
+                connection.drain_events(timeout=5)
+            tag = taken[0].delivery_tag
+            # as when it was silent for a while, and another one took the message
+            unacked.give_back(client, keys, [tag])
+            with monkeypatch.context() as other:
+                other.setattr(as_known, "_me", "other")
+                execute(client, *unacked.take_command(keys, ["q"]))
+            taken[0].ack()
+            assert left(redis) == (0, 1)
+            assert unacked.holders(client, keys) == {tag: "other"}
+
+
+def test_kombu_alone_puts_a_running_task_back(redis: DurableRedis) -> None:
+    lose_redis(redis, count=2, stop=False)
+    assert left(redis) == (2, 0)
+
+
+def test_kombu_alone_gives_out_a_message_again_while_its_task_runs(redis: DurableRedis) -> None:
+    # which is why a second delivery finds a lock: see test_running_lock.py
+    taken: list[Any] = []
+    with Connection(redis.url, transport_options={"visibility_timeout": 0.1}) as connection:
+        connection.SimpleQueue("q").put({"number": 1})
+        with connection.Consumer(Queue("q"), on_message=taken.append):
+            while not taken:
+                connection.drain_events(timeout=5)
+            assert left(redis) == (0, 1)
+            time.sleep(0.2)
+            channel_of(connection).qos.restore_visible(interval=1)
+            assert left(redis) == (1, 0)

@@ -1,0 +1,122 @@
+"""What a silent worker holds is given to others; one that is only not heard keeps its own."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from redis import Redis
+
+from spacer_tasks.broker.whereabouts import Keys
+from spacer_tasks.execution import connection
+from spacer_tasks.worker.delivery import channel, unacked
+from spacer_tasks.worker.delivery.heartbeat import Pulse, leave_nothing
+from tests.support.commands import execute
+
+KEYS = Keys("pulse.unacked", "pulse.unacked_index")
+SILENT_S = 0.4
+
+
+@pytest.fixture
+def redis(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, settings_changed: Callable[[], None]
+) -> Iterator[Redis]:
+    monkeypatch.setenv("SPACER_WORKER_SILENT_S", str(SILENT_S))
+    settings_changed()
+    monkeypatch.setattr(channel, "_KNOWN", set())
+    client = Redis.from_url(redis_url)
+    yield client
+    client.delete(*KEYS.all(), "pulse")
+
+
+def taken_by(worker: str, redis: Redis, monkeypatch: pytest.MonkeyPatch, tag: str) -> None:
+    """A worker takes a message."""
+    message = {
+        "body": "e30=",
+        "headers": {"id": tag, "stamped_headers": [], "note": 'a "]," in it'},
+        "properties": {
+            "delivery_tag": tag,
+            "delivery_info": {"exchange": "pulse", "routing_key": "pulse"},
+        },
+    }
+    redis.lpush("pulse", json.dumps(message))
+    with monkeypatch.context() as other:
+        other.setattr(connection, "_me", worker)
+        assert execute(redis, *unacked.take_command(KEYS, ["pulse"]))
+
+
+def watch(pulse: Pulse, redis: Redis, looks: int, pause: float = SILENT_S / 4) -> None:
+    for _ in range(looks):
+        pulse.look(redis)
+        time.sleep(pause)
+
+
+def test_what_a_silent_worker_holds_is_given_back_as_it_was(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken_by("dead", redis, monkeypatch, "a")
+    raw = json.loads(redis.hget(KEYS.unacked, "a") or "")[0]
+    watch(Pulse(KEYS), redis, 8)
+    assert [json.loads(each) for each in redis.lrange("pulse", 0, -1)] == [raw]
+    assert redis.hlen(KEYS.unacked) == redis.zcard(KEYS.index) == redis.hlen(KEYS.holders) == 0
+    assert redis.zscore(KEYS.alive, "dead") is None
+
+
+def test_who_is_heard_keeps_its_tasks(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken_by("alive", redis, monkeypatch, "a")
+    pulse = Pulse(KEYS)
+    for beat in range(8):
+        redis.zadd(KEYS.alive, {"alive": beat})
+        watch(pulse, redis, 1)
+    assert redis.llen("pulse") == 0
+
+
+def test_after_an_outage_all_have_time_to_be_heard(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken_by("alive", redis, monkeypatch, "a")
+    pulse = Pulse(KEYS)
+    pulse.look(redis)
+    # nobody reached Redis, this one neither
+    time.sleep(3 * SILENT_S)
+    pulse.look(redis)
+    assert redis.llen("pulse") == 0
+    watch(pulse, redis, 8)
+    assert redis.llen("pulse") == 1
+
+
+def test_two_who_see_it_give_it_back_once(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken_by("dead", redis, monkeypatch, "a")
+    one, other = Pulse(KEYS), Pulse(KEYS)
+    for _ in range(8):
+        watch(one, redis, 1, 0)
+        watch(other, redis, 1)
+    assert redis.llen("pulse") == 1
+
+
+def test_what_this_worker_was_given_and_never_heard_of_is_given_back(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me = connection.me()
+    taken_by(me, redis, monkeypatch, "known")
+    taken_by(me, redis, monkeypatch, "strange")
+    monkeypatch.setattr(channel, "_KNOWN", {"known"})
+    pulse = Pulse(KEYS)
+    pulse.look(redis)
+    # its answer may be on its way
+    assert redis.llen("pulse") == 0
+    pulse.look(redis)
+    assert redis.llen("pulse") == 1
+    assert unacked.holders(redis, KEYS) == {"known": me}
+
+
+def test_a_worker_that_leaves_gives_back_what_is_its_own_only(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken_by(connection.me(), redis, monkeypatch, "mine")
+    taken_by("other", redis, monkeypatch, "its")
+    assert leave_nothing(redis, KEYS) == ["mine"]
+    assert unacked.holders(redis, KEYS) == {"its": "other"}
+    assert redis.zscore(KEYS.alive, connection.me()) is None
