@@ -194,7 +194,7 @@ REFERENCE_ANSWERS = {
     "JobReturnMsg": {"original_job", "ok", "results", "error_message"},
 }
 #: fields of ours that are left out of what the reference reads, and of what says nothing
-OURS = {"incomplete"}
+OURS = {"incomplete", "incomplete_images"}
 #: those and the batches' own
 ANSWERS = [
     cls
