@@ -47,11 +47,11 @@ def _floors_table() -> str:
     (layers,) = (contract["layers"] for contract in contracts if contract["id"] == "floors")
     rows = ["| floor | room | what it is |", "|---|---|---|"]
     for number, layer in enumerate(reversed(layers), start=1):
-        for room in sorted(layer.split(" | ")):
-            path = CHECKOUT / room.replace(".", "/")
-            name = f"{path.relative_to(CHECKOUT).as_posix().removeprefix('spacer_tasks/')}"
-            name += "/" if path.is_dir() else ".py"
-            rows.append(f"| {number} | `{name}` | {_purpose(path)} |")
+        paths = [CHECKOUT / room.replace(".", "/") for room in layer.split(" | ")]
+        for path in sorted(paths, key=lambda path: path.name):
+            name = path.relative_to(CHECKOUT).as_posix().removeprefix("spacer_tasks/")
+            end = "/" if path.is_dir() else ".py"
+            rows.append(f"| {number} | `{name}{end}` | {_purpose(path)} |")
     return "\n".join(rows)
 
 
