@@ -36,8 +36,6 @@ def _settings_table() -> str:
 
 
 CHECKOUT = Path(__file__).parents[1]
-#: a folder of scripts, which is no package and has no docstring
-DEPLOY = "Scripts of a deployment: its bucket, its health check, a test of the whole."
 
 
 def _floors_table() -> str:
@@ -58,8 +56,6 @@ def _floors_table() -> str:
 def _purpose(path: Path) -> str:
     """The first line of a room's docstring."""
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    if not file.exists():
-        return DEPLOY
     return (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").splitlines()[0]
 
 
