@@ -129,7 +129,7 @@ def test_a_function_of_the_message(worker: FakeWorker) -> None:
     ("error", "kind", "tries"),
     [
         (TrainingLabelsError("one class"), "input", 1),
-        (StorageUnavailableError("503"), "transient", extract_features.max_retries + 1),
+        (StorageUnavailableError("503"), "transient", (extract_features.max_retries or 0) + 1),
         (ZeroDivisionError("a bug"), "bug", 1),
     ],
     ids=lambda value: type(value).__name__,

@@ -151,7 +151,7 @@ def test_a_transient_error_that_stays_is_reported(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(operations, "extract_features", fails)
     with pytest.raises(StorageUnavailableError):
         extract_features.delay(extraction()).get()
-    assert len(calls) == extract_features.max_retries + 1
+    assert len(calls) == (extract_features.max_retries or 0) + 1
 
 
 @pytest.mark.usefixtures("eager")
