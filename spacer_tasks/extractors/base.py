@@ -1,29 +1,47 @@
-"""What every extractor is."""
+"""What every extractor is.
+
+Its class says which files and options it takes, for the command line too. So this imports nothing
+that computes: numpy comes with the first image.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+from pydantic import BaseModel, ConfigDict
 
 from spacer_tasks.config.settings import Precision, get_settings
 from spacer_tasks.data_classes.labels import Point
+from spacer_tasks.exceptions import WeightsError
 from spacer_tasks.extractors.files.weights import ExtractorFile, OpenedFile
-from spacer_tasks.extractors.images.patches import cut_patches
-from spacer_tasks.extractors.runtime.micro_batcher import MicroBatcher
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from spacer_tasks.extractors.runtime.micro_batcher import Forward, MicroBatcher
+
+
+class Options(BaseModel):
+    """The options of an extractor that takes none; those of others are its subclasses' fields.
+
+    A field's type and bounds are checked where a message arrives, and its description is what
+    `spacer-tasks extractors` says of it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Extractor(ABC):
     """Patches to feature vectors.
 
-    A subclass states its options and files in the class attributes, takes its options as keyword
-    arguments, and implements `feature_dim` and `forward`. It is made by `load_extractor`, which
-    checks options and files first. Several threads use one instance at once: `forward` must not
-    change it.
+    A subclass states its options and files in the class attributes, and implements `feature_dim`
+    and `forward`; `TorchExtractor` does that for a torch module. It is made by `load_extractor`,
+    which checks options and files first. Several threads use one instance at once: `forward` must
+    not change it.
 
     Parameters
     ----------
@@ -32,27 +50,32 @@ class Extractor(ABC):
     files
         Its files, by the keys of `file_keys`. Only what is made of them should be kept.
     options
-        All its options with their values, defaults included.
+        Its options, of its `options_type`.
     """
 
-    #: rows and columns of a patch
-    crop_size: ClassVar[int] = 224
+    #: rows and columns of a patch; an option may set another on the instance
+    crop_size: int = 224
     #: options that a message may give
-    option_names: ClassVar[frozenset[str]] = frozenset()
-    #: keys that a message's `data_locations` must have
-    file_keys: ClassVar[tuple[str, ...]] = ()
+    options_type: ClassVar[type[Options]] = Options
+    #: keys that a message's `data_locations` must have, and what the file of each is
+    file_keys: ClassVar[Mapping[str, str]] = {}
     #: those of them that are given open, not loaded: too large to be held beside what is made
     opened_keys: ClassVar[frozenset[str]] = frozenset()
     #: patches of one forward pass; as the reference, and memory stays small
     batch_size: int = 10
 
     def __init__(
-        self, name: str, files: Mapping[str, ExtractorFile | OpenedFile], **options: Any
+        self,
+        name: str,
+        files: Mapping[str, ExtractorFile | OpenedFile],
+        options: Options | None = None,
     ) -> None:
+        self.name = name
+        self.options: Any = options if options is not None else self.options_type()
         #: JSON-ready: equal for two extractors if and only if they give the same features
         self.identity: dict[str, Any] = {
             "name": name,
-            "options": options,
+            "options": self.options.model_dump(mode="json"),
             "files": {key: file.sha256 for key, file in sorted(files.items())},
         }
         #: whether a file had to be downloaded to make it; see `take_loaded_remotely`
@@ -65,13 +88,20 @@ class Extractor(ABC):
         if precision != "float32":
             self.identity["precision"] = precision
 
-    def merge_images(self) -> None:
+    def merge_images(self, forward: Forward | None = None) -> None:
         """For a subclass's `__init__`, last: passes take patches of several images, of all threads.
 
         For a device that takes `batch_size` patches in little more time than a few, as a GPU does.
+
+        Parameters
+        ----------
+        forward
+            What runs a pass, where it is not this extractor's own `forward`.
         """
+        from spacer_tasks.extractors.runtime.micro_batcher import MicroBatcher
+
         wait_s = get_settings().gpu_batch_wait_ms / 1000
-        self._batcher = MicroBatcher(self.forward, self.batch_size, wait_s)
+        self._batcher = MicroBatcher(forward or self.forward, self.batch_size, wait_s)
 
     def take_loaded_remotely(self) -> bool:
         """Whether a file was downloaded since this was last asked: the answer to the first image
@@ -100,7 +130,17 @@ class Extractor(ABC):
             RGB; as an array, uint8 of shape (height, width, 3).
         rowcols
             Points inside the image (see `check_points`).
+
+        Raises
+        ------
+        WeightsError
+            The network gives numbers that are not finite.
         """
+        import numpy as np
+        from PIL import Image
+
+        from spacer_tasks.extractors.images.patches import cut_patches
+
         if isinstance(image, Image.Image):
             rgb = image if image.mode == "RGB" else image.convert("RGB")
             pixels: NDArray[np.uint8] = np.asarray(rgb)
@@ -113,12 +153,23 @@ class Extractor(ABC):
 
         if self._batcher is not None:
             self._batcher.fill(vectors, cut)
-            return vectors
-        for start in range(0, len(rowcols), self.batch_size):
-            batch = slice(start, start + self.batch_size)
-            vectors[batch] = self.forward(cut(batch))
+        else:
+            for start in range(0, len(rowcols), self.batch_size):
+                batch = slice(start, start + self.batch_size)
+                vectors[batch] = self.forward(cut(batch))
+        # stored, they would be refused by whoever reads them
+        wrong = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+        if len(wrong):
+            row, column = rowcols[wrong[0]]
+            raise WeightsError(
+                f"{self.name}: the features of {len(wrong)} of {len(vectors)} points are not finite"
+                f" numbers, first row {row} column {column}; the weights are damaged, or not of"
+                " this network"
+            )
         return vectors
 
     def warm(self) -> None:
         """Run one full batch, so that the first image does not wait for kernels and memory."""
+        import numpy as np
+
         self.forward(np.zeros((self.batch_size, self.crop_size, self.crop_size, 3), np.uint8))

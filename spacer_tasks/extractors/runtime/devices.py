@@ -9,7 +9,7 @@ from spacer_tasks.exceptions import ConfigError
 
 
 def chosen_device() -> torch.device:
-    """The device that `SPACER_DEVICE` says, which computes in whole float32.
+    """The device that `SPACER_DEVICE` says; it multiplies in TF32 only if `SPACER_PRECISION` says.
 
     Raises
     ------
@@ -22,7 +22,11 @@ def chosen_device() -> torch.device:
         raise ConfigError("SPACER_DEVICE is cuda, but torch finds no CUDA device on this machine")
     if wanted == "cpu" or not available:
         return torch.device("cpu")
-    # TF32 keeps 10 bits of the mantissa: features would differ by 1e-3 from those on a CPU
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
+    allow_tf32(get_settings().precision == "tf32")
     return torch.device("cuda")
+
+
+def allow_tf32(allowed: bool) -> None:
+    """Let a GPU multiply with 10 bits of the mantissa, in this whole process."""
+    torch.backends.cudnn.allow_tf32 = allowed
+    torch.backends.cuda.matmul.allow_tf32 = allowed
