@@ -10,10 +10,10 @@ import typer
 from spacer_tasks import storage
 from spacer_tasks.cli.local.classify import Top, write
 from spacer_tasks.cli.local.train import accepted_labels
+from spacer_tasks.cli.network import ExtractorOptions
 from spacer_tasks.cli.options import (
     Classifier,
     ColumnOptions,
-    ExtractorOptions,
     Features,
     Images,
     Points,
