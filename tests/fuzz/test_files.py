@@ -21,11 +21,11 @@ from spacer_tasks.extractors import load_image, load_pixels
 from spacer_tasks.extractors.efficientnet.extractor import _tensors
 from tests.fuzz.mutations import damaged, examples
 from tests.support.checkout import FIXTURES_FOLDER
+from tests.support.image_kinds import KINDS, MORE_KINDS
 from tests.support.older_pickles import in_protocol
-from tests.unit.extractors.images.test_reading import KINDS
 
 FIXTURES = FIXTURES_FOLDER / "pyspacer"
-IMAGES = list(KINDS.values())
+IMAGES = [*KINDS.values(), *MORE_KINDS.values()]
 
 
 def feature_files() -> list[bytes]:

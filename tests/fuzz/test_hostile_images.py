@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from spacer_tasks.extractors.images.jpeg import before_pixels
+
 #: MB by which a process may grow for a hostile file; the photo of 12 megapixels needs about 100
 MEMORY_MB = 300
 #: seconds after which a file counts as one that hangs a worker
@@ -159,7 +161,43 @@ FILES: dict[str, tuple[Callable[[], bytes], list[int] | str]] = {
         lambda: png(40, 30, zeros(500_000_000)),
         [30, 40, 3],
     ),
-    "a comment of a gigabyte": (lambda: png(40, 30, extra=text_chunk(2**30)), "ImageError"),
+    # an incomplete image: the reference reads it without its comment
+    "a comment of a gigabyte": (lambda: png(40, 30, extra=text_chunk(2**30)), [30, 40, 3]),
+    "ten comments of a gigabyte": (
+        lambda: png(40, 30, extra=10 * text_chunk(2**30)),
+        [30, 40, 3],
+    ),
+    # what is incomplete is read once more, with Pillow's leniency
+    "a bomb that is cut short": (
+        lambda: png(30_000, 30_000, zeros(30_001 * 30_000))[:100_000],
+        "DataLimitError",
+    ),
+    "a part that claims two gigabytes": (
+        lambda: png(40, 30)[:33] + struct.pack(">I", 2**31 - 1) + b"tEXt" + png(40, 30)[33:],
+        "Error",
+    ),
+    "a large image without pixels": (
+        lambda: png(9_900, 9_900, zlib.compress(b""))[:60],
+        "no pixel of the image can be read",
+    ),
+    "a large JPEG without pixels": (
+        lambda: before_pixels(saved(Image.new("L", (9_000, 9_000)), "JPEG")) or b"",
+        "no pixel of the image can be read",
+    ),
+    "a large JPEG that ends soon": (
+        lambda: saved(Image.new("L", (5_000, 5_000), 9), "JPEG")[:2_000],
+        [5_000, 5_000, 3],
+    ),
+    "a large TIFF without pixels": (
+        lambda: saved(Image.new("L", (9_000, 9_000)), "TIFF")[:1_000],
+        "no pixel of the image can be read",
+    ),
+    "a GIF that grows and is cut short": (lambda: gif_that_grows(9_000, 9_000)[:-5], "Error"),
+    "a TIFF of a large tile, cut short": (lambda: tiff_of_a_large_tile(30_000)[:-50], "Error"),
+    "PostScript that is cut short": (
+        lambda: saved(Image.new("RGB", (9, 9)), "EPS")[:-20],
+        "ImageError",
+    ),
     "one pixel high": (lambda: png(20_000_000, 1), [1, 20_000_000, 3]),
     "one pixel wide": (lambda: png(1, 2_000_000), [2_000_000, 1, 3]),
     "one pixel high, and too long": (lambda: png(2**31 - 1, 1, b""), "Error"),

@@ -10,10 +10,12 @@ try:
 except ImportError:  # Pillow decodes instead
     simplejpeg = None
 
-#: warnings of libjpeg after which pixels are made up; others, such as bytes between two parts of
-#: the file, which some cameras leave there, cost none
-LOST = (
-    "Premature end of JPEG file",
+#: what libjpeg says of a file that is cut short; where Pillow reads it strictly, its end alone is
+#: missing
+CUT_SHORT = "Premature end of JPEG file"
+#: its warnings after which pixels are made up; others, such as bytes between two parts of the file,
+#: which some cameras leave there, cost none
+MADE_UP = (
     "Corrupt JPEG data: premature end of data segment",
     "Corrupt JPEG data: bad Huffman code",
     "Corrupt JPEG data: bad arithmetic code",
@@ -49,8 +51,8 @@ def decode_jpeg(data: bytes, width: int, height: int) -> NDArray[np.uint8] | Non
         return None
 
 
-def lost_pixels(data: bytes) -> str | None:
-    """How pixels got lost in a file that Pillow reads without a word, in libjpeg's words.
+def damage_of(data: bytes) -> str | None:
+    """What is wrong with a file that Pillow reads without a word, in libjpeg's words.
 
     Parameters
     ----------
@@ -63,7 +65,9 @@ def lost_pixels(data: bytes) -> str | None:
         _decoded(data)
     except ValueError as error:
         said = " ".join(str(error).split())
-        return said if said.startswith(LOST) else None
+        if said == CUT_SHORT:
+            return f"cut short: {said}"
+        return f"damaged: {said}" if said.startswith(MADE_UP) else None
     return None
 
 

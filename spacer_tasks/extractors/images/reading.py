@@ -16,7 +16,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.exceptions import DataLimitError, ImageError
 from spacer_tasks.extractors.images.damage import blank_rows, nothing_read
-from spacer_tasks.extractors.images.jpeg import decode_jpeg, lost_pixels
+from spacer_tasks.extractors.images.jpeg import damage_of, decode_jpeg
 from spacer_tasks.extractors.images.leniency import cut_images
 
 logger = logging.getLogger(__name__)
@@ -106,11 +106,11 @@ def read_photo(data: bytes, name: str) -> Photo:
         return _rgb(image)
 
     found, incomplete = _read(data, name, pixels, _rgb)
-    lost = lost_pixels(data) if odd_jpeg and incomplete is None else None
-    if lost is not None:
+    damage = damage_of(data) if odd_jpeg and incomplete is None else None
+    if damage is not None:
         if get_settings().incomplete_images == "refuse":
-            raise ImageError(f"{name}: the image is damaged or cut short ({lost})")
-        incomplete = _described(f"damaged: {lost}", found, "JPEG")
+            raise ImageError(f"{name}: the image is damaged or cut short ({damage})")
+        incomplete = _described(damage, found, "JPEG")
     return Photo(found, incomplete)
 
 
