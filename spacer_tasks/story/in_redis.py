@@ -89,13 +89,7 @@ def look_in_redis(task_id: str, *, in_queues: bool) -> Traces:
         Redis does not answer.
     """
     broker = broker_client()
-    waiting = taken = None
-    # in the order of its way, so that it is met where it is. Twice, because it may go back once
-    for _ in range(2 if in_queues else 0):
-        waiting = find_waiting(broker, task_id)
-        taken = None if waiting else find_taken(broker, task_id)
-        if waiting or taken:
-            break
+    waiting, taken = _message(task_id) if in_queues else (None, None)
     with broker.pipeline(transaction=False) as pipe:
         lock, starts, loss = keys_of(task_id)
         pipe.get(lock)
@@ -107,6 +101,9 @@ def look_in_redis(task_id: str, *, in_queues: bool) -> Traces:
     with suppress(MessageError):
         letter = dead_letters.find(broker, task_id)
     sent, result = find_sent(task_id), _result(task_id)
+    if in_queues and not (waiting or taken) and (holder or begun or sent or result):
+        # it may have gone back to its queue meanwhile
+        waiting, taken = _message(task_id)
     known = waiting or taken
     queue = known.message.queue if known else sent.record.queue if sent else None
     return Traces(
@@ -123,6 +120,12 @@ def look_in_redis(task_id: str, *, in_queues: bool) -> Traces:
         letter=letter,
         stages=_stages(task_id, result.progress if result else {}),
     )
+
+
+def _message(task_id: str) -> tuple[Waiting | None, Taken | None]:
+    # in the order of its way, so that it is met where it is
+    waiting = find_waiting(broker_client(), task_id)
+    return waiting, None if waiting else find_taken(broker_client(), task_id)
 
 
 def headers() -> list[HeaderTask]:
