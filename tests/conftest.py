@@ -10,7 +10,7 @@ import pytest
 from spacer_tasks.app import app
 from spacer_tasks.broker import client
 from spacer_tasks.demo.services import RedisServer, S3Server, redis_server, s3_server
-from tests.support.servers import (
+from tests.support.settings import (
     empty_queues,
     forget_settings,
     fresh_bucket,

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from spacer_tasks.demo.services import S3Server
-from tests.support.servers import empty_queues, fresh_bucket, settings_in_environment
+from tests.support.settings import empty_queues, fresh_bucket, settings_in_environment
 from tests.support.workers import StartWorker, worker_starter
 
 

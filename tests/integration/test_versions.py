@@ -25,7 +25,7 @@ from spacer_tasks.messages import batches, tasks
 from spacer_tasks.messages.parsing import parse
 from spacer_tasks.messages.tasks import Message
 from spacer_tasks.results import StoredAnswer, load_answer
-from tests.support.on_redis import backend_of
+from tests.support.redis.celery_parts import backend_of
 from tests.support.waiting import wait_until
 from tests.support.wire import (
     RECORDED,

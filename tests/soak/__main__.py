@@ -7,11 +7,11 @@ import sys
 import time
 from collections.abc import Sequence
 
-from tests.soak.back_pressure import measure_back_pressure
 from tests.soak.caller import Caller
 from tests.soak.faults import FAULTS, PROMOTION, Fault, Scene
 from tests.soak.page import tables, write
 from tests.soak.run import Part, run_part, scene
+from tests.support.back_pressure import measure_back_pressure
 from tests.support.checkout import CHECKOUT
 
 OUTPUT = CHECKOUT / "soak-output"

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests.support.checkout import FIXTURES_FOLDER
-from tests.support.reference_env import run_reference
+from tests.support.environments.reference import run_reference
 from tests.support.survey import DUMMY, read_predictions, run, write_photos, write_points
 
 FIXTURES = FIXTURES_FOLDER / "pyspacer"

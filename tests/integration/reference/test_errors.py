@@ -22,8 +22,8 @@ from spacer_tasks.jobs.answers import failed_job
 from spacer_tasks.operations import process_job
 from spacer_tasks.results import TaskError
 from tests.support.checkout import FIXTURES_FOLDER
-from tests.support.reference_env import Version, run_reference
-from tests.support.servers import forget_settings, fresh_bucket, settings_in_environment
+from tests.support.environments.reference import Version, run_reference
+from tests.support.settings import forget_settings, fresh_bucket, settings_in_environment
 
 FIXTURES = FIXTURES_FOLDER / "pyspacer"
 REFERENCE = """

@@ -11,8 +11,8 @@ import pytest
 
 from spacer_tasks import operations
 from tests.support.checkout import FIXTURES_FOLDER
-from tests.support.older_pickles import in_protocol
-from tests.support.reference_env import run_reference
+from tests.support.environments.reference import run_reference
+from tests.support.files.older_pickles import in_protocol
 
 OLDER = FIXTURES_FOLDER / "pyspacer" / "older"
 #: of the versions that the reference says it reads; labels that are bytes it cannot send

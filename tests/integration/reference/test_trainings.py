@@ -15,7 +15,7 @@ import pytest
 
 from spacer_tasks import operations
 from spacer_tasks.data_classes.features import ImageFeatures
-from tests.support.reference_env import Version, run_reference
+from tests.support.environments.reference import Version, run_reference
 
 DIMENSIONS = 6
 POINTS = 12

@@ -16,7 +16,7 @@ from spacer_tasks.app import app
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.processes import process
 from spacer_tasks.demo.services import S3Server
-from tests.support.servers import empty_queues, fresh_bucket, settings_in_environment
+from tests.support.settings import empty_queues, fresh_bucket, settings_in_environment
 from tests.support.survey import (
     DUMMY,
     POINTS,

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from spacer_tasks.demo.processes import process
 from spacer_tasks.demo.services import S3Server, free_ports
-from tests.soak.s3_faults import S3Faults
 from tests.support.checkout import CHECKOUT
+from tests.support.s3.faults import S3Faults
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def s3_front(s3: S3Server, folder: Path) -> Iterator[S3Front]:
     front = S3Front(replace(s3, endpoint_url=f"http://127.0.0.1:{port}"), port)
     server_port = urlsplit(s3.endpoint_url).port
     with process(
-        [sys.executable, "-m", "tests.soak.s3_proxy", str(port), str(server_port)],
+        [sys.executable, "-m", "tests.support.s3.proxy", str(port), str(server_port)],
         log_path=folder / "s3-proxy.log",
         cwd=CHECKOUT,
         ready=lambda: front.met() == {},

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.checkout import CHECKOUT
-from tests.support.installed import base_python, other_python, run, wheel
+from tests.support.environments.installed import base_python, other_python, run, wheel
 
 #: what computes, by the names that are imported
 COMPUTING = ["torch", "numpy", "scipy", "sklearn", "PIL", "safetensors", "boto3"]

@@ -28,7 +28,7 @@ from spacer_tasks.results import find_answer
 from spacer_tasks.tasks import train_classifier
 from spacer_tasks.worker.pools import POOLS, transport_options
 from tests.support.checkout import CHECKOUT
-from tests.support.on_redis import channel_of
+from tests.support.redis.celery_parts import channel_of
 from tests.support.waiting import wait_until
 from tests.support.workers import StartWorker, worker_starter
 

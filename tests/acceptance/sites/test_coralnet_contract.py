@@ -21,9 +21,9 @@ from redis import Redis
 from spacer_tasks import results, storage
 from spacer_tasks.data_classes.locations import DataLocation
 from tests.support.checkout import CHECKOUT
-from tests.support.durable_redis import DurableRedis, durable_redis
-from tests.support.installed import coralnet_python, run, site_environment
+from tests.support.environments.installed import coralnet_python, run, site_environment
 from tests.support.photos import photo
+from tests.support.redis.durable import DurableRedis, durable_redis
 from tests.support.waiting import wait_until
 from tests.support.workers import StartWorker
 

@@ -16,8 +16,8 @@ from spacer_tasks.demo.services import S3Server
 from spacer_tasks.exceptions import BrokerUnavailableError, TaskCancelledError
 from spacer_tasks.execution import cancellation
 from spacer_tasks.results import load_answer
-from tests.soak.work import Work
-from tests.support.servers import (
+from tests.support.redis.watched import MASTER, WatchedRedis, is_primary
+from tests.support.settings import (
     empty_queues,
     forget_settings,
     fresh_bucket,
@@ -25,7 +25,7 @@ from tests.support.servers import (
     settings_in_environment,
 )
 from tests.support.waiting import wait_until
-from tests.support.watched_redis import MASTER, WatchedRedis, is_primary
+from tests.support.work import Work
 from tests.support.workers import worker_starter
 
 

@@ -20,7 +20,7 @@ from spacer_tasks.tasks import classify_features, extract_features
 from tests.fuzz import test_hostile_images as images
 from tests.fuzz import test_hostile_sizes as sizes
 from tests.support.checkout import CHECKOUT, FIXTURES_FOLDER
-from tests.support.hostile_pickles import HOSTILE
+from tests.support.files.hostile_pickles import HOSTILE
 from tests.support.photos import DUMMY, photo
 from tests.support.workers import StartWorker
 

@@ -22,8 +22,8 @@ from spacer_tasks.app import app
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.tasks import extract_features
 from tests.support.checkout import CHECKOUT
-from tests.support.on_redis import channel_of
 from tests.support.photos import photo
+from tests.support.redis.celery_parts import channel_of
 from tests.support.workers import StartWorker, worker_starter
 
 

@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.checkout import CHECKOUT
-from tests.support.installed import activated, install_commands, run, worker_environment
+from tests.support.environments.installed import (
+    activated,
+    install_commands,
+    run,
+    worker_environment,
+)
 
 PAGE = CHECKOUT / "docs" / "install.md"
 

@@ -19,7 +19,7 @@ from spacer_tasks.broker.sentinel import sentinel_options
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.demo.services import S3Server
 from spacer_tasks.storage.s3 import forget_clients
-from tests.support.on_redis import backend_of
+from tests.support.redis.celery_parts import backend_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -17,7 +17,7 @@ from spacer_tasks.app import app
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.processes import process
 from spacer_tasks.tasks import extract_features
-from tests.support.installed import clean_environment, run, wheel, worker_environment
+from tests.support.environments.installed import clean_environment, run, wheel, worker_environment
 from tests.support.photos import DUMMY, photo
 from tests.support.workers import START_S
 

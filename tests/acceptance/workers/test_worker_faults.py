@@ -21,8 +21,8 @@ from spacer_tasks.execution import dead_letters
 from spacer_tasks.results import load_answer
 from spacer_tasks.tasks import extract_features
 from tests.support.checkout import CHECKOUT
-from tests.support.on_redis import channel_of
 from tests.support.photos import photo
+from tests.support.redis.celery_parts import channel_of
 from tests.support.waiting import wait_until
 from tests.support.workers import StartWorker, worker_starter
 

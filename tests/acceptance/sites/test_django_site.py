@@ -21,7 +21,7 @@ from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.processes import process
 from spacer_tasks.demo.services import free_ports
 from spacer_tasks.results import load_answer, message_location
-from tests.support.installed import base_python, run, site_environment
+from tests.support.environments.installed import base_python, run, site_environment
 from tests.support.photos import DUMMY, photo
 from tests.support.waiting import wait_until
 from tests.support.workers import START_S, StartWorker

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from tests.support.checkout import CHECKOUT
-from tests.support.reference_env import reference_python
+from tests.support.environments.reference import reference_python
 
 CACHE = CHECKOUT / ".cache" / "acceptance"
 #: seconds; installing waits for a package index, and on a busy machine for the disk

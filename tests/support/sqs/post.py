@@ -30,7 +30,7 @@ from spacer_tasks.mailman.steps import Queues
 from spacer_tasks.storage import aws
 from spacer_tasks.worker.pools import POOLS, transport_options
 from tests.support.photos import photo
-from tests.support.servers import (
+from tests.support.settings import (
     empty_queues,
     forget_settings,
     fresh_bucket,

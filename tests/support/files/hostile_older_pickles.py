@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 
-from tests.support.hostile_pickles import COMMAND, FORBIDDEN, Calls, module_and_name
+from tests.support.files.hostile_pickles import COMMAND, FORBIDDEN, Calls, module_and_name
 
 RUN = f"S'{COMMAND}'\n".encode()
 CALIBRATED = b"csklearn.calibration\nCalibratedClassifierCV\n"

@@ -1,4 +1,4 @@
-"""An S3 server's misbehaving front: `python -m tests.soak.s3_proxy LISTEN_PORT SERVER_PORT`.
+"""An S3 server's misbehaving front: `python -m tests.support.s3.proxy LISTEN_PORT SERVER_PORT`.
 
 Passes requests on, and does to some of them what `POST /-/faults` asked for. `GET /-/writes` tells
 of each answer's key how many different contents were stored there.
@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
-from tests.soak.s3_faults import S3Faults
+from tests.support.s3.faults import S3Faults
 
 HOST = "127.0.0.1"
 #: bytes of a head; botocore's have under 2 KB

@@ -16,8 +16,8 @@ from spacer_tasks.messages.tasks import ClassifyReturnMsg
 from spacer_tasks.results import find_answer, load_answer
 from spacer_tasks.tasks import extract_features, process_job
 from spacer_tasks.workflows import train_from_images
-from tests.support.on_redis import channel_of
 from tests.support.photos import DUMMY, LABELS, photo
+from tests.support.redis.celery_parts import channel_of
 from tests.support.waiting import wait_until
 from tests.support.workers import StartWorker
 

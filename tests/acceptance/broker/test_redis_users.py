@@ -20,10 +20,10 @@ from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.processes import process
 from spacer_tasks.demo.services import S3Server
 from tests.support.checkout import CHECKOUT
-from tests.support.commands import execute
 from tests.support.photos import DUMMY, photo
-from tests.support.redis_servers import redis_with
-from tests.support.servers import fresh_bucket, settings_in_environment
+from tests.support.redis.commands import execute
+from tests.support.redis.configured import redis_with
+from tests.support.settings import fresh_bucket, settings_in_environment
 from tests.support.waiting import wait_until
 from tests.support.workers import START_S
 

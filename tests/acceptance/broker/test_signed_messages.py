@@ -26,7 +26,7 @@ from spacer_tasks.tasks import extract_features
 from spacer_tasks.workflows import train_from_images
 from tests.support.checkout import CHECKOUT
 from tests.support.photos import DUMMY, LABELS, photo
-from tests.support.servers import forget_settings
+from tests.support.settings import forget_settings
 from tests.support.workers import StartWorker
 
 KEY = "key-of-the-site-in-this-test"

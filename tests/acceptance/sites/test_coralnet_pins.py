@@ -18,10 +18,10 @@ from spacer_tasks import results
 from spacer_tasks.app import app
 from spacer_tasks.broker.client import broker_client
 from spacer_tasks.jobs.redis_records import KEYS
-from tests.acceptance.test_base_install import interpreter_of
-from tests.acceptance.test_django_site import SITE, extraction
+from tests.acceptance.installation.test_base_install import interpreter_of
+from tests.acceptance.sites.test_django_site import SITE, extraction
 from tests.support.checkout import CHECKOUT
-from tests.support.installed import (
+from tests.support.environments.installed import (
     CACHE,
     CORALNET,
     NUMPY,
