@@ -35,7 +35,7 @@ from spacer_tasks.results import TaskError
 from tests.support.photos import photo
 from tests.support.redis.celery_parts import backend_of
 from tests.support.redis.deaf_proxy import DeafProxy, deaf_proxy
-from tests.support.settings import send_through, store_finished
+from tests.support.sending import send_through, store_finished
 
 #: more answers than a claim is asked for
 ALL = 100

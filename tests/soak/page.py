@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from tests.soak.run import Part
-from tests.support.back_pressure import BackPressure
+from tests.support.messages.back_pressure import BackPressure
 
 BEGIN, END = "<!-- measured by `make soak` -->", "<!-- end of what was measured -->"
 HEAD = (

@@ -25,7 +25,8 @@ from spacer_tasks.demo.services import S3Server
 from tests.support.checkout import CHECKOUT
 from tests.support.photos import DUMMY, photo
 from tests.support.redis.configured import redis_with, redis_with_tls
-from tests.support.settings import fresh_bucket, settings_in_environment
+from tests.support.s3.buckets import fresh_bucket
+from tests.support.settings import settings_in_environment
 from tests.support.workers import START_S
 
 #: seconds for a small task on a busy machine

@@ -23,7 +23,8 @@ from tests.support.checkout import CHECKOUT
 from tests.support.photos import DUMMY, photo
 from tests.support.redis.commands import execute
 from tests.support.redis.configured import redis_with
-from tests.support.settings import fresh_bucket, settings_in_environment
+from tests.support.s3.buckets import fresh_bucket
+from tests.support.settings import settings_in_environment
 from tests.support.waiting import wait_until
 from tests.support.workers import START_S
 

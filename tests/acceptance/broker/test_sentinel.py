@@ -16,16 +16,12 @@ from spacer_tasks.demo.services import S3Server
 from spacer_tasks.exceptions import BrokerUnavailableError, TaskCancelledError
 from spacer_tasks.execution import cancellation
 from spacer_tasks.results import load_answer
+from tests.support.messages.work import Work
 from tests.support.redis.watched import MASTER, WatchedRedis, is_primary
-from tests.support.settings import (
-    empty_queues,
-    forget_settings,
-    fresh_bucket,
-    sentinel_in_use,
-    settings_in_environment,
-)
+from tests.support.s3.buckets import fresh_bucket
+from tests.support.sending import empty_queues, sentinel_in_use
+from tests.support.settings import forget_settings, settings_in_environment
 from tests.support.waiting import wait_until
-from tests.support.work import Work
 from tests.support.workers import worker_starter
 
 

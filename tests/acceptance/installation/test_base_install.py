@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -13,6 +11,7 @@ import pytest
 
 from tests.support.checkout import CHECKOUT
 from tests.support.environments.installed import base_python, other_python, run, wheel
+from tests.support.environments.interpreters import interpreter_of
 
 #: what computes, by the names that are imported
 COMPUTING = ["torch", "numpy", "scipy", "sklearn", "PIL", "safetensors", "boto3"]
@@ -101,20 +100,3 @@ def test_other_pythons_read_and_write_messages(version: str) -> None:
         pytest.skip(f"there is no Python {version} on this machine")
     python = other_python(interpreter)
     assert json.loads(run([python, "-c", ROUND_TRIP, json.dumps(MESSAGE)])) == MESSAGE
-
-
-def interpreter_of(version: str) -> str | None:
-    """A Python of this version, also one that pyenv installed without making it the default."""
-    pyenv = Path.home() / ".pyenv" / "versions"
-    first = shutil.which(f"python{version}")
-    found = [Path(first)] if first else []
-    found += sorted(pyenv.glob(f"{version}*/bin/python"))
-    probe = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
-    for candidate in found:
-        # pyenv puts names on the path for which it then says that there is no such version
-        answer = subprocess.run(
-            [candidate, "-c", probe], capture_output=True, text=True, check=False
-        )
-        if answer.stdout.strip() == version:
-            return str(candidate)
-    return None

@@ -18,8 +18,6 @@ from spacer_tasks import results
 from spacer_tasks.app import app
 from spacer_tasks.broker.client import broker_client
 from spacer_tasks.jobs.redis_records import KEYS
-from tests.acceptance.installation.test_base_install import interpreter_of
-from tests.acceptance.sites.test_django_site import SITE, extraction
 from tests.support.checkout import CHECKOUT
 from tests.support.environments.installed import (
     CACHE,
@@ -30,9 +28,12 @@ from tests.support.environments.installed import (
     coralnet_python_of,
     run,
 )
+from tests.support.environments.interpreters import interpreter_of
+from tests.support.messages.extraction import extraction
 from tests.support.photos import photo
 from tests.support.waiting import wait_until
 
+SITE = Path(__file__).parent / "django_site"
 FIXTURES = CHECKOUT / "tests" / "fixtures" / "pyspacer"
 #: what CoralNet used before 0.14; `coralnet_python` has that one
 OLDER_REFERENCE = "pyspacer==0.13.0"

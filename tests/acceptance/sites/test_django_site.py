@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 
 from spacer_tasks import storage
-from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.processes import process
 from spacer_tasks.demo.services import free_ports
 from spacer_tasks.results import load_answer, message_location
 from tests.support.environments.installed import base_python, run, site_environment
-from tests.support.photos import DUMMY, photo
+from tests.support.messages.extraction import extraction, on_s3
+from tests.support.photos import photo
 from tests.support.waiting import wait_until
 from tests.support.workers import START_S, StartWorker
 
@@ -132,23 +132,6 @@ def site(
                 )
             )
         yield reached
-
-
-def on_s3(bucket: str, key: str) -> DataLocation:
-    return DataLocation(storage_type="s3", bucket_name=bucket, key=key)
-
-
-def extraction(bucket: str, name: str, data: bytes) -> dict[str, Any]:
-    """The message for an image, which is stored."""
-    image_loc = on_s3(bucket, f"{name}.png")
-    storage.store(image_loc, data)
-    return {
-        "job_token": name,
-        "extractor": DUMMY.model_dump(mode="json"),
-        "rowcols": [[3, 4], [5, 6]],
-        "image_loc": image_loc.model_dump(),
-        "feature_loc": on_s3(bucket, f"{name}.npz").model_dump(),
-    }
 
 
 def test_the_callback_in_the_site_s_own_worker_stores_the_answer(site: Site, bucket: str) -> None:

@@ -20,9 +20,9 @@ from spacer_tasks.results import find_answer, load_answer
 from spacer_tasks.tasks import extract_features, train_classifier
 from spacer_tasks.workflows import train_many
 from tests.support.checkout import CHECKOUT
+from tests.support.messages.work import Work
 from tests.support.photos import DUMMY, photo
 from tests.support.waiting import wait_until
-from tests.support.work import Work
 from tests.support.workers import StartWorker
 
 #: epochs of a training that nobody could wait for

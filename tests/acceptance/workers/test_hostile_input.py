@@ -17,9 +17,9 @@ from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.processes import Process
 from spacer_tasks.exceptions import SpacerError
 from spacer_tasks.tasks import classify_features, extract_features
-from tests.fuzz import test_hostile_images as images
-from tests.fuzz import test_hostile_sizes as sizes
 from tests.support.checkout import CHECKOUT, FIXTURES_FOLDER
+from tests.support.files import hostile_images as images
+from tests.support.files import hostile_sizes as sizes
 from tests.support.files.hostile_pickles import HOSTILE
 from tests.support.photos import DUMMY, photo
 from tests.support.workers import StartWorker

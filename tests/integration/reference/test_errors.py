@@ -23,7 +23,8 @@ from spacer_tasks.operations import process_job
 from spacer_tasks.results import TaskError
 from tests.support.checkout import FIXTURES_FOLDER
 from tests.support.environments.reference import Version, run_reference
-from tests.support.settings import forget_settings, fresh_bucket, settings_in_environment
+from tests.support.s3.buckets import fresh_bucket
+from tests.support.settings import forget_settings, settings_in_environment
 
 FIXTURES = FIXTURES_FOLDER / "pyspacer"
 REFERENCE = """

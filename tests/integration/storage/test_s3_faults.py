@@ -122,8 +122,8 @@ def test_the_parts_of_a_batch_wait_for_what_it_wrote(
     from celery.contrib.testing.worker import start_worker
 
     from spacer_tasks.app import app
-    from tests.support.settings import empty_queues
-    from tests.support.work import Work
+    from tests.support.messages.work import Work
+    from tests.support.sending import empty_queues
 
     monkeypatch.setattr(retries, "TASK", Schedule((1, 2)))
     monkeypatch.setenv("SPACER_BROKER_URL", redis_url)
