@@ -93,10 +93,13 @@ class ImageFeatures:
     def incomplete(self) -> str | None:
         """What was missing of the image, where it was incomplete and the file says so.
 
-        A line, whoever wrote the file.
+        A plain line, whoever wrote the file: it is printed and logged.
         """
         said = self.origin.get(INCOMPLETE)
-        return " ".join(said.split())[:MAX_NOTE] or None if isinstance(said, str) else None
+        if not isinstance(said, str):
+            return None
+        plain = "".join(each if each.isprintable() else " " for each in said[:MAX_NOTE])
+        return " ".join(plain.split()) or None
 
     def __len__(self) -> int:
         return len(self.vectors)

@@ -114,6 +114,9 @@ def test_what_is_sent_waits_until_there_is_a_worker(
 def test_the_whole_job_through_the_queue(tmp_path: Path) -> None:
     names = write_photos(tmp_path / "photos", 9)
     (tmp_path / "photos/8.png").write_bytes(b"no image")
+    whole = (tmp_path / "photos/1.png").read_bytes()
+    (tmp_path / "photos/1.png").write_bytes(whole[:-1000])
+    incomplete = "warning: 1.png: the image is incomplete: cut short: "
     write_points(tmp_path / "points.csv", names)
     photos, points = str(tmp_path / "photos"), ("--points", str(tmp_path / "points.csv"))
     features = ("--features", str(tmp_path / "features"))
@@ -128,10 +131,13 @@ def test_the_whole_job_through_the_queue(tmp_path: Path) -> None:
     assert ran.code == 1
     assert f"8 images extracted to {tmp_path / 'features'}" in ran.err
     assert "1 failure:\n  8.png: not an image that can be read" in ran.err
+    assert ran.err.count(incomplete) == 1
+    assert "1 incomplete image, read as far as they go" in ran.err
     sent = {name: task_id for task_id, name in table(ran.out)}
     assert sorted(sent) == names
     ran = run("status", sent["0.png"])
     assert ["state", "SUCCESS"] in table(ran.out)
+    assert "cut short: image file is truncated" in run("status", sent["1.png"]).out
     ran = run("status", sent["8.png"])
     assert ["state", "FAILURE"] in table(ran.out)
     assert "ImageError: " in ran.out
@@ -151,8 +157,10 @@ def test_the_whole_job_through_the_queue(tmp_path: Path) -> None:
     ran = run("submit", "classify", *features, *model, "--wait", "-o", str(output))
     assert ran.code == 0, ran.err
     assert len(read_predictions(output)) == 8 * len(POINTS)
+    assert ran.err.count(incomplete) == 1
     ran = run("submit", "classify", photos, *points, *DUMMY, *model, "--wait")
     assert ran.code == 1
+    assert ran.err.count(incomplete) == 1
     assert "8.png: not an image" in ran.err
 
 
@@ -162,6 +170,9 @@ def test_a_batch_on_s3_learns_from_labels_and_classifies_the_rest(
 ) -> None:
     names = write_photos(tmp_path / "photos", 12)
     (tmp_path / "photos/7.png").write_bytes(b"")
+    for name in ("2.png", "3.png"):
+        data = (tmp_path / "photos" / name).read_bytes()
+        (tmp_path / "photos" / name).write_bytes(data[:-1000])
     for name in names:
         location = DataLocation.parse(f"s3://{bucket}/photos/{name}")
         storage.store(location, (tmp_path / "photos" / name).read_bytes())
@@ -169,12 +180,18 @@ def test_a_batch_on_s3_learns_from_labels_and_classifies_the_rest(
     with points.open("a") as stream:
         stream.write("2.png,1,1,\n2.png,1,2,\n")
     output = tmp_path / "predictions.csv"
-    ran = run(
+    batch = [
         "submit", "batch", f"s3://{bucket}/photos", "--points", points, *DUMMY,
         "--features", f"s3://{bucket}/features", "--classifier", f"s3://{bucket}/c.safetensors",
         "--epochs", "1", "--split-mode", "points", "--wait", "-o", output,
-    )  # fmt: skip
+    ]  # fmt: skip
+    ran = run(*batch)
     assert ran.code == 1
+    for name in ("2.png", "3.png"):
+        # 2.png is there twice: to learn from, and to be classified
+        said = f"warning: {name}: the image is incomplete: cut short: image file is truncated"
+        assert ran.err.count(said) == 1
+    assert "2 incomplete images, read as far as they go" in ran.err
     assert "1 failure:\n  7.png: the file is empty" in ran.err
     assert "12 images extracted, 0 skipped (features are current), 3 classified" in ran.err
     assert "balanced accuracy" in ran.out
@@ -184,6 +201,10 @@ def test_a_batch_on_s3_learns_from_labels_and_classifies_the_rest(
     task = run("status", table(ran.out)[0][0]).out
     assert "failures (1)" in task
     assert f"s3://{bucket}/c.safetensors" in task
+    # what was extracted before is still incomplete
+    again = run(*batch)
+    assert "0 images extracted, 12 skipped (features are current), 3 classified" in again.err
+    assert "2 incomplete images, read as far as they go" in again.err
 
 
 @pytest.mark.usefixtures("workers")

@@ -177,7 +177,7 @@ def test_a_cut_photo_that_is_of_one_colour_is_a_photo() -> None:
         for data in (file_of(photo, "JPEG")[:-2], file_of(photo, "PNG")[:-40]):
             found = read_photo(data, "reef")
             assert found.incomplete is not None
-            np.testing.assert_array_equal(found.pixels[:100], np.asarray(photo)[:100])
+            np.testing.assert_allclose(found.pixels[:100], np.asarray(photo)[:100], atol=1)
 
 
 @pytest.mark.parametrize(
