@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from spacer_tasks import operations
+from spacer_tasks import operations, retries
 from spacer_tasks.app import app
 from spacer_tasks.exceptions import (
     ImageError,
@@ -129,7 +129,7 @@ def test_a_function_of_the_message(worker: FakeWorker) -> None:
     ("error", "kind", "tries"),
     [
         (TrainingLabelsError("one class"), "input", 1),
-        (StorageUnavailableError("503"), "transient", (extract_features.max_retries or 0) + 1),
+        (StorageUnavailableError("503"), "transient", 1 + (retries.TASK.retries or 0)),
         (ZeroDivisionError("a bug"), "bug", 1),
     ],
     ids=lambda value: type(value).__name__,

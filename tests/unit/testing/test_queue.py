@@ -12,7 +12,7 @@ import pytest
 from celery import Celery, chain, chord, group
 from celery._state import get_current_app
 
-from spacer_tasks import operations, storage
+from spacer_tasks import operations, retries, storage
 from spacer_tasks.app import app
 from spacer_tasks.broker.contract import Priority
 from spacer_tasks.broker.queue_depths import queue_depths
@@ -151,7 +151,7 @@ def test_a_transient_error_that_stays_is_reported(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(operations, "extract_features", fails)
     with pytest.raises(StorageUnavailableError):
         extract_features.delay(extraction()).get()
-    assert len(calls) == (extract_features.max_retries or 0) + 1
+    assert len(calls) == 1 + (retries.TASK.retries or 0)
 
 
 @pytest.mark.usefixtures("eager")
