@@ -17,6 +17,7 @@ from spacer_tasks.app import app
 from spacer_tasks.broker.contract import Priority
 from spacer_tasks.broker.queue_depths import queue_depths
 from spacer_tasks.config.settings import get_settings
+from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import (
     ImageError,
@@ -81,7 +82,7 @@ def test_a_task_is_run_when_it_is_sent(eager: MemoryQueue) -> None:
     assert small["task_id"] == sent.id
     assert set(small["summary"]) == {"extractor_loaded_remotely", "runtime"}
     assert load_answer(small) == load_answer(sent) == load_answer(sent.id) == small["summary"]
-    assert known_state(sent.id).state == "SUCCESS"
+    assert known_state(sent.id).state is JobState.SUCCEEDED
     assert [(task.task_id, task.queue) for task in eager.sent] == [(sent.id, "features")]
     assert not eager.waiting
 
@@ -329,7 +330,7 @@ def test_one_training_of_many() -> None:
 
 def test_tasks_wait_until_they_are_run(waiting: MemoryQueue) -> None:
     sent = extract_features.delay(extraction())
-    assert known_state(sent.id).state == "PENDING"
+    assert known_state(sent.id).state is JobState.UNKNOWN
     assert find_answer(sent.id) is None
     (task,) = waiting.waiting
     assert task.task_id == sent.id

@@ -62,7 +62,7 @@ class InProcessTests(TestCase):
         self.worker.answers(classify_features, StorageUnavailableError("503"))
         InProcessQueue().submit_job(classification("1"), 1, "medium")
         ((answer,), statuses) = self.collected()
-        self.assertEqual(statuses, ["SUCCEEDED"])
+        self.assertEqual(statuses, ["FAILED"])
         self.assertEqual(wire(answer)["original_job"], classification("1"))
         # it was tried again, under the same id
         self.assertGreater(len(self.queue.sent), 1)
