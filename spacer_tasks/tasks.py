@@ -117,7 +117,8 @@ class JobTask(OperationTask):
         """Send the job to the queue of what it does. See `MessageTask.apply_async`."""
         job = (tuple(args or ()) or (dict(kwargs or {}).get("message"),))[0]
         if "queue" not in options and "routing_key" not in options:
-            name = job.task_name if hasattr(job, "task_name") else job.get("task_name")
+            given = getattr(job, "task_name", None)
+            name = job.get("task_name") if isinstance(job, Mapping) else given
             # a job sent again by location (a retry) carries its queue in the options
             options["queue"] = JOB_QUEUES.get(str(name), CLASSIFY)
         return super().apply_async(args, kwargs, task_id=task_id, **options)
@@ -128,7 +129,10 @@ class JobTask(OperationTask):
 
     def checked(self, message: Message | Mapping[str, Any]) -> dict[str, Any]:
         """The job's dict as it was given, so that the answer can echo it; its name is checked."""
-        wire = message.to_wire() if isinstance(message, Message) else dict(as_data(message))
+        given = message.to_wire() if isinstance(message, Message) else as_data(message)
+        if not isinstance(given, Mapping):
+            raise MessageError(f"JobMsg: a job is an object, found a {type(given).__name__}")
+        wire = dict(given)
         if str(wire.get("task_name")) not in JOB_QUEUES:
             raise MessageError(
                 f"JobMsg: task_name: expected one of {', '.join(JOB_QUEUES)},"

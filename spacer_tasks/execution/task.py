@@ -82,7 +82,7 @@ class MessageTask(RetriedTask):
             Redis is away; the task was not sent.
         """
         task_id = task_id or uuid()
-        message, *rest = tuple(args or ()) or (dict(kwargs or {}).pop("message"),)
+        message, *rest = tuple(args or ()) or (dict(kwargs or {}).get("message"),)
         # what is tried again was checked when it was first sent, and will be by its worker
         sent = message if "retries" in options else self._packed(message, task_id)
         for name in ("link", "link_error"):

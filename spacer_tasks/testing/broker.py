@@ -7,6 +7,7 @@ from typing import Any
 
 from kombu import Connection
 from kombu.transport import memory, virtual
+from kombu.utils.json import dumps, loads
 
 from spacer_tasks.execution.payload import unpacked
 
@@ -65,7 +66,8 @@ class Channel(memory.Channel):
     def _put(self, queue: str, message: dict[str, Any], **_: Any) -> None:
         if self.wire is None:
             raise RuntimeError("sent to a queue in this process whose block was left")
-        delivery = virtual.Message(message, channel=self)
+        # as the transport of Redis writes it: what is no JSON is refused
+        delivery = virtual.Message(loads(dumps(message)), channel=self)
         args, _, _ = delivery.payload
         first = args[0] if args else None
         self.wire.put(

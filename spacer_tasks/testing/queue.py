@@ -64,7 +64,14 @@ class MemoryQueue:
         ------
         Exception
             What the first callback raised that failed; the others were run all the same.
+        RuntimeError
+            The block of the queue was left.
         """
+        if _opened is not self:
+            raise RuntimeError("the block of this queue was left: its tasks cannot be run any more")
+        if self._runner == threading.get_ident():
+            # called by a callback: what waits is run after it
+            return 0
         worker = worker or self._at_once or InProcessWorker()
         ran, failures = 0, list[Exception]()
         with self._one_runner:
@@ -92,13 +99,15 @@ class MemoryQueue:
             yield
         finally:
             self._sending.depth = depth
-        if self._at_once and not depth and self._runner != threading.get_ident():
+        if self._at_once and not depth:
             self.run()
 
 
 @contextmanager
 def eager_queue(worker: InProcessWorker | None = None) -> Iterator[MemoryQueue]:
     """Within the block, each task that is sent is run before the call that sends it returns.
+
+    What a task or a callback sends is run after it, before that call returns too.
 
     Answers are kept in memory and forgotten at the end.
 

@@ -106,6 +106,20 @@ def test_a_wrong_message_is_refused_by_the_call_that_sends_it() -> None:
         extract_features.delay({**extraction(), "rowcol": 1})
 
 
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("task", [extract_features, process_job], ids=lambda task: task.name)
+@pytest.mark.parametrize("sent", [(), (None,), ("a",), (3,), ([],)], ids=str)
+def test_what_is_no_message_is_refused_too(task: Any, sent: tuple[Any, ...]) -> None:
+    with pytest.raises(MessageError):
+        task.delay(*sent)
+
+
+@pytest.mark.usefixtures("eager")
+def test_what_is_no_json_cannot_be_sent() -> None:
+    with pytest.raises(TypeError, match="JSON"):
+        extract_features.apply_async([extraction()], headers={"site": object()})
+
+
 def test_a_large_message_goes_by_location(eager: MemoryQueue) -> None:
     message = {**extraction(), "job_token": "x" * INLINE_BYTES}
     sent = extract_features.delay(message)
@@ -221,6 +235,20 @@ def test_a_callback_s_own_error_is_raised_when_the_others_are_done(site: Celery)
     with pytest.raises(OSError, match="of the site, not of Redis"):
         extract_features.apply_async([extraction()], link=[fails.s(), works.s()])
     assert len(called) == 1
+
+
+def test_what_a_callback_sends_is_run_after_it(eager: MemoryQueue, site: Celery) -> None:
+    states = []
+
+    @site.task(shared=False)
+    def sends(result: Any) -> None:
+        states.append(extract_features.apply_async([extraction("b")], task_id="b").state)
+        assert eager.run() == 0
+
+    extract_features.apply_async([extraction()], link=sends.s())
+    assert states == ["PENDING"]
+    assert known_state("b").state is JobState.SUCCEEDED
+    assert not eager.waiting
 
 
 @pytest.mark.usefixtures("eager", "site")
@@ -411,6 +439,14 @@ def test_what_waited_in_one_block_is_not_in_the_next() -> None:
     with waiting_queue() as queue:
         assert not queue.waiting
         assert queue.run() == 0
+
+
+def test_a_queue_whose_block_was_left_runs_nothing() -> None:
+    with waiting_queue() as queue:
+        sent = extract_features.delay(extraction())
+    with pytest.raises(RuntimeError, match="was left"):
+        queue.run()
+    assert [task.task_id for task in queue.waiting] == [sent.id]
 
 
 def test_several_threads_send(eager: MemoryQueue) -> None:
