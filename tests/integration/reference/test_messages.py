@@ -26,6 +26,7 @@ from spacer_tasks.messages.tasks import (
     ExtractFeaturesReturnMsg,
     JobMsg,
     JobReturnMsg,
+    Message,
     TrainClassifierMsg,
     TrainClassifierReturnMsg,
     TrainingTaskLabels,
@@ -138,7 +139,7 @@ SHORT_PATHS: list[dict[str, Any]] = [
 
 
 def wire(message: BaseModel) -> Any:
-    return message.model_dump(mode="json")
+    return message.to_wire() if isinstance(message, Message) else message.model_dump(mode="json")
 
 
 def parsed(name: str, data: Any) -> BaseModel:
