@@ -11,6 +11,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from spacer_tasks.version import __version__
+
 if TYPE_CHECKING:
     from spacer_tasks.broker.contract import Priority
     from spacer_tasks.broker.queue_depths import QueueDepth, queue_depths
@@ -58,8 +60,6 @@ if TYPE_CHECKING:
     )
     from spacer_tasks.training import SplitMode, preprocess_labels
     from spacer_tasks.workflows import train_from_images, train_many
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Annotation",

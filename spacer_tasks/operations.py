@@ -8,6 +8,7 @@ the task that received it, and is taken as it is.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +19,8 @@ from typing import Any
 from spacer_tasks import storage
 from spacer_tasks.classifiers import Classifier, load_classifier, store_classifier
 from spacer_tasks.concurrency.stopping import stop_if_asked
-from spacer_tasks.data_classes.features import ImageFeatures
+from spacer_tasks.config.settings import get_settings
+from spacer_tasks.data_classes.features import INCOMPLETE, ImageFeatures
 from spacer_tasks.data_classes.labels import Point
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import (
@@ -27,7 +29,7 @@ from spacer_tasks.exceptions import (
     InputError,
     ObjectNotFoundError,
 )
-from spacer_tasks.extractors import Extractor, check_points, load_extractor, load_pixels
+from spacer_tasks.extractors import Extractor, check_points, load_extractor, read_photo
 from spacer_tasks.jobs.answering import answered
 from spacer_tasks.messages.parsing import parse
 from spacer_tasks.messages.tasks import (
@@ -36,6 +38,7 @@ from spacer_tasks.messages.tasks import (
     ClassifyReturnMsg,
     ExtractFeaturesMsg,
     ExtractFeaturesReturnMsg,
+    ImageAnswer,
     JobMsg,
     JobReturnMsg,
     Message,
@@ -45,6 +48,8 @@ from spacer_tasks.messages.tasks import (
 )
 from spacer_tasks.training import TrainingProgress, train
 from spacer_tasks.training.checkpoints import Checkpoints
+
+logger = logging.getLogger(__name__)
 
 #: feature files that are read, or wait to be scored, beside the one that is
 READ_AHEAD = 4
@@ -67,17 +72,27 @@ def extract_features(msg: ExtractFeaturesMsg | Mapping[str, Any]) -> ExtractFeat
     extractor = load_extractor(msg.extractor)
     # the version before the content: an image that is replaced in between is extracted again
     origin = _origin(msg, extractor)
-    vectors = _vectors(msg.image_loc, msg.rowcols, extractor)
+    vectors, incomplete = _vectors(msg.image_loc, msg.rowcols, extractor)
+    if incomplete:
+        origin[INCOMPLETE] = incomplete
     features = ImageFeatures.of_points(msg.rowcols, vectors, origin)
     storage.store(msg.feature_loc, features.to_bytes())
     return ExtractFeaturesReturnMsg(
         extractor_loaded_remotely=extractor.take_loaded_remotely(),
         runtime=time.monotonic() - started,
+        incomplete=incomplete,
     )
 
 
 def features_are_current(msg: ExtractFeaturesMsg | Mapping[str, Any]) -> bool:
-    """Whether the stored features were computed from the same image, points and extractor.
+    """Whether there are `current_features`; raises as it does."""
+    return current_features(msg) is not None
+
+
+def current_features(msg: ExtractFeaturesMsg | Mapping[str, Any]) -> ImageFeatures | None:
+    """The stored features, if they were computed from the same image, points and extractor.
+
+    Features of an incomplete image are not current where such images are refused.
 
     Raises
     ------
@@ -91,12 +106,16 @@ def features_are_current(msg: ExtractFeaturesMsg | Mapping[str, Any]) -> bool:
         stored = ImageFeatures.from_bytes(storage.load(msg.feature_loc), str(msg.feature_loc))
     except (ObjectNotFoundError, FeatureFileError):
         # none yet, or none that can be used: extracting replaces it
-        return False
+        return None
     if not stored.has_rowcols or stored.rowcols() != list(msg.rowcols):
-        return False
+        return None
+    if stored.incomplete and get_settings().incomplete_images == "refuse":
+        return None
     origin = _origin(msg, load_extractor(msg.extractor))
     # what is stored went through JSON, where tuples become lists
-    return origin["image_version"] is not None and stored.origin == json.loads(json.dumps(origin))
+    current = json.loads(json.dumps(origin))
+    said = {key: value for key, value in stored.origin.items() if key != INCOMPLETE}
+    return stored if origin["image_version"] is not None and said == current else None
 
 
 def train_classifier(
@@ -219,8 +238,10 @@ def classify_image(msg: ClassifyImageMsg | Mapping[str, Any]) -> ClassifyReturnM
     msg = parse(ClassifyImageMsg, msg)
     started = time.monotonic()
     classifier = load_classifier(msg.classifier_loc)
-    vectors = _vectors(msg.image_loc, msg.rowcols, load_extractor(msg.extractor))
-    return _scores(started, list(msg.rowcols), vectors, classifier, str(msg.image_loc))
+    extractor = load_extractor(msg.extractor)
+    vectors, incomplete = _vectors(msg.image_loc, msg.rowcols, extractor)
+    name = str(msg.image_loc)
+    return _scores(started, list(msg.rowcols), vectors, classifier, name, incomplete)
 
 
 def process_job(
@@ -250,12 +271,13 @@ def _answers(
     job: JobMsg, on_progress: OnProgress | None, checkpoints: Checkpoints | None
 ) -> Iterable[Message]:
     scorings = [task for task in job.tasks if isinstance(task, ClassifyFeaturesMsg)]
-    if len(scorings) == len(job.tasks):
-        return classify_many(scorings)
-    return (
+    answers: Iterable[Message] = (
         _run(message, on_progress, checkpoints and checkpoints.part(number))
         for number, message in enumerate(job.tasks)
     )
+    if len(scorings) == len(job.tasks):
+        answers = classify_many(scorings)
+    return (_told(*pair) for pair in zip(job.tasks, answers, strict=True))
 
 
 def _run(
@@ -273,6 +295,14 @@ def _run(
     return train_classifier(message, on_progress, checkpoints)
 
 
+def _told(message: TaskMsg, answer: Message) -> Message:
+    """The answer, after the log has what the reference's answers have no place for."""
+    if isinstance(answer, ImageAnswer) and answer.incomplete:
+        source = getattr(message, "image_loc", None) or getattr(message, "feature_loc", None)
+        logger.warning("%s: the image is incomplete: %s", source, answer.incomplete)
+    return answer
+
+
 def _origin(msg: ExtractFeaturesMsg, extractor: Extractor) -> dict[str, Any]:
     """What a feature file says it was computed from."""
     return {
@@ -282,15 +312,14 @@ def _origin(msg: ExtractFeaturesMsg, extractor: Extractor) -> dict[str, Any]:
     }
 
 
-def _vectors(image_loc: DataLocation, rowcols: list[Point], extractor: Extractor) -> Any:
-    pixels = _pixels(image_loc)
-    height, width = pixels.shape[:2]
+def _vectors(
+    image_loc: DataLocation, rowcols: list[Point], extractor: Extractor
+) -> tuple[Any, str | None]:
+    """The feature vectors, and what of the image was missing."""
+    photo = read_photo(storage.load(image_loc), str(image_loc))
+    height, width = photo.pixels.shape[:2]
     check_points(rowcols, width, height, str(image_loc))
-    return extractor.extract(pixels, rowcols)
-
-
-def _pixels(image_loc: DataLocation) -> Any:
-    return load_pixels(storage.load(image_loc), str(image_loc))
+    return extractor.extract(photo.pixels, rowcols), photo.incomplete
 
 
 def _scored(
@@ -300,7 +329,8 @@ def _scored(
     points: list[tuple[int | None, int | None]] = (
         list(features.rowcols()) if features.has_rowcols else [(None, None)] * len(features)
     )
-    return _scores(started, points, features.vectors, classifier(), str(msg.feature_loc))
+    name = str(msg.feature_loc)
+    return _scores(started, points, features.vectors, classifier(), name, features.incomplete)
 
 
 def _scores(
@@ -309,13 +339,14 @@ def _scores(
     vectors: Any,
     classifier: Classifier,
     name: str,
+    incomplete: str | None,
 ) -> ClassifyReturnMsg:
     try:
         probabilities = classifier.predict_proba(vectors)
     except FeatureDimensionError as error:
         raise FeatureDimensionError(f"{name}: {error}") from None
     # not checked number by number: they were made here
-    return ClassifyReturnMsg.model_construct(
+    answer = ClassifyReturnMsg.model_construct(
         runtime=time.monotonic() - started,
         scores=[
             (row, col, scores)
@@ -324,3 +355,4 @@ def _scores(
         classes=list(classifier.classes),
         valid_rowcol=points[0][0] is not None,
     )
+    return answer.model_copy(update={"incomplete": incomplete}) if incomplete else answer

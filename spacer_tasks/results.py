@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from celery.result import AsyncResult
 
 #: fields of an answer that grow with the work; a summary replaces each by its length
-GROWING = ("scores", "original_job", "results", "candidates")
+GROWING = ("scores", "original_job", "results", "candidates", "incomplete_images")
 
 
 class TaskError(BaseModel):

@@ -28,6 +28,7 @@ from spacer_tasks.messages.batches import (
     BatchImage,
     Candidate,
     ExtractedMsg,
+    IncompleteImage,
     ScoredMsg,
     ScoreImageMsg,
     TrainedMsg,
@@ -74,10 +75,11 @@ def extract_one(self: HeaderTask, msg: ExtractFeaturesMsg) -> ExtractedMsg:
     """Extract one image of a batch, unless its features are current."""
     from spacer_tasks import operations
 
-    if operations.features_are_current(msg):
-        return ExtractedMsg(skipped=True)
-    operations.extract_features(msg)
-    return ExtractedMsg(skipped=False)
+    current = operations.current_features(msg)
+    if current is not None:
+        return ExtractedMsg(skipped=True, incomplete=current.incomplete)
+    answer = operations.extract_features(msg)
+    return ExtractedMsg(skipped=False, incomplete=answer.incomplete)
 
 
 @app.task(
@@ -119,6 +121,7 @@ def train_on_extracted(
             skipped=skipped,
             classified=0,
             failures=failures,
+            incomplete_images=_incomplete(msg, parts),
         )
         storage.store(training_loc, answer.model_dump_json().encode())
     to_classify = [image for image in extracted if image.rowcols]
@@ -143,7 +146,8 @@ def classify_one(self: HeaderTask, msg: ScoreImageMsg) -> ScoredMsg:
     from spacer_tasks import operations
 
     answer = operations.classify_features(msg)
-    storage.store(msg.scores_loc, answer.model_dump_json().encode())
+    # without what is not set: the features are mostly of whole images
+    storage.store(msg.scores_loc, answer.model_dump_json(exclude_unset=True).encode())
     return ScoredMsg(points=len(answer.scores))
 
 
@@ -169,6 +173,16 @@ def finish(
             "failures": [*trained.failures, *failures],
         }
     )
+
+
+def _incomplete(msg: TrainFromImagesMsg, parts: list[dict[str, Any]]) -> list[IncompleteImage]:
+    """Each image once: it may be there with labels and to be classified."""
+    reasons = {
+        str(msg.images[part["index"]].image_loc): str(reason)
+        for part in in_order(parts)
+        if (reason := part.get("answer", {}).get("incomplete"))
+    }
+    return [IncompleteImage(name=name, reason=reason) for name, reason in reasons.items()]
 
 
 def _training_message(msg: TrainFromImagesMsg, images: list[BatchImage]) -> TrainClassifierMsg:

@@ -9,7 +9,6 @@ import typer
 from rich.logging import RichHandler
 from typer.core import TyperGroup
 
-from spacer_tasks import __version__
 from spacer_tasks.cli.demo import demo
 from spacer_tasks.cli.local.classify import classify
 from spacer_tasks.cli.local.extract import extract
@@ -21,6 +20,7 @@ from spacer_tasks.cli.stored import verify
 from spacer_tasks.cli.stored.convert import convert
 from spacer_tasks.console import INTERRUPTED, NOT_DONE, complain, err, out, say
 from spacer_tasks.exceptions import SpacerError
+from spacer_tasks.version import __version__
 
 #: which extra brings a package, by the name it is imported by
 EXTRAS = {

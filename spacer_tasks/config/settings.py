@@ -186,6 +186,11 @@ class Settings(BaseSettings):
     )
 
     max_image_pixels: PositiveInt = Field(10_000 * 10_000, description="pixels of one image")
+    incomplete_images: Literal["read", "refuse"] = Field(
+        "read",
+        description="images that are damaged or cut short: read as far as they go, which answers,"
+        " feature files and the command line say; or refused",
+    )
     max_points_per_image: PositiveInt = Field(1000, description="points of one image")
     training_batch_label_count: PositiveInt = Field(
         5000, description="labels of one training batch, and at most of the reference set"

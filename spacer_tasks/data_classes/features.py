@@ -7,8 +7,8 @@ The file is the reference's `.npz` (source: `ImageFeatures.store` of pyspacer 0.
 - `feat`: points × dimensions
 
 and one more entry that the reference does not look at: `origin`, a JSON text that says which
-image, points and extractor the vectors came from. An older form is also read: a JSON list of
-vectors, without rows and columns.
+image, points and extractor the vectors came from, and what of the image was missing. An older form
+is also read: a JSON list of vectors, without rows and columns.
 """
 
 from __future__ import annotations
@@ -41,6 +41,12 @@ from spacer_tasks.exceptions import (
 MAX_ARRAY_BYTES = 2**28
 #: bytes of an old file of JSON, which takes several times as much when it is read: 3 times the same
 MAX_JSON_BYTES = 2**28
+
+
+#: characters of what a file says of its image
+MAX_NOTE = 400
+#: the entry of `origin` that says what of the image was missing; whole ones have none
+INCOMPLETE = "incomplete"
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,15 @@ class ImageFeatures:
     def dimensions(self) -> int:
         """Numbers per vector."""
         return int(self.vectors.shape[1])
+
+    @property
+    def incomplete(self) -> str | None:
+        """What was missing of the image, where it was incomplete and the file says so.
+
+        A line, whoever wrote the file.
+        """
+        said = self.origin.get(INCOMPLETE)
+        return " ".join(said.split())[:MAX_NOTE] or None if isinstance(said, str) else None
 
     def __len__(self) -> int:
         return len(self.vectors)

@@ -168,7 +168,13 @@ class MessageTask(RetriedTask):
             return self._given_up(lock)
         try:
             with stopped_by(self.stop_if_cancelled):
-                answer = self.run(self.received(sent), *extra).to_wire()
+                message = self.received(sent)
+                answer = self.run(message, *extra).to_wire()
+            if incomplete := answer.get("incomplete"):
+                source = getattr(message, "image_loc", None) or getattr(
+                    message, "feature_loc", None
+                )
+                logger.warning("%s: the image is incomplete: %s", source, incomplete)
             lock.check()
             return self._kept(answer=answer)
         except (TaskPredicate, RunningElsewhere, TransientError, TaskCancelledError):

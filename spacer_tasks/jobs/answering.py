@@ -38,7 +38,7 @@ def answered(
     try:
         parsed = parse(JobMsg, original)
         permit_all(parsed)
-        results = [answer.to_wire() for answer in run(parsed)]
+        results = [answer.to_reference() for answer in run(parsed)]
     except TransientError:
         raise
     except InputError as error:

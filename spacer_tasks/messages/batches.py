@@ -7,16 +7,23 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from spacer_tasks.data_classes.labels import Annotation, LabelId, Point
 from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.messages.parsing import JsonDict
 from spacer_tasks.messages.specs import ExtractorSpec, TrainerSpec
 from spacer_tasks.messages.tasks import (
     Answer,
     ClassifierType,
     ClassifyFeaturesMsg,
     ExtractFeaturesMsg,
+    ImageAnswer,
     JobToken,
     Message,
     TrainClassifierMsg,
@@ -110,7 +117,7 @@ class ScoreImageMsg(ClassifyFeaturesMsg):
     scores_loc: DataLocation
 
 
-class ExtractedMsg(Answer):
+class ExtractedMsg(ImageAnswer):
     """What one extraction of a batch came to: whether its features were there already."""
 
     skipped: bool
@@ -138,8 +145,21 @@ class BatchFailure(Answer):
     message: str
 
 
+class IncompleteImage(Answer):
+    """One image that was damaged or cut short, and was read as far as it went; `reason` says how.
+
+    It is named as in `BatchFailure`.
+    """
+
+    name: str
+    reason: str
+
+
 class TrainFromImagesReturnMsg(Answer):
-    """What became of a batch. `skipped` images had current features already."""
+    """What became of a batch. `skipped` images had current features already.
+
+    `incomplete_images` were extracted, now or before; they are left out where there are none.
+    """
 
     training: TrainClassifierReturnMsg
     model_loc: DataLocation
@@ -150,6 +170,14 @@ class TrainFromImagesReturnMsg(Answer):
     skipped: int
     classified: int
     failures: list[BatchFailure]
+    incomplete_images: list[IncompleteImage] = Field(default_factory=list)
+
+    @model_serializer(mode="wrap")
+    def _only_if_incomplete(self, handler: SerializerFunctionWrapHandler) -> JsonDict:
+        data: JsonDict = handler(self)
+        if not self.incomplete_images:
+            del data["incomplete_images"]
+        return data
 
 
 class TrainManyMsg(Message):

@@ -21,6 +21,8 @@ from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.messages.parsing import JsonDict, parse
 from spacer_tasks.messages.specs import ExtractorSpec, TrainerSpec
 
+#: fields of an image's answer that the reference does not know
+OURS = {"incomplete"}
 ClassifierType = Literal["MLP", "LR"]
 ClassifierFormat = Literal["spacer", "pyspacer"]
 #: what a caller knows the work by: mostly a text or a number, echoed and never looked at
@@ -37,6 +39,10 @@ class Message(BaseModel):
         """The message as JSON-ready data, equal to what the reference sends."""
         return self.model_dump(mode="json")
 
+    def to_reference(self) -> JsonDict:
+        """As `to_wire`, without what the reference refuses since it does not know it."""
+        return self.to_wire()
+
 
 class Answer(Message):
     """Base of all answers: fields that a newer worker added are left out.
@@ -45,6 +51,25 @@ class Answer(Message):
     """
 
     model_config = ConfigDict(extra="ignore")
+
+
+class ImageAnswer(Answer):
+    """Base of answers that stem from an image.
+
+    `incomplete` says what of the image was missing, and is left out where it was whole. It is this
+    project's own.
+    """
+
+    incomplete: str | None = None
+
+    def to_wire(self) -> JsonDict:
+        """As every message's, without what says nothing."""
+        # no serializer: it would take twice the time for a million scores
+        return self.model_dump(mode="json", exclude=None if self.incomplete else OURS)
+
+    def to_reference(self) -> JsonDict:
+        """As every message's."""
+        return self.model_dump(mode="json", exclude=OURS)
 
 
 Points = Annotated[list[Point], Field(min_length=1)]
@@ -65,7 +90,7 @@ class ExtractFeaturesMsg(Message):
         return self
 
 
-class ExtractFeaturesReturnMsg(Answer):
+class ExtractFeaturesReturnMsg(ImageAnswer):
     """`runtime` is in seconds."""
 
     extractor_loaded_remotely: bool
@@ -168,7 +193,7 @@ class ClassifyImageMsg(Message):
     classifier_loc: DataLocation
 
 
-class ClassifyReturnMsg(Answer):
+class ClassifyReturnMsg(ImageAnswer):
     """Scores are probabilities, in the order of `classes`; `runtime` is in seconds.
 
     Row and column are None for old feature files, which say so in `valid_rowcol`.

@@ -17,12 +17,12 @@ import jinja2
 import numpy as np
 from PIL import Image
 
-from spacer_tasks import __version__
 from spacer_tasks.data_classes.labels import LabelId
 from spacer_tasks.data_classes.val_results import ValResults
 from spacer_tasks.report.curves import calibration_curve, takes_over, thinned, thresholds
 from spacer_tasks.storage.filesystem import FilesystemStorage
 from spacer_tasks.training.metrics import Metrics
+from spacer_tasks.version import __version__
 
 #: pixels of a photo's longer side in the report: sharp on a phone and in two columns on a desktop
 PHOTO_SIDE = 960

@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from spacer_tasks.config.settings import get_settings
+from spacer_tasks.version import __version__
 
 if TYPE_CHECKING:
     import boto3
@@ -47,8 +48,6 @@ def session(endpoint_url: str | None) -> boto3.Session:
 def user_agent() -> str:
     """What requests name as their sender. boto3 puts its own together anew for each."""
     import boto3
-
-    from spacer_tasks import __version__
 
     return f"spacer-tasks/{__version__} Boto3/{boto3.__version__}"
 

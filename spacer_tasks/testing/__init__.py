@@ -10,11 +10,12 @@ docs/testing.md says how, and what is not as with real servers.
 
 from __future__ import annotations
 
+from spacer_tasks.testing.broker import SentTask
 from spacer_tasks.testing.fake_worker import FakeWorker, NoRuleError
 from spacer_tasks.testing.fixed_answers import fixed_accuracy, fixed_features, fixed_scores
 from spacer_tasks.testing.in_process import InProcessWorker
 from spacer_tasks.testing.memory_results import memory_results
-from spacer_tasks.testing.queue import MemoryQueue, SentTask, eager_queue, waiting_queue
+from spacer_tasks.testing.queue import MemoryQueue, eager_queue, waiting_queue
 
 __all__ = [
     "FakeWorker",

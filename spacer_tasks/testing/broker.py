@@ -2,51 +2,82 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import count
+from dataclasses import dataclass, field
 from typing import Any
 
 from kombu import Connection
 from kombu.transport import memory, virtual
 
+from spacer_tasks.execution.payload import unpacked
 
-@dataclass(frozen=True)
-class Envelope:
-    """One message as Kombu published it.
+
+@dataclass(frozen=True, eq=False)
+class SentTask:
+    """One task that was sent.
 
     Attributes
     ----------
-    number
-        Counts what was sent, across all queues.
+    task_id
+        As the `AsyncResult` of the sender has it.
+    name
+        Of the task, as `spacer_tasks.extract_features`.
+    message
+        The message as JSON data, also where it went by location; of a callback, its first argument.
+    queue
+        Where it was sent.
     priority
         The lower goes first.
-    raw
-        What a transport carries: encoded body, headers and properties.
+    delivery
+        What a worker is given.
     """
 
-    number: int
+    task_id: str
+    name: str
+    message: Any
     queue: str
     priority: int
-    raw: dict[str, Any]
-
-    @property
-    def headers(self) -> dict[str, Any]:
-        """Celery's: the task's name and id among them."""
-        headers: dict[str, Any] = self.raw["headers"]
-        return headers
+    delivery: virtual.Message = field(repr=False)
 
 
-#: what waits; one list, because Celery has one broker a process here
-WAITING: list[Envelope] = []
-_NUMBERS = count()
+class Wire:
+    """What one queue in this process was sent, and what of it waits, both in order."""
+
+    def __init__(self) -> None:
+        self.sent: list[SentTask] = []
+        self.waiting: list[SentTask] = []
+
+    def put(self, task: SentTask) -> None:
+        """Take a task that is sent."""
+        self.sent.append(task)
+        self.waiting.append(task)
+
+    def in_order(self) -> list[SentTask]:
+        """What waits, in the order in which workers take it."""
+        return sorted(self.waiting, key=lambda task: task.priority)
 
 
 class Channel(memory.Channel):
-    """Puts every message into `WAITING`. Nobody consumes from it."""
+    """Puts every message on the wire that is in use. Nobody consumes from it."""
+
+    #: one at a time, because this package's application has one broker
+    wire: Wire | None = None
 
     def _put(self, queue: str, message: dict[str, Any], **_: Any) -> None:
-        priority = message.get("properties", {}).get("priority") or 0
-        WAITING.append(Envelope(next(_NUMBERS), queue, priority, message))
+        if self.wire is None:
+            raise RuntimeError("sent to a queue in this process whose block was left")
+        delivery = virtual.Message(message, channel=self)
+        args, _, _ = delivery.payload
+        first = args[0] if args else None
+        self.wire.put(
+            SentTask(
+                task_id=delivery.headers["id"],
+                name=delivery.headers["task"],
+                message=unpacked(first) if isinstance(first, dict) else first,
+                queue=queue,
+                priority=int(delivery.properties.get("priority") or 0),
+                delivery=delivery,
+            )
+        )
 
     def _put_fanout(self, exchange: str, message: dict[str, Any], *_: Any, **__: Any) -> None:
         """Events and remote control, which nobody listens to."""
@@ -62,9 +93,3 @@ class Transport(memory.Transport):
 def connection(*_: Any, **__: Any) -> Connection:
     """A connection to it, whatever a caller asks for."""
     return Connection(transport=Transport)
-
-
-def message_of(envelope: Envelope) -> virtual.Message:
-    """The message as a consumer is given it."""
-    channel: Any = connection().default_channel
-    return virtual.Message(envelope.raw, channel=channel)

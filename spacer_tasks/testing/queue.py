@@ -9,53 +9,25 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
 from spacer_tasks.app import app
 from spacer_tasks.broker import queue_depths
 from spacer_tasks.execution import lock
-from spacer_tasks.execution.payload import unpacked
 from spacer_tasks.execution.task import MessageTask
 from spacer_tasks.testing import broker
-from spacer_tasks.testing.broker import WAITING, Envelope
+from spacer_tasks.testing.broker import Channel, SentTask, Wire
 from spacer_tasks.testing.in_process import InProcessWorker, alone
 from spacer_tasks.testing.memory_results import memory_results
 from spacer_tasks.testing.result_backend import MemoryBackend
-
-
-@dataclass(frozen=True)
-class SentTask:
-    """One task that was sent.
-
-    Attributes
-    ----------
-    task_id
-        As the `AsyncResult` of the sender has it.
-    name
-        Of the task, as `spacer_tasks.extract_features`.
-    message
-        The message as JSON data, also where it went by location; of a callback, its first argument.
-    queue
-        Where it was sent.
-    priority
-        The lower goes first.
-    """
-
-    task_id: str
-    name: str
-    message: Any
-    queue: str
-    priority: int
 
 
 class MemoryQueue:
     """What `eager_queue` and `waiting_queue` give."""
 
     def __init__(self, at_once: InProcessWorker | None) -> None:
-        #: every task that was sent, in order; callbacks and parts of batches too
-        self.sent: list[SentTask] = []
+        self.wire = Wire()
         self._at_once = at_once
         #: how many calls of this thread are sending
         self._sending = threading.local()
@@ -64,9 +36,14 @@ class MemoryQueue:
         self._one_runner = threading.Lock()
 
     @property
+    def sent(self) -> list[SentTask]:
+        """Every task that was sent, in order; callbacks, parts of batches and new tries too."""
+        return list(self.wire.sent)
+
+    @property
     def waiting(self) -> list[SentTask]:
         """What was sent and not run yet, in the order in which it will be."""
-        return [_shown(envelope) for envelope in _in_order()]
+        return self.wire.in_order()
 
     def run(self, worker: InProcessWorker | None = None) -> int:
         """Run what waits, and what is sent meanwhile, until nothing waits.
@@ -93,10 +70,10 @@ class MemoryQueue:
         with self._one_runner:
             self._runner = threading.get_ident()
             try:
-                while waiting := _in_order():
-                    WAITING.remove(waiting[0])
+                while waiting := self.waiting:
+                    self.wire.waiting.remove(waiting[0])
                     try:
-                        worker.work(broker.message_of(waiting[0]))
+                        worker.work(waiting[0].delivery)
                     except Exception as error:  # noqa: BLE001 -- told when the others are done
                         failures.append(error)
                     ran += 1
@@ -110,16 +87,12 @@ class MemoryQueue:
     def _send(self) -> Iterator[None]:
         """Around each call that sends; where tasks run at once, they do after the outermost."""
         depth = getattr(self._sending, "depth", 0)
-        number = WAITING[-1].number if WAITING else -1
         self._sending.depth = depth + 1
         try:
             yield
         finally:
             self._sending.depth = depth
-        if depth:
-            return
-        self.sent += [_shown(each) for each in WAITING if each.number > number]
-        if self._at_once and self._runner != threading.get_ident():
+        if self._at_once and not depth and self._runner != threading.get_ident():
             self.run()
 
 
@@ -182,18 +155,16 @@ def in_place_of_redis(queue: MemoryQueue) -> Iterator[MemoryQueue]:
     if _opened is not None:
         raise RuntimeError("a queue in this process is in use already; leave its block first")
     _opened = queue
-    WAITING.clear()
     try:
         with _replaced(queue):
             yield queue
     finally:
-        WAITING.clear()
         _opened = None
 
 
 @contextmanager
 def _replaced(queue: MemoryQueue) -> Iterator[None]:
-    backend = MemoryBackend(app=app, url="memory://")
+    backend = MemoryBackend(queue.wire, app=app, url="memory://")
     send, apply_async = app.send_task, MessageTask.apply_async
 
     def send_task(*args: Any, **kwargs: Any) -> Any:
@@ -218,6 +189,7 @@ def _replaced(queue: MemoryQueue) -> Iterator[None]:
             },
         ),
         (app.amqp, {"_producer_pool": None}),
+        (Channel, {"wire": queue.wire}),
         (MessageTask, {"apply_async": message_task_apply_async}),
         (lock, {"running": alone, "forget_starts": lambda _: None}),
         (queue_depths, {"broker_client": lambda: backend.client}),
@@ -226,19 +198,3 @@ def _replaced(queue: MemoryQueue) -> Iterator[None]:
         for where, what in replaced:
             stack.enter_context(mock.patch.multiple(where, **what))
         yield
-
-
-def _in_order() -> list[Envelope]:
-    return sorted(WAITING, key=lambda each: (each.priority, each.number))
-
-
-def _shown(envelope: Envelope) -> SentTask:
-    args, _, _ = broker.message_of(envelope).payload
-    first = args[0] if args else None
-    return SentTask(
-        task_id=envelope.headers["id"],
-        name=envelope.headers["task"],
-        message=unpacked(first) if isinstance(first, dict) else first,
-        queue=envelope.queue,
-        priority=envelope.priority,
-    )

@@ -66,9 +66,12 @@ def mocks_of_the_reference() -> Iterator[None]:
 def _replaced(function: Any) -> bool:
     if function is None:
         return False
-    original = isinstance(function, FunctionType) and function.__module__.startswith("spacer.")
-    # a mock with `autospec` is a function that says it is of the same module
-    return not original or hasattr(function, "mock")
+    # a mock with `autospec` is a function, and may say that it is of the same module
+    return (
+        not isinstance(function, FunctionType)
+        or not str(function.__module__).startswith("spacer.")
+        or hasattr(function, "mock")
+    )
 
 
 def _task_by(theirs: ModuleType, name: str) -> Callable[..., Answer]:

@@ -11,13 +11,14 @@ from celery.states import READY_STATES
 
 from spacer_tasks.broker.contract import PRIORITY_STEPS
 from spacer_tasks.broker.queue_depths import SEPARATOR
-from spacer_tasks.testing.broker import WAITING
+from spacer_tasks.testing.broker import Wire
 
 
 class MemoryRedis:
     """Of Redis's commands those that `cancel`, batches and `queue_depths` use. Nothing expires."""
 
-    def __init__(self) -> None:
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
         self._values: dict[str, Any] = {}
 
     def get(self, key: str) -> Any:
@@ -53,7 +54,7 @@ class MemoryRedis:
     def llen(self, key: str) -> int:
         """Of the list of one queue and priority: what waits there."""
         queue, _, step = key.partition(SEPARATOR)
-        lists = [(each.queue, _step(each.priority)) for each in WAITING]
+        lists = [(each.queue, _step(each.priority)) for each in self._wire.waiting]
         return lists.count((queue, int(step or 0)))
 
     def pipeline(self, transaction: bool = True) -> Pipeline:
@@ -88,9 +89,9 @@ class MemoryBackend(KeyValueStoreBackend):
     implements_incr = True
     supports_native_join = True
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.client = MemoryRedis()
+    def __init__(self, wire: Wire, **options: Any) -> None:
+        super().__init__(**options)
+        self.client = MemoryRedis(wire)
 
     def get(self, key: str) -> Any:
         return self.client.get(key)

@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from spacer_tasks import __version__, storage
+from spacer_tasks import storage
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import ObjectNotFoundError, SpacerError
+from spacer_tasks.version import __version__
 
 logger = logging.getLogger(__name__)
 

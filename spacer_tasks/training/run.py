@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import sklearn
 
-from spacer_tasks import __version__
 from spacer_tasks.classifiers import Classifier
 from spacer_tasks.concurrency.stopping import stop_if_asked
 from spacer_tasks.data_classes.val_results import ValResults
@@ -21,6 +20,7 @@ from spacer_tasks.training.evaluation import accuracy, evaluate
 from spacer_tasks.training.feature_matrix import load_sets
 from spacer_tasks.training.labels import preprocess_labels
 from spacer_tasks.training.metrics import Metrics
+from spacer_tasks.version import __version__
 
 
 @dataclass(frozen=True)

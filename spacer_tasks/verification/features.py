@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from spacer_tasks import storage
 from spacer_tasks.data_classes.features import ImageFeatures
 from spacer_tasks.data_classes.locations import DataLocation
-from spacer_tasks.extractors import Extractor, check_points, load_extractor, load_image
+from spacer_tasks.extractors import Extractor, Photo, check_points, load_extractor, read_photo
 from spacer_tasks.messages.specs import ExtractorSpec
 from spacer_tasks.verification.checks import Check, NotVerifiableError, judged
 
@@ -64,10 +64,11 @@ class FeatureVerifier:
         extractor = load_extractor(self._spec_of(features))
         _check_comparable(features, extractor)
         image_loc = self._image_of(name, loc, features)
-        pixels = load_image(storage.load(image_loc), str(image_loc))
+        photo = read_photo(storage.load(image_loc), str(image_loc))
         points = features.rowcols()
-        check_points(points, pixels.width, pixels.height, str(image_loc))
-        errors = relative_errors(features.vectors, extractor.extract(pixels, points))
+        height, width = photo.pixels.shape[:2]
+        check_points(points, width, height, str(image_loc))
+        errors = relative_errors(features.vectors, extractor.extract(photo.pixels, points))
         worst = int(errors.argmax())
         difference = float(errors[worst])
         outcome = judged(difference, self.tolerance)
@@ -80,7 +81,7 @@ class FeatureVerifier:
             worst=points[worst],
             computed_from=str(image_loc),
             by=extractor.identity["name"],
-            note=_why(features, extractor, image_loc) if outcome == "differs" else "",
+            note=_why(features, extractor, image_loc, photo) if outcome == "differs" else "",
         )
 
     def _spec_of(self, features: ImageFeatures) -> ExtractorSpec:
@@ -160,7 +161,9 @@ def _check_comparable(features: ImageFeatures, extractor: Extractor) -> None:
         )
 
 
-def _why(features: ImageFeatures, extractor: Extractor, image_loc: DataLocation) -> str:
+def _why(
+    features: ImageFeatures, extractor: Extractor, image_loc: DataLocation, photo: Photo
+) -> str:
     """What is known of why features differ."""
     said = _said_extractor(features)
     reasons = []
@@ -169,4 +172,6 @@ def _why(features: ImageFeatures, extractor: Extractor, image_loc: DataLocation)
     version = features.origin.get("image_version")
     if version and version != storage.version(image_loc):
         reasons.append("the image was replaced or copied since")
+    if photo.incomplete:
+        reasons.append(f"the image is incomplete: {photo.incomplete}")
     return "; ".join(reasons)

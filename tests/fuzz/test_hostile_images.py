@@ -15,7 +15,6 @@ from tests.support.files.hostile_images import FILES
 MEMORY_MB = 300
 #: seconds after which a file counts as one that hangs a worker
 PATIENCE_S = 120
-
 #: prints what came of each file and by how many MB a process grew that read nothing else
 READ = """
 import json, os, resource, sys, warnings

@@ -11,7 +11,6 @@ import pytest
 from tests.support.checkout import CHECKOUT
 
 TESTS = CHECKOUT / "tests"
-KINDS = ("unit", "integration", "acceptance", "fuzz", "soak")
 #: of what no folder of the package is the subject: the benchmarks, and the reference beside us
 OTHER_ROOMS = {"unit": {"benchmarks"}, "integration": {"reference"}}
 #: a folder with more is asked whether it is two
@@ -19,50 +18,40 @@ MODULES = 12
 
 
 def imported(path: Path) -> Iterator[str]:
-    """The modules of the tests that a file imports, inside functions too."""
+    """What a file imports, inside functions too."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names = [each.name for each in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names = [f"{node.module}.{each.name}" for each in node.names]
-        else:
-            continue
-        yield from (name for name in names if name.split(".")[0] == "tests")
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{each.name}" for each in node.names)
 
 
-def wrong_imports(folder: Path, kind: str) -> list[str]:
-    """What tests of a kind, or what they share, take from where they should not."""
-    found = []
-    for path in sorted((folder / kind).rglob("*.py")):
-        for name in imported(path):
-            parts = name.split(".")
-            of_others = parts[1] in KINDS and parts[1] != kind
-            of_a_test = any(part.startswith("test_") for part in parts)
-            if of_others or of_a_test:
-                found.append(f"{path.relative_to(folder)} imports {name}")
-    return found
+def imports_of_tests(folder: Path) -> list[str]:
+    """Which files take something from a module of tests."""
+    return [
+        f"{path.relative_to(folder)} imports {name}"
+        for path in sorted(folder.rglob("*.py"))
+        for name in imported(path)
+        if name.startswith("tests.") and any(part.startswith("test_") for part in name.split("."))
+    ]
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "support"])
-def test_no_kind_of_tests_imports_another_and_no_test_imports_a_test(kind: str) -> None:
-    assert wrong_imports(TESTS, kind) == []
+def test_no_test_takes_anything_from_another() -> None:
+    """That kinds of tests do not either is a contract of import-linter's, in pyproject.toml."""
+    assert imports_of_tests(TESTS) == []
 
 
 @pytest.mark.parametrize(
-    ("kind", "line"),
+    "line",
     [
-        ("unit", "from tests.integration.mailman import site"),
-        ("integration", "def test() -> None:\n    from tests.acceptance.conftest import bucket"),
-        ("integration", "import tests.soak.work"),
-        ("support", "from tests.unit import storage"),
-        ("unit", "from tests.unit.storage.test_policy import messages"),
-        ("unit", "from tests.unit.storage import test_policy as policy"),
+        "from tests.unit.storage.test_policy import messages",
+        "from tests.unit.storage import test_policy as policy",
+        "def test() -> None:\n    import tests.fuzz.test_files",
     ],
 )
-def test_such_an_import_is_found(kind: str, line: str, tmp_path: Path) -> None:
-    (tmp_path / kind).mkdir()
-    (tmp_path / kind / "test_one.py").write_text(line)
-    assert len(wrong_imports(tmp_path, kind)) == 1
+def test_such_an_import_is_found(line: str, tmp_path: Path) -> None:
+    (tmp_path / "test_one.py").write_text(line)
+    assert len(imports_of_tests(tmp_path)) == 1
 
 
 @pytest.mark.parametrize("kind", ["unit", "integration"])

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from spacer_tasks.cli.incomplete import IncompleteImages
 from spacer_tasks.cli.local.extract import extract_selection
 from spacer_tasks.cli.options import (
     Classifier,
@@ -77,6 +78,7 @@ def classify(
     classifier_loc = location(classifier)
     # a wrong classifier is no image's fault
     load_classifier(classifier_loc)
+    incomplete = IncompleteImages()
     if images is None and features is not None:
         messages, failures = plan_from_features(features, wanted, classifier_loc)
     elif images is None:
@@ -91,9 +93,11 @@ def classify(
         folder = location(features)
         done = extract_selection(select_images(images, wanted), folder, extractor.spec())
         messages, failures = _of_features(folder, done.ready, classifier_loc), done.failures
+        incomplete = done.incomplete
     predictions = Predictions(top)
-    failures = {**failures, **_score(messages, predictions, wanted)}
+    failures = {**failures, **_score(messages, predictions, wanted, incomplete)}
     write(predictions, output)
+    incomplete.tell()
     end_with(failures)
 
 
@@ -162,6 +166,7 @@ def _score(
     messages: Messages,
     predictions: Predictions,
     wanted: PointsFile | None,
+    incomplete: IncompleteImages,
 ) -> dict[str, str]:
     """Classify image by image into `predictions`; the failures, by name."""
     from spacer_tasks import operations
@@ -178,6 +183,7 @@ def _score(
                     else:
                         answer = operations.classify_features(message)
                     predictions.add(name, only_wanted(wanted, name, answer))
+                    incomplete.add(name, answer.incomplete)
                 except InputError as error:
                     failures[name] = reason(str(error), name)
                 progress.advance(bar)

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from spacer_tasks.cli.incomplete import IncompleteImages
 from spacer_tasks.cli.options import (
     ColumnOptions,
     ExtractorOptions,
@@ -34,6 +35,7 @@ from spacer_tasks.console import (
 )
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import InputError, TransientError
+from spacer_tasks.messages.batches import ExtractedMsg
 from spacer_tasks.messages.specs import ExtractorSpec
 from spacer_tasks.messages.tasks import ExtractFeaturesMsg
 
@@ -57,10 +59,12 @@ class Extraction:
     extracted: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
+    #: of the images that are ready, those that are damaged or cut short
+    incomplete: IncompleteImages = field(default_factory=IncompleteImages)
     #: in a row, up to the last image
     outages: int = 0
 
-    def take(self, name: str, extraction: Future[bool]) -> None:
+    def take(self, name: str, extraction: Future[ExtractedMsg]) -> None:
         """Note what became of an image, once it is known.
 
         Raises
@@ -69,7 +73,7 @@ class Extraction:
             The storage failed for several images in a row.
         """
         try:
-            (self.extracted if extraction.result() else self.skipped).append(name)
+            done = extraction.result()
         except InputError as error:
             self.failures[name] = reason(str(error), name)
         except TransientError as error:
@@ -79,6 +83,8 @@ class Extraction:
                 raise
         else:
             self.outages = 0
+            (self.skipped if done.skipped else self.extracted).append(name)
+            self.incomplete.add(name, done.incomplete)
 
     @property
     def ready(self) -> list[str]:
@@ -107,6 +113,7 @@ def extract(
         f"{counted(len(done.extracted), 'image')} extracted, {len(done.skipped)} skipped (features"
         f" are current), {len(done.failures)} failed; features are in {features}"
     )
+    done.incomplete.tell()
     end_with(done.failures)
 
 
@@ -140,19 +147,20 @@ def extract_selection(
     from spacer_tasks import operations
     from spacer_tasks.extractors import load_extractor
 
-    def extracted(image: SelectedImage) -> bool:
-        """Whether it had to be."""
+    def extracted(image: SelectedImage) -> ExtractedMsg:
         message = extract_message(image, features, spec)
-        if not again and operations.features_are_current(message):
-            return False
-        operations.extract_features(message)
-        return True
+        current = None if again else operations.current_features(message)
+        if current is not None:
+            return ExtractedMsg(skipped=True, incomplete=current.incomplete)
+        return ExtractedMsg(
+            skipped=False, incomplete=operations.extract_features(message).incomplete
+        )
 
     # a wrong network is no image's fault
     load_extractor(spec)
     done = Extraction(failures=dict(selection.missing))
     at_once = max(1, min(AT_ONCE, len(selection.images)))
-    handed_out: deque[tuple[str, Future[bool]]] = deque()
+    handed_out: deque[tuple[str, Future[ExtractedMsg]]] = deque()
     with progress_bar() as progress, _cores_shared_by(at_once), ThreadPoolExecutor(at_once) as pool:
         bar = progress.add_task("extracting", total=len(selection.images), note="")
 
@@ -204,7 +212,7 @@ def _cores_shared_by(count: int) -> Iterator[None]:
 
 
 def _finish(
-    pool: ThreadPoolExecutor, handed_out: deque[tuple[str, Future[bool]]], done: Extraction
+    pool: ThreadPoolExecutor, handed_out: deque[tuple[str, Future[ExtractedMsg]]], done: Extraction
 ) -> None:
     """Start no more images, and count those that are in work when they are done."""
     pool.shutdown(cancel_futures=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from spacer_tasks.cli.incomplete import IncompleteImages
 from spacer_tasks.cli.queue.broker import reached_redis
 from spacer_tasks.console import INTERRUPTED, counted, out, reason, say
 from spacer_tasks.exceptions import BrokerUnavailableError
@@ -56,6 +57,14 @@ def failures_of(states: Mapping[str, TaskState], names: Mapping[str, str]) -> di
         for task_id, state in states.items()
         if state.error is not None
     }
+
+
+def incomplete_of(states: Mapping[str, TaskState], names: Mapping[str, str]) -> IncompleteImages:
+    """The tasks whose images were damaged or cut short, each warned of."""
+    incomplete = IncompleteImages()
+    for task_id, state in states.items():
+        incomplete.add(names[task_id], (state.answer or {}).get("incomplete"))
+    return incomplete
 
 
 def answer_of(state: TaskState) -> dict[str, Any]:

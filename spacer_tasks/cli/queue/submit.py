@@ -28,7 +28,14 @@ from spacer_tasks.cli.options import (
     location,
 )
 from spacer_tasks.cli.predictions import Predictions
-from spacer_tasks.cli.queue.sending import Wait, answer_of, failures_of, needs_wait, send
+from spacer_tasks.cli.queue.sending import (
+    Wait,
+    answer_of,
+    failures_of,
+    incomplete_of,
+    needs_wait,
+    send,
+)
 from spacer_tasks.cli.queue.submit_batch import batch
 from spacer_tasks.cli.queue.waiting import wait_for
 from spacer_tasks.cli.scores import print_files, print_training
@@ -71,6 +78,7 @@ def extract(
         states = wait_for(tasks, "extracting")
         failures = failures_of(states, tasks)
         say(f"{counted(len(tasks) - len(failures), 'image')} extracted to {features}")
+        incomplete_of(states, tasks).tell()
         end_with(selection.missing | failures)
     end_with(selection.missing)
 
@@ -155,6 +163,7 @@ def classify(
     if wait:
         states = wait_for(tasks, "classifying")
         failures = failures | failures_of(states, tasks)
+        incomplete = incomplete_of(states, tasks)
         predictions = Predictions(top)
         if output:
             for task_id, name in tasks.items():
@@ -162,6 +171,7 @@ def classify(
                     full = ClassifyReturnMsg.model_validate(results.load_answer(task_id))
                     predictions.add(name, only_wanted(wanted, name, full))
             write(predictions, output)
+        incomplete.tell()
     end_with(failures)
 
 

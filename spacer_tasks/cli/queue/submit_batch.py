@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from spacer_tasks import storage
+from spacer_tasks import results, storage
+from spacer_tasks.cli.incomplete import IncompleteImages
 from spacer_tasks.cli.local.classify import Top, write
 from spacer_tasks.cli.local.train import accepted_labels
 from spacer_tasks.cli.options import (
@@ -82,8 +83,12 @@ def batch(
     if not wait:
         end_with(selection.missing)
         return
-    (state,) = wait_for(tasks, "batch").values()
-    answer = TrainFromImagesReturnMsg.model_validate(answer_of(state))
+    ((task_id, state),) = wait_for(tasks, "batch").items()
+    summary = answer_of(state)
+    if summary.get("incomplete_images_count"):
+        # named in the full answer only
+        summary = results.load_answer(task_id)
+    answer = TrainFromImagesReturnMsg.model_validate(summary)
     print_training(answer.training, answer.metrics_loc, message.previous_model_locs)
     print_files({"classifier": answer.model_loc, "validation": answer.valresult_loc})
     say(
@@ -91,6 +96,10 @@ def batch(
         f" current), {answer.classified} classified"
     )
     names = {str(image.location): image.name for image in selection.images}
+    incomplete = IncompleteImages()
+    for each in answer.incomplete_images:
+        incomplete.add(names.get(each.name, each.name), each.reason)
+    incomplete.tell()
     failed = {
         names[failure.name]: reason(failure.message, failure.name) for failure in answer.failures
     }

@@ -12,7 +12,7 @@ from torch.nn import functional
 import spacer_tasks.extractors.caffe.convolution as convolution
 import spacer_tasks.extractors.caffe.normalization as normalization
 import spacer_tasks.extractors.caffe.pooling as pooling
-from spacer_tasks.extractors.caffe.definition import TRAIN, Layer
+from spacer_tasks.extractors.caffe.formats.definition import TRAIN, Layer
 from spacer_tasks.extractors.caffe.making import LayerWeights, Made, Maker, Shape, axis_of, one
 
 _OPERATIONS = {"PROD": 0, "SUM": 1, "MAX": 2}

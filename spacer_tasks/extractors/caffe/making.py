@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from spacer_tasks.extractors.caffe.definition import Layer
-from spacer_tasks.extractors.caffe.weights_file import WeightsFile
+from spacer_tasks.extractors.caffe.formats.definition import Layer
+from spacer_tasks.extractors.caffe.formats.weights_file import WeightsFile
 
 #: of one image in a blob: a batch may have any size
 Shape = tuple[int, ...]

@@ -10,11 +10,11 @@ from typing import BinaryIO
 from torch import Tensor, nn
 
 from spacer_tasks.exceptions import WeightsError
-from spacer_tasks.extractors.caffe.definition import Definition, read_definition
+from spacer_tasks.extractors.caffe.formats.definition import Definition, read_definition
+from spacer_tasks.extractors.caffe.formats.text_format import MAX_BYTES
+from spacer_tasks.extractors.caffe.formats.weights_file import WeightsFile
 from spacer_tasks.extractors.caffe.layers import MAKERS, ReLU
 from spacer_tasks.extractors.caffe.making import LayerWeights, Shape
-from spacer_tasks.extractors.caffe.text_format import MAX_BYTES
-from spacer_tasks.extractors.caffe.weights_file import WeightsFile
 from spacer_tasks.extractors.caffe.wiring import Step, Wiring, wire
 
 #: numbers in the blobs of one image at one time: 0.5 GB. VGG16's are 6 million at most.

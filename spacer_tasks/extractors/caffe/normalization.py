@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spacer_tasks.extractors.caffe.definition import TRAIN, Layer
+from spacer_tasks.extractors.caffe.formats.definition import TRAIN, Layer
 from spacer_tasks.extractors.caffe.making import LayerWeights, Made, Shape, axis_of, one, one_image
 from spacer_tasks.extractors.caffe.pooling import Pooling, pooled_windows
 from spacer_tasks.extractors.caffe.windows import MAX_LENGTH, Windows

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spacer_tasks.extractors.caffe.definition import Layer
+from spacer_tasks.extractors.caffe.formats.definition import Layer
 from spacer_tasks.extractors.caffe.making import LayerWeights, Made, Shape, one_image
 from spacer_tasks.extractors.caffe.windows import Windows, pair, pooled
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spacer_tasks.extractors.caffe.fields import Fields
+from spacer_tasks.extractors.caffe.formats.fields import Fields
 
 #: rows or columns of a window and its padding; larger ones are in no net
 MAX_LENGTH = 2**16

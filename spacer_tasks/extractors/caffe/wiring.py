@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from spacer_tasks.exceptions import WeightsError
-from spacer_tasks.extractors.caffe.definition import Definition, Layer
+from spacer_tasks.extractors.caffe.formats.definition import Definition, Layer
 from spacer_tasks.extractors.caffe.layers import IN_PLACE_TYPES, MAKERS
 
 

@@ -10,6 +10,19 @@ try:
 except ImportError:  # Pillow decodes instead
     simplejpeg = None
 
+#: warnings of libjpeg after which pixels are made up; others, such as bytes between two parts of
+#: the file, which some cameras leave there, cost none
+LOST = (
+    "Premature end of JPEG file",
+    "Corrupt JPEG data: premature end of data segment",
+    "Corrupt JPEG data: bad Huffman code",
+    "Corrupt JPEG data: bad arithmetic code",
+    "Corrupt JPEG data: found marker",
+)
+START_OF_SCAN = 0xDA
+#: markers with nothing behind them: TEM, and where decoders may start again
+STANDALONE = {0x01, *range(0xD0, 0xD8)}
+
 
 def decode_jpeg(data: bytes, width: int, height: int) -> NDArray[np.uint8] | None:
     """The pixels, uint8, shape (height, width, 3), or None where Pillow must decide.
@@ -30,10 +43,50 @@ def decode_jpeg(data: bytes, width: int, height: int) -> NDArray[np.uint8] | Non
     try:
         if simplejpeg.decode_jpeg_header(data)[:2] != (height, width):
             return None
-        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
-            data, "RGB", fastdct=False, fastupsample=False, strict=True
-        )
+        return _decoded(data)
     # a warning of the decoder's is an error here
     except ValueError:
         return None
+
+
+def lost_pixels(data: bytes) -> str | None:
+    """How pixels got lost in a file that Pillow reads without a word, in libjpeg's words.
+
+    Parameters
+    ----------
+    data
+        A file that `decode_jpeg` leaves to Pillow and that Pillow has read.
+    """
+    if simplejpeg is None:
+        return None
+    try:
+        _decoded(data)
+    except ValueError as error:
+        said = " ".join(str(error).split())
+        return said if said.startswith(LOST) else None
+    return None
+
+
+def before_pixels(data: bytes) -> bytes | None:
+    """The file up to the first byte that pixels are coded in, or None where there is none."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:
+            # any number of them may stand before a marker
+            at += 1
+        elif marker in STANDALONE:
+            at += 2
+        else:
+            end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+            if marker == START_OF_SCAN:
+                return data[:end]
+            at = end
+    return None
+
+
+def _decoded(data: bytes) -> NDArray[np.uint8]:
+    pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+        data, "RGB", fastdct=False, fastupsample=False, strict=True
+    )
     return pixels

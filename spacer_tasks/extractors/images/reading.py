@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import lru_cache
 from io import BytesIO
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,11 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.exceptions import DataLimitError, ImageError
-from spacer_tasks.extractors.images.jpeg import decode_jpeg
+from spacer_tasks.extractors.images.damage import blank_rows, nothing_read
+from spacer_tasks.extractors.images.jpeg import decode_jpeg, lost_pixels
+from spacer_tasks.extractors.images.leniency import cut_images
+
+logger = logging.getLogger(__name__)
 
 Decoded = TypeVar("Decoded")
 
@@ -25,13 +30,54 @@ FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "DIB", "WEBP", "GIF", "JPEG2000", "AVIF
 TILE_WIDTH, TILE_LENGTH = 322, 323
 #: what Pillow calls the colours of the JPEGs that `decode_jpeg` takes
 JPEG_MODES = {"RGB", "L"}
+#: formats whose last row is usually stored first
+BOTTOM_UP = ("BMP", "DIB", "TGA")
+#: characters of a decoder's own words that are passed on; answers and feature files hold them
+REASON = 200
+
+
+class Photo(NamedTuple):
+    """The pixels of an image, and what of it is missing.
+
+    Attributes
+    ----------
+    pixels
+        uint8, shape (height, width, 3), as Pillow's `convert("RGB")` makes them.
+    incomplete
+        None for an image that is whole. Else what was found, in one line: pixels are missing, and
+        grey, black or made up, as Pillow leaves them (and so the reference).
+    """
+
+    pixels: NDArray[np.uint8]
+    incomplete: str | None
 
 
 def load_image(data: bytes, name: str) -> Image.Image:
     """The image, decoded wholly, in mode RGB as Pillow's `convert("RGB")` makes it.
 
+    Takes and raises what `read_photo` does. What is missing of an incomplete image is logged.
+    """
+    image, incomplete = _read(data, name, _to_rgb, _to_rgb)
+    if incomplete:
+        logger.warning("%s: the image is incomplete: %s", name, incomplete)
+    return image
+
+
+def load_pixels(data: bytes, name: str) -> NDArray[np.uint8]:
+    """The pixels of `read_photo`; what is missing of an incomplete image is logged."""
+    photo = read_photo(data, name)
+    if photo.incomplete:
+        logger.warning("%s: the image is incomplete: %s", name, photo.incomplete)
+    return photo.pixels
+
+
+def read_photo(data: bytes, name: str) -> Photo:
+    """The pixels of an image, with fewer copies on the way than in `load_image`.
+
     EXIF orientation is not applied: points are marked on the pixels as they are stored. Of several
-    frames the first is taken.
+    frames the first is taken. An image that is damaged or cut short is read as far as it goes, as
+    the reference reads it, and that is said; where SPACER_INCOMPLETE_IMAGES is "refuse", it is an
+    error.
 
     Parameters
     ----------
@@ -45,26 +91,99 @@ def load_image(data: bytes, name: str) -> Image.Image:
     DataLimitError
         More pixels than `SPACER_MAX_IMAGE_PIXELS`; found from the header, before decoding.
     ImageError
-        The file is empty, no image, damaged or cut short.
+        The file is empty, no image, or none of its pixels can be read; or it is incomplete, and
+        such images are refused.
     """
-    return _decoded(data, name, lambda image: image.convert("RGB"))
-
-
-def load_pixels(data: bytes, name: str) -> NDArray[np.uint8]:
-    """The pixels of `load_image`, uint8, shape (height, width, 3), with fewer copies on the way.
-
-    Takes and raises what `load_image` does.
-    """
+    odd_jpeg = False
 
     def pixels(image: Image.Image) -> NDArray[np.uint8]:
+        nonlocal odd_jpeg
         if image.format == "JPEG" and image.mode in JPEG_MODES:
             decoded = decode_jpeg(data, image.width, image.height)
             if decoded is not None:
                 return decoded
-        # `convert` would copy what is RGB
-        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+            odd_jpeg = True
+        return _rgb(image)
 
-    return _decoded(data, name, pixels)
+    found, incomplete = _read(data, name, pixels, _rgb)
+    lost = lost_pixels(data) if odd_jpeg and incomplete is None else None
+    if lost is not None:
+        if get_settings().incomplete_images == "refuse":
+            raise ImageError(f"{name}: the image is damaged or cut short ({lost})")
+        incomplete = _described(f"damaged: {lost}", found, "JPEG")
+    return Photo(found, incomplete)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    return image.convert("RGB")
+
+
+def _rgb(image: Image.Image) -> NDArray[np.uint8]:
+    # `convert` would copy what is RGB
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _read(
+    data: bytes,
+    name: str,
+    decode: Callable[[Image.Image], Decoded],
+    decode_cut: Callable[[Image.Image], Decoded],
+) -> tuple[Decoded, str | None]:
+    """The image, and what is missing of it.
+
+    Parameters
+    ----------
+    decode
+        Makes what is wanted of an image that Pillow opened.
+    decode_cut
+        The same by Pillow alone, of an image that is incomplete.
+    """
+    try:
+        with cut_images(read=False):
+            return _decoded(data, name, decode), None
+    except ImageError as error:
+        if not data or get_settings().incomplete_images == "refuse":
+            raise
+        # words only: the error's traceback holds what was decoded until now
+        said, reason = str(error), _reason(error.__cause__)
+
+    def what_is_there(image: Image.Image) -> tuple[str | None, Decoded | None]:
+        image.load()
+        if nothing_read(image, data, lambda file, question: _decoded(file, name, question)):
+            return image.format, None
+        return image.format, decode_cut(image)
+
+    try:
+        with cut_images(read=True):
+            image_format, found = _decoded(data, name, what_is_there)
+    except ImageError:
+        # what was wrong at first says more
+        raise ImageError(said) from None
+    if found is None:
+        raise ImageError(f"{name}: no pixel of the image can be read; it is {reason}")
+    return found, _described(reason, np.asarray(found), image_format)
+
+
+def _reason(error: BaseException | None) -> str:
+    """Why an image could not be read strictly, in one line."""
+    if isinstance(error, UnidentifiedImageError):
+        return "damaged: what stands before its pixels is not as its format has it"
+    text = _line(error)
+    return f"{'cut short' if 'truncated' in text.lower() else 'damaged'}: {text}"
+
+
+def _described(reason: str, pixels: NDArray[np.uint8], image_format: str | None) -> str:
+    """What is missing, with how much of it is seen to be."""
+    upwards = image_format in BOTTOM_UP
+    blank = blank_rows(pixels[::-1] if upwards else pixels)
+    if not blank:
+        return reason
+    where, are = "first" if upwards else "last", "is" if blank == 1 else "are"
+    return f"{reason}; the {where} {blank} of {len(pixels)} rows {are} of one colour"
+
+
+def _line(error: BaseException | None) -> str:
+    return " ".join(str(error).split())[:REASON] or type(error).__name__
 
 
 def _decoded(data: bytes, name: str, decode: Callable[[Image.Image], Decoded]) -> Decoded:
@@ -91,8 +210,7 @@ def _decoded(data: bytes, name: str, decode: Callable[[Image.Image], Decoded]) -
         ) from error
     # Pillow's decoders raise SyntaxError, struct.error, IndexError and more on damaged files
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ImageError(f"{name}: the image is damaged or cut short ({reason})") from error
+        raise ImageError(f"{name}: the image is damaged or cut short ({_line(error)})") from error
 
 
 @lru_cache(maxsize=1)

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from tests.support.checkout import CHECKOUT
-from tests.support.environments.reference import reference_python
+from tests.support.environments.reference import reference_packages
 
 CACHE = CHECKOUT / ".cache" / "acceptance"
 #: seconds; installing waits for a package index, and on a busy machine for the disk
@@ -24,6 +24,14 @@ DJANGO = "Django>=4.2"
 #: what CoralNet 1.31 pins, of what the base package meets there; Celery's last that takes its redis
 CORALNET = ["Django==4.2.16", "redis==4.5.4", "celery==5.5.3", "boto3==1.34.162", "huey==2.5.2"]
 NUMPY = "numpy==2.2.6"
+#: settings of servers that nobody answers at
+NOWHERE = {
+    "SPACER_BROKER_URL": "redis://127.0.0.1:1/0",
+    "SPACER_RESULTS_PREFIX": "s3://nowhere/results",
+    "SPACER_S3_ENDPOINT_URL": "http://127.0.0.1:1",
+    "SPACER_AWS_ACCESS_KEY_ID": "none",
+    "SPACER_AWS_SECRET_ACCESS_KEY": "none",
+}
 
 
 def run(
@@ -105,9 +113,8 @@ def coralnet_python() -> Path:
     formats made of it: a second scikit-learn would take a minute to install.
     """
     python = _environment("coralnet", sys.executable, [str(wheel()), *CORALNET])
-    (reference,) = reference_python().parents[1].glob("lib/python*/site-packages")
     (site_packages,) = python.parents[1].glob("lib/python*/site-packages")
-    (site_packages / "reference.pth").write_text(str(reference))
+    (site_packages / "reference.pth").write_text(str(reference_packages()))
     return python
 
 

@@ -83,6 +83,12 @@ def reference_python(version: Version = "0.14.0") -> Path:
     return python
 
 
+def reference_packages() -> Path:
+    """The folder in which the reference and what it needs are installed."""
+    (found,) = reference_python().parents[1].glob("lib/python*/site-packages")
+    return found
+
+
 def _run(command: list[Any]) -> None:
     done = subprocess.run(
         [str(part) for part in command],

@@ -135,6 +135,8 @@ BYTEARRAYS = pickled((b"c__builtin__\nbytearray\n" + b"J\xff\xff\xff\x3f" + b"\x
 ENCODED = pickled(
     b"X\x00\x00\x10\x00" + b"x" * 2**20 + b"q\x00" + b"c_codecs\nencode\nh\x00\x85R" * 1000
 )
+
+
 OTHER_LETTERS = pickled("c__builtin__\nb\u00fctearray\n".encode())
 DEFLATED = {"compression": zipfile.ZIP_DEFLATED}
 #: the file, and why it is refused

@@ -1,4 +1,4 @@
-"""One photo in every kind of image file that is read."""
+"""One small photo as a file of each kind that is read."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from spacer_tasks.extractors.files.weights import load_file, open_file
 from spacer_tasks.storage.listing import list_below
 from spacer_tasks.storage.policy import locations_in, permit_all, permitted
 from spacer_tasks.tasks import extract_features
-from tests.support.messages.every_kind import messages
+from tests.support.messages.located import messages
 
 Allow = Callable[..., None]
 
@@ -36,9 +36,6 @@ def allow(monkeypatch: pytest.MonkeyPatch, settings_changed: Callable[[], None])
 
 def at(uri: str) -> DataLocation:
     return DataLocation.parse(uri)
-
-
-# --- S3 --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -119,9 +116,6 @@ def test_a_kept_extractor_file_is_given_only_for_an_allowed_location(
     for read in (load_file, open_file):
         with pytest.raises(LocationNotAllowedError, match="s3://reef/k"):
             read(loc, sha256)
-
-
-# --- files -----------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -232,9 +226,6 @@ def test_the_own_prefix_in_memory_is_always_allowed(allow: Allow) -> None:
             permitted(at(uri))
 
 
-# --- settings --------------------------------------------------------------------------------
-
-
 def test_nothing_is_limited_where_nothing_is_set(
     settings_changed: Callable[[], None], tmp_path: Path
 ) -> None:
@@ -264,8 +255,6 @@ def test_an_entry_that_means_nothing_is_an_error(allow: Allow, lists: dict[str, 
     with pytest.raises(ConfigError, match=f"SPACER_ALLOWED_{name.upper()}"):
         permitted(at("s3://a/k"))
 
-
-# --- messages --------------------------------------------------------------------------------
 
 OUTSIDE = "s3://secret/x"
 

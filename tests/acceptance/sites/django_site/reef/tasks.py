@@ -7,7 +7,7 @@ from typing import Any
 from celery import shared_task
 
 from reef.models import Photo
-from spacer_tasks.results import find_answer, load_answer
+from spacer_tasks import find_answer, load_answer
 
 
 @shared_task

@@ -12,8 +12,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from reef.models import Photo
 from reef.tasks import image_done, image_failed
-from spacer_tasks.exceptions import InputError
-from spacer_tasks.tasks import classify_image, extract_features, process_job
+from spacer_tasks import InputError, classify_image, extract_features, process_job
 
 COMPUTING = ("torch", "numpy", "sklearn", "PIL", "boto3")
 

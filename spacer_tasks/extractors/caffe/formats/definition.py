@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass
 
 from spacer_tasks.exceptions import WeightsError
-from spacer_tasks.extractors.caffe.fields import Fields
-from spacer_tasks.extractors.caffe.text_format import parse_text
+from spacer_tasks.extractors.caffe.formats.fields import Fields
+from spacer_tasks.extractors.caffe.formats.text_format import parse_text
 
 #: layers and inputs of one net; the deepest nets in use have under 2000
 MAX_LAYERS = 10_000

@@ -1,4 +1,4 @@
-"""A message of each kind, with the locations that a test names."""
+"""One message of each kind, its locations where a test wants them."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from spacer_tasks.exceptions import WeightsError
-from spacer_tasks.extractors.caffe.weights_file import WeightsFile
+from spacer_tasks.extractors.caffe.formats.weights_file import WeightsFile
 from tests.support.files.caffemodels import (
     FIXTURES,
     blob,

@@ -19,7 +19,14 @@ import torch
 from torch import Tensor
 
 from spacer_tasks.exceptions import WeightsError
-from spacer_tasks.extractors.caffe.wire import BYTES, FIXED32, FIXED64, VARINT, Field, WireReader
+from spacer_tasks.extractors.caffe.formats.wire import (
+    BYTES,
+    FIXED32,
+    FIXED64,
+    VARINT,
+    Field,
+    WireReader,
+)
 
 #: weights of one layer; a layer of Caffe's has at most three
 MAX_BLOBS = 64

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from spacer_tasks.exceptions import WeightsError
-from spacer_tasks.extractors.caffe import definition as definition_module
-from spacer_tasks.extractors.caffe.definition import Definition, Layer, read_definition
-from spacer_tasks.extractors.caffe.text_format import Scalar, parse_text
+from spacer_tasks.extractors.caffe.formats import definition as definition_module
+from spacer_tasks.extractors.caffe.formats.definition import Definition, Layer, read_definition
+from spacer_tasks.extractors.caffe.formats.text_format import Scalar, parse_text
 from tests.support.files.caffemodels import FIXTURES
 
 INPUT = 'input: "data" input_shape { dim: 1 dim: 3 }'

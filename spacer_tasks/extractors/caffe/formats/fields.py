@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from spacer_tasks.exceptions import WeightsError
-from spacer_tasks.extractors.caffe.text_format import Message, Scalar
+from spacer_tasks.extractors.caffe.formats.text_format import Message, Scalar
 
 _INTEGER = re.compile(r"-?(?:0[xX][0-9A-Fa-f]+|[0-9]+)\Z")
 _NUMBER = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[fF]?\Z")

@@ -1,0 +1,181 @@
+"""The site's own tests of its contract, as CoralNet writes them: its test queue, and mocks of
+functions of the reference.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from django.test import TestCase, override_settings
+from jobs.models import Job
+from PIL import Image
+from spacer.exceptions import RowColumnMismatchError
+from spacer.messages import ClassifyReturnMsg, ExtractFeaturesMsg
+
+from spacer_tasks.exceptions import HashMismatchError
+from spacer_tasks.tasks import extract_features
+from spacer_tasks.testing import FakeWorker, eager_queue
+
+from . import tasks
+from .queues import BaseQueue, get_queue_class
+
+NOTHING = "Jobs checked/collected: 0"
+ONE = "Jobs checked/collected: 1 SUCCEEDED"
+
+
+class SiteTest(TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.media = Path(folder.name)
+
+    def at(self, name: str) -> dict[str, Any]:
+        return {"storage_type": "filesystem", "key": str(self.media / name)}
+
+    def extraction(self, name: str = "a", size: int = 64, grey: int = 0) -> dict[str, Any]:
+        Image.new("RGB", (size, size), (grey, 100, 200)).save(self.media / f"{name}.png")
+        return {
+            "extractor": {
+                "class_path": "spacer.extractors.base.DummyExtractor",
+                "feature_dim": 16,
+                "data_locations": {},
+                "data_hashes": {},
+            },
+            "rowcols": [[10, 20], [30, 40]],
+            "image_loc": self.at(f"{name}.png"),
+            "feature_loc": self.at(f"{name}.npz"),
+        }
+
+    def trained(self) -> dict[str, Any]:
+        """Where a classifier is, made by jobs of the site."""
+        images = [self.extraction(name, grey=grey) for name, grey in (("x", 0), ("y", 250))]
+        for image in images:
+            tasks.submit("extract_features", image)
+        labels = {json.dumps(each["feature_loc"]): [[10, 20, 1], [30, 40, 2]] for each in images}
+        message = {
+            "trainer": {"class_path": "spacer.train_classifier.MiniBatchTrainer"},
+            "nbr_epochs": 1,
+            "clf_type": "LR",
+            "labels": dict.fromkeys(("train", "ref", "val"), labels),
+            "previous_model_locs": [],
+            "model_loc": self.at("robot.model"),
+            "valresult_loc": self.at("robot.valresult"),
+            "feature_cache_dir": "auto",
+        }
+        job_id = tasks.submit("train_classifier", message, "high")
+        self.assertEqual(tasks.collect(), "Jobs checked/collected: 3 SUCCEEDED")
+        self.assertEqual(self.result_of(job_id), ("success", "TrainClassifierReturnMsg"))
+        return self.at("robot.model")
+
+    def result_of(self, job_id: int) -> tuple[str, str]:
+        job = Job.objects.get(pk=job_id)
+        self.assertLessEqual(job.handled, 1)
+        return job.status, job.result_message
+
+
+class QueueTest(SiteTest):
+    def test_the_queue_class_is_one_of_the_site_s(self) -> None:
+        self.assertTrue(issubclass(get_queue_class(), BaseQueue))
+
+    def test_no_jobs(self) -> None:
+        self.assertEqual(tasks.collect(), NOTHING)
+
+    def test_a_job_is_collected_once(self) -> None:
+        job_id = tasks.submit("extract_features", self.extraction())
+        self.assertTrue((self.media / "a.npz").exists())
+        self.assertEqual(tasks.collect(), ONE)
+        self.assertEqual(self.result_of(job_id), ("success", "ExtractFeaturesReturnMsg"))
+        self.assertEqual(tasks.collect(), NOTHING)
+
+    def test_all_four_kinds_of_jobs(self) -> None:
+        model = self.trained()
+        features = {"feature_loc": self.at("x.npz"), "classifier_loc": model}
+        image = {**self.extraction(), "classifier_loc": model}
+        del image["feature_loc"]
+        sent = [
+            tasks.submit("classify_features", features),
+            tasks.submit("classify_image", image),
+        ]
+        self.assertEqual(tasks.collect(), "Jobs checked/collected: 2 SUCCEEDED")
+        for job_id in sent:
+            self.assertEqual(self.result_of(job_id), ("success", "ClassifyReturnMsg"))
+
+    def test_a_job_that_is_left_is_not_in_the_next_test(self) -> None:
+        """With `test_no_jobs` and its twin below, in whatever order they are run."""
+        tasks.submit("extract_features", self.extraction())
+
+    def test_a_job_that_is_left_is_not_in_the_next_test_either(self) -> None:
+        tasks.submit("extract_features", self.extraction())
+        self.assertEqual(tasks.collect(), ONE)
+
+    def test_settings_of_a_test_apply_to_its_jobs(self) -> None:
+        with override_settings(SPACER={"MAX_IMAGE_PIXELS": 100}):
+            small = tasks.submit("extract_features", self.extraction(size=10))
+            large = tasks.submit("extract_features", self.extraction(size=11))
+        tasks.collect()
+        self.assertIn("RowColumnInvalidError", self.result_of(small)[1])
+        self.assertIn("spacer.exceptions.DataLimitError", self.result_of(large)[1])
+        again = tasks.submit("extract_features", self.extraction())
+        self.assertEqual(tasks.collect(), ONE)
+        self.assertEqual(self.result_of(again)[0], "success")
+
+
+class MockTest(SiteTest):
+    def spacer_error(self, error: Exception) -> tuple[str, str]:
+        def raise_error(*args: Any) -> None:
+            raise error
+
+        with mock.patch("spacer.tasks.extract_features", raise_error):
+            job_id = tasks.submit("extract_features", self.extraction())
+        tasks.collect()
+        return self.result_of(job_id)
+
+    def test_an_error_of_the_reference_s(self) -> None:
+        status, message = self.spacer_error(RowColumnMismatchError("they don't match"))
+        self.assertEqual(status, "failure")
+        self.assertEqual(message, "spacer.exceptions.RowColumnMismatchError: they don't match")
+
+    def test_a_built_in_error(self) -> None:
+        status, message = self.spacer_error(ValueError("A spacer error"))
+        self.assertEqual(status, "failure")
+        self.assertTrue(message.endswith("ValueError: A spacer error"))
+
+    def test_a_mocked_function_is_given_the_reference_s_message(self) -> None:
+        with mock.patch("spacer.tasks.extract_features") as mocked:
+            mocked.side_effect = ZeroDivisionError("mocked")
+            tasks.submit("extract_features", self.extraction())
+        (given,) = mocked.call_args.args
+        self.assertIsInstance(given, ExtractFeaturesMsg)
+        self.assertEqual(given.rowcols, [(10, 20), (30, 40)])
+
+    def test_a_mocked_answer(self) -> None:
+        answer = ClassifyReturnMsg(1.0, [(10, 20, [0.25, 0.75])], [5, 6], True)
+        task = {"feature_loc": self.at("none"), "classifier_loc": self.at("none")}
+        with mock.patch("spacer.tasks.classify_features", return_value=answer):
+            job_id = tasks.submit("classify_features", task)
+        self.assertEqual(tasks.collect(), ONE)
+        self.assertEqual(self.result_of(job_id), ("success", "ClassifyReturnMsg"))
+
+    def test_an_image_behind_a_url_that_is_not_one(self) -> None:
+        image = {**self.extraction(), "classifier_loc": self.trained()}
+        del image["feature_loc"]
+        image["image_loc"] = {"storage_type": "url", "key": "URL 1"}
+        image_given = Image.new("RGB", (50, 50))
+        with mock.patch("spacer.tasks.load_image", return_value=image_given):
+            job_id = tasks.submit("classify_image", image)
+        self.assertEqual(tasks.collect(), ONE)
+        self.assertEqual(self.result_of(job_id), ("success", "ClassifyReturnMsg"))
+
+    def test_a_fake_worker(self) -> None:
+        worker = FakeWorker()
+        worker.answers(extract_features, HashMismatchError("weights: other"))
+        with eager_queue(worker):
+            job_id = tasks.submit("extract_features", self.extraction())
+            tasks.collect()
+        status, message = self.result_of(job_id)
+        self.assertEqual(status, "failure")
+        self.assertEqual(message, "spacer.exceptions.HashMismatchError: weights: other")
