@@ -52,9 +52,10 @@ audit:  ## Known vulnerabilities of what the images install; asks PyPI
 test-unit: $(READY)  ## The tests that need no server
 	$(PYTEST) tests/unit $(PYTEST_ARGS)
 
-lint: $(READY)  ## Formatter, linter and type checker
+lint: $(READY)  ## Formatter, linter, the floors of docs/architecture.md and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/mypy
 
 format: $(READY)  ## Let the formatter write

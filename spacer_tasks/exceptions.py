@@ -14,10 +14,13 @@ the same class. What each is derived from::
     │  │  └─ UnknownTrainerError
     │  ├─ StorageError
     │  │  ├─ ObjectNotFoundError
+    │  │  │  ├─ S3ObjectNotFoundError
+    │  │  │  └─ URLNotFoundError
     │  │  ├─ AnswerDamagedError
     │  │  ├─ BucketNotFoundError
     │  │  ├─ StorageAccessError
     │  │  ├─ LocationNotAllowedError
+    │  │  │  └─ URLNotAllowedError
     │  │  └─ URLDownloadError
     │  ├─ SQSError
     │  ├─ TaskCancelledError
@@ -29,6 +32,7 @@ the same class. What each is derived from::
     │  ├─ PointsFileError
     │  ├─ HashMismatchError
     │  ├─ WeightsError
+    │  ├─ FeaturesNotFiniteError
     │  ├─ FeatureFileError
     │  ├─ FeatureDimensionError
     │  ├─ ClassifierFileError
@@ -38,6 +42,7 @@ the same class. What each is derived from::
     │  ├─ StorageUnavailableError
     │  │  └─ URLUnavailableError
     │  ├─ BrokerUnavailableError
+    │  ├─ DeviceLostError
     │  ├─ SQSUnavailableError
     │  ├─ JobLostError
     │  └─ AnswerExpiredError

@@ -29,7 +29,7 @@ from spacer_tasks.exceptions import (
     InputError,
     ObjectNotFoundError,
 )
-from spacer_tasks.extractors import Extractor, check_points, load_extractor, read_photo
+from spacer_tasks.extractors import Extractor, Photo, check_points, load_extractor, read_photo
 from spacer_tasks.jobs.answering import answered
 from spacer_tasks.messages.parsing import parse
 from spacer_tasks.messages.tasks import (
@@ -316,10 +316,14 @@ def _vectors(
     image_loc: DataLocation, rowcols: list[Point], extractor: Extractor
 ) -> tuple[Any, str | None]:
     """The feature vectors, and what of the image was missing."""
-    photo = read_photo(storage.load(image_loc), str(image_loc))
+    photo = _photo(image_loc)
     height, width = photo.pixels.shape[:2]
     check_points(rowcols, width, height, str(image_loc))
     return extractor.extract(photo.pixels, rowcols), photo.incomplete
+
+
+def _photo(image_loc: DataLocation) -> Photo:
+    return read_photo(storage.load(image_loc), str(image_loc))
 
 
 def _scored(

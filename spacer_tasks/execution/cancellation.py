@@ -54,7 +54,7 @@ def cancel(task_id: str) -> bool:
         The answer could not be stored. The task is cancelled all the same.
     """
     error = TaskCancelledError(f"the task {task_id} was cancelled")
-    # as in `broker_errors`: whoever imports the tasks need not load it
+    # as in `broker.outages`: whoever imports the tasks need not load it
     from redis.exceptions import NoPermissionError
 
     backend = cast("Any", our_app.backend)

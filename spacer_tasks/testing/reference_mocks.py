@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from spacer_tasks.data_classes.locations import DataLocation
@@ -24,6 +24,9 @@ from spacer_tasks.messages.tasks import (
     TrainClassifierMsg,
     TrainClassifierReturnMsg,
 )
+
+if TYPE_CHECKING:
+    from spacer_tasks.extractors import Photo
 
 #: functions of `spacer.tasks` that take the message of a task, and what they answer
 TASKS: dict[str, type[Answer]] = {
@@ -50,7 +53,7 @@ def mocks_of_the_reference() -> Iterator[None]:
     instead: dict[str, Any] = {}
     for name in names:
         if name == LOAD_IMAGE:
-            instead["_pixels"] = _pixels_by(theirs.load_image)
+            instead["_photo"] = _photo_by(theirs.load_image)
             # of an image that is nowhere
             instead["_origin"] = lambda msg, extractor: {}
         else:
@@ -87,12 +90,14 @@ def _task_by(theirs: ModuleType, name: str) -> Callable[..., Answer]:
     return run
 
 
-def _pixels_by(load_image: Callable[[Any], Any]) -> Callable[[DataLocation], Any]:
-    def pixels(image_loc: DataLocation) -> Any:
+def _photo_by(load_image: Callable[[Any], Any]) -> Callable[[DataLocation], Photo]:
+    def photo(image_loc: DataLocation) -> Photo:
         import numpy as np
         from spacer import data_classes
 
-        given = data_classes.DataLocation.deserialize(image_loc.model_dump())
-        return np.asarray(load_image(given).convert("RGB"))
+        from spacer_tasks.extractors import Photo
 
-    return pixels
+        given = data_classes.DataLocation.deserialize(image_loc.model_dump())
+        return Photo(np.asarray(load_image(given).convert("RGB")), incomplete=None)
+
+    return photo

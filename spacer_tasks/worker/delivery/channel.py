@@ -4,7 +4,7 @@ Kombu (5.7) takes a message from its queue in one step and records it in the nex
 killed in between, or whose connection is cut, takes it with it. And when it loses Redis, Kombu
 puts all of it back, also tasks that are running, which start a second time beside the first; and
 with Redis still away it raises, in places where Celery takes that for a bug and ends the worker
-("Unrecoverable error"). Here a message is taken and recorded in one step (`held_messages.py`), one
+("Unrecoverable error"). Here a message is taken and recorded in one step (`unacked.py`), one
 whose task is running stays taken and is acknowledged when the task ends, by whatever connection
 there is then, and all others are put back as soon as there is one.
 """
@@ -267,7 +267,7 @@ def _read(channel: Any, **options: Any) -> bool:
         _KNOWN.add(tag)
         channel.connection._deliver(message, queue)
         if tag not in (channel.qos._delivered or ()):
-            # thrown away (`strange_messages.py`), or settled by now
+            # thrown away (`envelopes.py`), or settled by now
             channel.qos._settle_now(tag, put_back=False)
         return True
     finally:

@@ -2,7 +2,7 @@
 
 A thread of each worker says every few seconds that the worker is alive, and gives back the
 messages of workers that have been silent for SPACER_WORKER_SILENT_S. A worker that is only cut off
-goes on with its tasks: their locks (`running_lock.py`) and stored answers see to it that none is
+goes on with its tasks: their locks (`execution/lock.py`) and stored answers see to it that none is
 answered twice.
 
 Silence is measured by who listens, by its own clock and only while it hears Redis itself: after

@@ -37,7 +37,7 @@ import sys
 for name in {names}:
     sys.modules[name] = None
 import spacer_tasks.app, spacer_tasks.messages, spacer_tasks.tasks, spacer_tasks.workflows
-import spacer_tasks.results
+import spacer_tasks.results, spacer_tasks.data_classes, spacer_tasks.coralnet
 print(sorted(name for name in spacer_tasks.app.app.tasks if name.startswith("spacer_tasks.")))
 """
 

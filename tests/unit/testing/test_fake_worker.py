@@ -129,7 +129,7 @@ def test_a_function_of_the_message(worker: FakeWorker) -> None:
     ("error", "kind", "tries"),
     [
         (TrainingLabelsError("one class"), "input", 1),
-        (StorageUnavailableError("503"), "transient", len(retries.TASK.longest_s) + 1),
+        (StorageUnavailableError("503"), "transient", 1 + (retries.TASK.retries or 0)),
         (ZeroDivisionError("a bug"), "bug", 1),
     ],
     ids=lambda value: type(value).__name__,

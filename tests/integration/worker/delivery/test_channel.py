@@ -296,7 +296,7 @@ def test_kombu_alone_puts_a_running_task_back(redis: DurableRedis) -> None:
 
 
 def test_kombu_alone_gives_out_a_message_again_while_its_task_runs(redis: DurableRedis) -> None:
-    # which is why a second delivery finds a lock: see test_running_lock.py
+    # which is why a second delivery finds a lock: see execution/test_lock.py
     taken: list[Any] = []
     with Connection(redis.url, transport_options={"visibility_timeout": 0.1}) as connection:
         connection.SimpleQueue("q").put({"number": 1})

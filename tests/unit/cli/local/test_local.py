@@ -118,7 +118,7 @@ def test_current_features_are_skipped_and_others_are_not(survey: Path) -> None:
 def test_bad_images_are_listed_at_the_end_and_the_rest_is_done(survey: Path) -> None:
     photos = survey / "photos"
     (photos / "3.png").write_bytes(b"no image")
-    (photos / "4.png").write_bytes((photos / "4.png").read_bytes()[:900])
+    (photos / "4.png").write_bytes((photos / "4.png").read_bytes()[:60])
     (photos / "unused.jpg").write_bytes(b"")
     (photos / "notes.txt").write_bytes(b"")
     with (survey / "points.csv").open("a") as stream:
@@ -134,13 +134,66 @@ def test_bad_images_are_listed_at_the_end_and_the_rest_is_done(survey: Path) -> 
         "  5.PNG: not in photos; is it 5.png?",
     ]
     assert "  3.png: not an image that can be read" in lines[-3]
-    assert "  4.png: the image is damaged or cut short" in lines[-2]
+    assert "  4.png: no pixel of the image can be read; it is cut short" in lines[-2]
     assert "  6.png: point 9 has row 48; expected 0 to 47, the image has 64 x 48" in lines[-1]
 
     ran = train("--epochs", "1")
     assert ran.code == 1
     assert "5 failures:\n  3.png: no features in " in ran.err
     assert (survey / "out/reef.safetensors").is_file()
+
+
+def cut(photo: Path) -> None:
+    """Leave two thirds of a photo."""
+    data = photo.read_bytes()
+    photo.write_bytes(data[: len(data) * 2 // 3])
+
+
+def test_incomplete_images_are_extracted_warned_of_once_and_counted(survey: Path) -> None:
+    for name in ("3.png", "7.png"):
+        cut(survey / "photos" / name)
+    said = "the image is incomplete: cut short: image file is truncated; the last "
+    for expected in ("12 images extracted, 0 skipped", "0 images extracted, 12 skipped"):
+        ran = extract()
+        assert ran.code == 0
+        assert expected in ran.err
+        for name in ("3.png", "7.png"):
+            assert ran.err.count(f"warning: {name}: {said}") == 1
+        assert ran.err.count("warning: ") == 2
+        assert ran.err.count("2 incomplete images, read as far as they go") == 1
+    features = ImageFeatures.from_bytes((survey / "features/3.png.npz").read_bytes(), "")
+    assert features.incomplete is not None
+    assert f"the image is incomplete: {features.incomplete}\n" in ran.err
+    whole = ImageFeatures.from_bytes((survey / "features/4.png.npz").read_bytes(), "")
+    assert whole.incomplete is None
+    assert "incomplete" not in whole.origin
+
+
+def test_incomplete_images_are_classified_warned_of_once_and_counted(survey: Path) -> None:
+    extract()
+    train("--epochs", "1")
+    cut(survey / "photos" / "3.png")
+    images = ("photos", "--points", "points.csv", *DUMMY)
+    for arguments in (images, (*images, "--features", "again"), ("--features", "again")):
+        ran = classify(*arguments)
+        assert ran.code == 0
+        assert ran.err.count("warning: 3.png: the image is incomplete: cut short: ") == 1
+        assert ran.err.count("1 incomplete image, read as far as they go") == 1
+        assert len({row["image"] for row in read_predictions(survey / "predictions.csv")}) == 12
+
+
+def test_incomplete_images_fail_where_they_are_refused(
+    survey: Path, settings_changed: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut(survey / "photos" / "3.png")
+    assert extract().code == 0
+    monkeypatch.setenv("SPACER_INCOMPLETE_IMAGES", "refuse")
+    settings_changed()
+    ran = extract()
+    assert ran.code == 1
+    assert "0 images extracted, 11 skipped (features are current), 1 failed" in ran.err
+    assert "  3.png: the image is damaged or cut short (image file is truncated)" in ran.err
+    assert "incomplete" not in ran.err
 
 
 def test_a_storage_that_is_away_ends_the_extraction_before_all_images_were_tried(
