@@ -145,7 +145,7 @@ class TaskTimeoutError(SpacerError):
 
 
 class ImageError(InputError):
-    """The file is no image that can be read, or it is cut short."""
+    """No pixel of the file can be read; or it is damaged or cut short, and such are refused."""
 
 
 class DataLimitError(InputError):

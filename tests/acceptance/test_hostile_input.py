@@ -20,6 +20,7 @@ from spacer_tasks.tasks import classify_features, extract_features
 from tests.fuzz import test_hostile_images as images
 from tests.fuzz import test_hostile_sizes as sizes
 from tests.support.checkout import CHECKOUT, FIXTURES_FOLDER
+from tests.support.hostile_older_pickles import HOSTILE_OLDER
 from tests.support.hostile_pickles import HOSTILE
 from tests.support.photos import DUMMY, photo
 from tests.support.workers import StartWorker
@@ -142,6 +143,8 @@ def test_hostile_classifiers_and_feature_files_do_not_stop_a_classify_worker(
         )
 
     classifiers = {name: data for name, (data, _) in HOSTILE.items()}
+    # of protocols 0 and 1
+    classifiers |= {f"older: {name}": data for name, (data, _) in HOSTILE_OLDER.items()}
     classifiers |= {name: make() for name, make in sizes.CLASSIFIERS.items()}
     damaged = {f"classifier, {name}": x for name, x in cut(GOOD_CLASSIFIER.read_bytes()).items()}
     features = {name: make() for name, make in sizes.FEATURE_FILES.items()}

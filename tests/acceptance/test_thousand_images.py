@@ -1,4 +1,4 @@
-"""A chord of a thousand images through two feature workers, ten of them bad."""
+"""A chord of a thousand images through two feature workers, ten of them bad, ten incomplete."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ import pytest
 from spacer_tasks import storage
 from spacer_tasks.app import app
 from spacer_tasks.data_classes.locations import DataLocation
-from spacer_tasks.results import find_answer
+from spacer_tasks.results import find_answer, load_answer
 from spacer_tasks.workflows import train_from_images
 from tests.support.photos import DUMMY, LABELS, photo
 from tests.support.workers import StartWorker
 
 IMAGES = 1000
 BAD = set(range(50, 1000, 100))
+#: read as far as they go
+INCOMPLETE = set(range(25, 1000, 100))
 #: one in ten has no labels and is classified
 UNLABELLED = 10
 POINTS = [[row, col] for row in (5, 16, 27) for col in (5, 16, 27)]
@@ -33,9 +35,13 @@ def workers(start_worker: StartWorker) -> None:
 def image(bucket: str, index: int) -> dict[str, object]:
     label = sorted(LABELS)[index % len(LABELS)]
     location = DataLocation.parse(f"s3://{bucket}/photos/{index:04}.png")
-    # cut short: Pillow knows what it is and fails while it decodes
     data = photo(label, index, size=32)
-    storage.store(location, data[: len(data) // 2] if index in BAD else data)
+    if index in BAD:
+        # a header, and not one pixel: Pillow knows what it is and fails while it decodes
+        data = data[:45]
+    elif index in INCOMPLETE:
+        data = data[: len(data) // 2]
+    storage.store(location, data)
     entry: dict[str, object] = {
         "image_loc": location.model_dump(),
         "feature_loc": DataLocation.parse(f"s3://{bucket}/features/{index:04}").model_dump(),
@@ -46,7 +52,7 @@ def image(bucket: str, index: int) -> dict[str, object]:
 
 
 @pytest.mark.usefixtures("workers")
-def test_a_thousand_images_are_answered_and_ten_bad_ones_are_named(bucket: str) -> None:
+def test_a_thousand_images_are_answered_and_bad_and_incomplete_ones_are_named(bucket: str) -> None:
     with ThreadPoolExecutor(8) as pool:
         images = list(pool.map(lambda index: image(bucket, index), range(IMAGES)))
     sent = train_from_images.delay(
@@ -69,6 +75,13 @@ def test_a_thousand_images_are_answered_and_ten_bad_ones_are_named(bucket: str) 
     assert {failure["type"] for failure in answer["failures"]} == {
         "spacer_tasks.exceptions.ImageError"
     }
+    # named in the full answer: there may be thousands of them
+    assert answer["incomplete_images_count"] == len(INCOMPLETE)
+    incomplete = load_answer(sent)["incomplete_images"]
+    assert {each["name"] for each in incomplete} == {
+        f"s3://{bucket}/photos/{index:04}.png" for index in INCOMPLETE
+    }
+    assert all("cut short" in each["reason"] for each in incomplete)
     # each image has an answer of its own, and both workers took a share
     with ThreadPoolExecutor(8) as pool:
         ids = [f"{sent.id}.extract.{index}" for index in range(IMAGES)]
