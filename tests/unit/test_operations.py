@@ -149,7 +149,7 @@ def asked(folder: Path, image: bytes, **more: Any) -> dict[str, Any]:
     (folder / "reef.jpg").write_bytes(image)
     return {
         "job_token": "1",
-        "extractor": {"class": "DummyExtractor", "feature_dim": 24},
+        "extractor": {"class_path": "dummy", "feature_dim": 24},
         "rowcols": [[2, 3], [30, 40]],
         "image_loc": {"storage_type": "filesystem", "key": str(folder / "reef.jpg")},
         **more,
