@@ -121,7 +121,8 @@ FILES: dict[str, tuple[Callable[[], bytes], list[int] | str]] = {
         lambda: png(40, 30, zeros(500_000_000)),
         [30, 40, 3],
     ),
-    "a comment of a gigabyte": (lambda: png(40, 30, extra=text_chunk(2**30)), "ImageError"),
+    # an incomplete image: the reference reads it without its comment
+    "a comment of a gigabyte": (lambda: png(40, 30, extra=text_chunk(2**30)), [30, 40, 3]),
     "one pixel high": (lambda: png(20_000_000, 1), [1, 20_000_000, 3]),
     "one pixel wide": (lambda: png(1, 2_000_000), [2_000_000, 1, 3]),
     "one pixel high, and too long": (lambda: png(2**31 - 1, 1, b""), "Error"),
