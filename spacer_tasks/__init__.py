@@ -49,7 +49,12 @@ if TYPE_CHECKING:
         TrainManyMsg,
         TrainManyReturnMsg,
     )
-    from spacer_tasks.operations import classify_many, features_are_current
+    from spacer_tasks.operations import (
+        check_extract_inputs,
+        classify_many,
+        evaluate_classifier,
+        features_are_current,
+    )
     from spacer_tasks.results import StoredAnswer, TaskError, find_answer, load_answer
     from spacer_tasks.tasks import (
         classify_features,
@@ -99,9 +104,11 @@ __all__ = [
     "ValResults",
     "__version__",
     "cancel",
+    "check_extract_inputs",
     "classify_features",
     "classify_image",
     "classify_many",
+    "evaluate_classifier",
     "extract_features",
     "features_are_current",
     "find_answer",
@@ -145,7 +152,12 @@ _MODULES = {
         "TrainerSpec",
         "TrainingTaskLabels",
     ],
-    "operations": ["classify_many", "features_are_current"],
+    "operations": [
+        "check_extract_inputs",
+        "classify_many",
+        "evaluate_classifier",
+        "features_are_current",
+    ],
     "results": ["StoredAnswer", "TaskError", "find_answer", "load_answer"],
     "tasks": [
         "classify_features",

@@ -21,13 +21,15 @@ from spacer_tasks.classifiers import Classifier, load_classifier, store_classifi
 from spacer_tasks.concurrency.stopping import stop_if_asked
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.data_classes.features import INCOMPLETE, ImageFeatures
-from spacer_tasks.data_classes.labels import Point
+from spacer_tasks.data_classes.labels import ImageLabels, Point
 from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.data_classes.val_results import ValResults
 from spacer_tasks.exceptions import (
     FeatureDimensionError,
     FeatureFileError,
     InputError,
     ObjectNotFoundError,
+    TrainingLabelsError,
 )
 from spacer_tasks.extractors import Extractor, Photo, check_points, load_extractor, read_photo
 from spacer_tasks.jobs.answering import answered
@@ -48,6 +50,8 @@ from spacer_tasks.messages.tasks import (
 )
 from spacer_tasks.training import TrainingProgress, train
 from spacer_tasks.training.checkpoints import Checkpoints
+from spacer_tasks.training.evaluation import evaluate
+from spacer_tasks.training.feature_matrix import load_sets
 
 logger = logging.getLogger(__name__)
 
@@ -225,6 +229,56 @@ def classify_many(
         pool.shutdown(cancel_futures=True)
 
 
+def evaluate_classifier(
+    classifier: Classifier | DataLocation | Mapping[str, Any],
+    labels: ImageLabels | Mapping[Any, Any],
+) -> ValResults:
+    """What a classifier answers at labelled points, beside what they are.
+
+    Parameters
+    ----------
+    classifier
+        A classifier, or where its file is.
+    labels
+        By where each image's features are. Labels that the classifier does not know stand after
+        its own in the answer's classes.
+
+    Raises
+    ------
+    TrainingLabelsError
+        There is no label.
+    InputError
+        The classifier or a feature file is missing or damaged, a point is not in its file, or
+        dimensions differ.
+    TransientError
+        The storage did not answer.
+    """
+    if not isinstance(classifier, Classifier):
+        classifier = load_classifier(parse(DataLocation, classifier))
+    labels = parse(ImageLabels, labels)
+    if not labels.label_count:
+        raise TrainingLabelsError("no labelled point to evaluate the classifier on")
+    classes = sorted(labels.classes, key=str)
+    return evaluate(classifier, load_sets({"val": labels}, classes)["val"], classes)
+
+
+def check_extract_inputs(
+    image_loc: DataLocation | Mapping[str, Any], rowcols: Sequence[Point]
+) -> None:
+    """Refuse an image and points that an extraction would refuse, without an extractor.
+
+    Raises
+    ------
+    ImageError, DataLimitError
+        The image cannot be read, or it is too large, or there are too many points.
+    RowColumnInvalidError
+        A point is not a pair of integers inside the image.
+    StorageError, StorageUnavailableError
+        The image cannot be loaded.
+    """
+    _checked_photo(parse(DataLocation, image_loc), rowcols)
+
+
 def classify_image(msg: ClassifyImageMsg | Mapping[str, Any]) -> ClassifyReturnMsg:
     """Give points of an image a probability for each label, without keeping its features.
 
@@ -316,10 +370,15 @@ def _vectors(
     image_loc: DataLocation, rowcols: list[Point], extractor: Extractor
 ) -> tuple[Any, str | None]:
     """The feature vectors, and what of the image was missing."""
+    photo = _checked_photo(image_loc, rowcols)
+    return extractor.extract(photo.pixels, rowcols), photo.incomplete
+
+
+def _checked_photo(image_loc: DataLocation, rowcols: Sequence[Point]) -> Photo:
     photo = _photo(image_loc)
     height, width = photo.pixels.shape[:2]
     check_points(rowcols, width, height, str(image_loc))
-    return extractor.extract(photo.pixels, rowcols), photo.incomplete
+    return photo
 
 
 def _photo(image_loc: DataLocation) -> Photo:

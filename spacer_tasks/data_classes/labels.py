@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, KeysView
+from collections.abc import Collection, Iterable, Iterator, KeysView
 from numbers import Integral, Real
 from typing import Any
 
@@ -59,6 +59,16 @@ class ImageLabels(RootModel[dict[DataLocation, list[Annotation]]]):
     @model_serializer
     def _to_wire(self) -> dict[str, list[Annotation]]:
         return {json.dumps(loc.model_dump()): annotations for loc, annotations in self.root.items()}
+
+    def add_image(self, loc: DataLocation, annotations: Iterable[Annotation]) -> None:
+        """Put an image after the others, or other labels where it is already.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            An annotation is not (row, column, label).
+        """
+        self.root[loc] = ImageLabels({loc: list(annotations)}).root[loc]
 
     def keys(self) -> KeysView[DataLocation]:
         """Where the images' features are, in order."""

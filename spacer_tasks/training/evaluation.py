@@ -15,26 +15,30 @@ from spacer_tasks.training.feature_matrix import LabelledVectors
 def evaluate(
     classifier: Classifier, val: LabelledVectors, classes: Sequence[LabelId]
 ) -> ValResults:
-    """What the classifier answers on the validation set; the answer's classes are its own.
+    """What the classifier answers on the validation set.
+
+    The answer's classes are its own, and after them those that it does not know.
 
     Parameters
     ----------
     classes
-        What `val.targets` are indices into; each must be one of the classifier's.
+        What `val.targets` are indices into.
 
     Raises
     ------
     FeatureDimensionError
         The vectors have another dimension than the classifier was trained on.
     """
-    index = {label: i for i, label in enumerate(classifier.classes)}
+    known = set(classifier.classes)
+    all_classes = [*classifier.classes, *(label for label in classes if label not in known)]
+    index = {label: i for i, label in enumerate(all_classes)}
     to_own = np.array([index[label] for label in classes], dtype=np.intp)
     est, scores = classifier.best(val.vectors)
     return ValResults(
         scores=scores.tolist(),
         gt=to_own[val.targets].tolist(),
         est=est.tolist(),
-        classes=classifier.classes,
+        classes=all_classes,
     )
 
 

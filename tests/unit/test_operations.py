@@ -7,11 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from spacer_tasks import operations
 from spacer_tasks.classifiers import load_classifier
 from spacer_tasks.data_classes.locations import DataLocation
-from spacer_tasks.exceptions import MessageError, ObjectNotFoundError, StorageUnavailableError
+from spacer_tasks.exceptions import (
+    ImageError,
+    MessageError,
+    ObjectNotFoundError,
+    RowColumnInvalidError,
+    StorageUnavailableError,
+    TrainingLabelsError,
+)
 from spacer_tasks.messages import tasks
 from tests.support.checkout import FIXTURES_FOLDER
 from tests.support.photos import photo
@@ -171,3 +179,42 @@ def test_every_answer_says_all_that_its_message_has(tmp_path: Path, classifier: 
         assert answer.model_fields_set | tasks.OURS >= set(type(answer).model_fields)
         # and each is of its type
         assert type(answer)(**json.loads(json.dumps(answer.to_wire()))) == answer
+
+
+def test_a_classifier_is_evaluated_as_its_training_evaluated_it(tmp_path: Path) -> None:
+    message = training(tmp_path)
+    operations.train_classifier(message)
+    found = operations.evaluate_classifier(message["model_loc"], message["labels"]["val"])
+    stored = json.loads((tmp_path / "valresult_loc").read_text())
+    assert found.model_dump(mode="json") == stored
+    classifier = load_classifier(DataLocation(**message["model_loc"]))
+    assert operations.evaluate_classifier(classifier, message["labels"]["val"]) == found
+
+
+def test_labels_that_a_classifier_does_not_know_stand_after_its_own(tmp_path: Path) -> None:
+    message = training(tmp_path)
+    operations.train_classifier(message)
+    labels = message["labels"]["val"]
+    (image, *_) = labels
+    labels[image] = [[row, column, "unheard of"] for row, column, _ in labels[image]]
+    found = operations.evaluate_classifier(message["model_loc"], labels)
+    assert found.classes[-1] == "unheard of"
+    assert found.gt.count(len(found.classes) - 1) == len(labels[image])
+    assert max(found.est) < len(found.classes) - 1
+    with pytest.raises(TrainingLabelsError, match="no labelled point"):
+        operations.evaluate_classifier(message["model_loc"], {})
+
+
+def test_an_image_and_points_are_checked_without_an_extractor(tmp_path: Path) -> None:
+    Image.new("RGB", (30, 20)).save(tmp_path / "photo.png")
+    (tmp_path / "text").write_bytes(b"no image")
+
+    def check(name: str, points: Any) -> None:
+        operations.check_extract_inputs(DataLocation.parse(str(tmp_path / name)), points)
+
+    check("photo.png", [(19, 29)])
+    for points in ([(20, 0)], [(0, 30)], [(0.0, 0)], []):
+        with pytest.raises(RowColumnInvalidError):
+            check("photo.png", points)
+    with pytest.raises(ImageError):
+        check("text", [(0, 0)])

@@ -84,6 +84,17 @@ def test_a_label_is_an_integer_or_a_text(value: Any) -> None:
         ImageLabels.model_validate({A: [(1, 2, value)]})
 
 
+def test_images_are_added_one_by_one() -> None:
+    labels = ImageLabels()
+    labels.add_image(B, [(1, 2, "x")])
+    labels.add_image(A, [(3, 4.0, "y")])  # type: ignore[list-item]
+    labels.add_image(B, [(5, 6, "z")])
+    assert labels == ImageLabels({B: [(5, 6, "z")], A: [(3, 4, "y")]})
+    assert list(labels.keys()) == [B, A]
+    with pytest.raises(ValidationError):
+        labels.add_image(A, [(1, 2)])  # type: ignore[list-item]
+
+
 def test_filtering_classes_drops_images_left_empty() -> None:
     labels = ImageLabels({A: [(1, 2, 1), (3, 4, 2)], B: [(5, 6, 1)]})
     assert labels.filter_classes({2}) == ImageLabels({A: [(3, 4, 2)]})
