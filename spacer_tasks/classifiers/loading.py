@@ -47,6 +47,12 @@ def load_classifier(loc: DataLocation) -> Classifier:
     return classifier
 
 
+def forget_classifiers() -> None:
+    """Read classifiers anew from now on."""
+    with _lock:
+        _kept.clear()
+
+
 def store_classifier(
     loc: DataLocation, classifier: Classifier, format: ClassifierFormat = "spacer"
 ) -> None:

@@ -159,8 +159,13 @@ class ImageFeatures:
         return stream.getvalue()
 
     @classmethod
-    def from_bytes(cls, data: bytes, name: str) -> ImageFeatures:
+    def from_bytes(cls, data: bytes, name: str, *, as_stored: bool = False) -> ImageFeatures:
         """The features in a file; `name` says which file in errors.
+
+        Parameters
+        ----------
+        as_stored
+            Keep numbers of float64, which a network's are not.
 
         Raises
         ------
@@ -168,8 +173,8 @@ class ImageFeatures:
             The file is damaged, cut short, or of neither format.
         """
         if data[:2] == b"PK":
-            return _from_npz(data, name)
-        return _from_json(data, name)
+            return _from_npz(data, name, as_stored)
+        return _from_json(data, name, as_stored)
 
 
 def _smallest(indices: NDArray[np.int64]) -> NDArray[Any]:
@@ -178,12 +183,12 @@ def _smallest(indices: NDArray[np.int64]) -> NDArray[Any]:
     return indices.astype(np.uint16 if fits else np.int64)
 
 
-def _from_npz(data: bytes, name: str) -> ImageFeatures:
+def _from_npz(data: bytes, name: str, as_stored: bool) -> ImageFeatures:
     try:
         with zipfile.ZipFile(BytesIO(data)) as archive:
             entries = {entry.filename: entry for entry in archive.infolist()}
         meta = _array(data, entries["meta.npy"])
-        vectors = _vectors(_array(data, entries["feat.npy"]), name)
+        vectors = _vectors(_array(data, entries["feat.npy"]), name, as_stored)
         rows = _indices(_array(data, entries["rows.npy"])) if meta[0] else None
         cols = _indices(_array(data, entries["cols.npy"])) if meta[0] else None
         origin = {}
@@ -213,12 +218,15 @@ def _from_npz(data: bytes, name: str) -> ImageFeatures:
     return ImageFeatures(vectors, rows, cols, origin)
 
 
-def _vectors(values: NDArray[Any], name: str) -> NDArray[np.float32] | NDArray[np.float64]:
+def _vectors(
+    values: NDArray[Any], name: str, as_stored: bool
+) -> NDArray[np.float32] | NDArray[np.float64]:
     """As float32; as float64 where that holds numbers which float32 does not."""
-    with np.errstate(over="ignore"):
-        narrow = np.require(values, np.float32, ["C", "A"])
-    if np.isfinite(narrow).all():
-        return narrow
+    if not (as_stored and values.dtype == np.float64):
+        with np.errstate(over="ignore"):
+            narrow = np.require(values, np.float32, ["C", "A"])
+        if np.isfinite(narrow).all():
+            return narrow
     wide = values.astype(np.float64)
     if not np.isfinite(wide).all():
         raise FeatureFileError(f"{name}: holds numbers that are not finite; extract it again")
@@ -297,12 +305,13 @@ def _header(start: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     return shape, fortran, dtype
 
 
-def _from_json(data: bytes, name: str) -> ImageFeatures:
+def _from_json(data: bytes, name: str, as_stored: bool) -> ImageFeatures:
     expected = "expected an .npz with meta, rows, cols, feat, or a JSON list of vectors"
     if len(data) > MAX_JSON_BYTES:
         raise FeatureFileError(f"{name}: {len(data)} bytes that are no .npz; {expected}")
     try:
-        vectors = _vectors(np.asarray(json.loads(data.decode("utf-8")), dtype=np.float64), name)
+        values = np.asarray(json.loads(data.decode("utf-8")), dtype=np.float64)
+        vectors = _vectors(values, name, as_stored)
     except (ValueError, TypeError, RecursionError) as error:
         raise FeatureFileError(f"{name}: not a feature file; {expected}") from error
     _check_shapes(name, vectors, None, None)

@@ -19,8 +19,8 @@ class MemoryStorage(Storage):
     def load(self, key: str) -> bytes:
         try:
             return self._blobs[key]
-        except KeyError:
-            raise ObjectNotFoundError(f"no object {key!r} in memory") from None
+        except KeyError as error:
+            raise ObjectNotFoundError(f"no object {key!r} in memory") from error
 
     def store(self, key: str, data: bytes) -> None:
         self._blobs[key] = bytes(data)

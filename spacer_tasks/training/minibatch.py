@@ -188,13 +188,14 @@ class MiniBatchTrainer(ResumableTrainer):
             return OneAgainstRest(dimensions, classes, int(self.sgd_average), self.sgd_random_state)
         if clf_type == "LR":
             return LinearModel(self.sgd_loss, classes, self.sgd_average, self.sgd_random_state)
-        sizes: tuple[int, ...]
-        if self.mlp_hidden_layer_sizes is not None:
-            sizes, rate = self.mlp_hidden_layer_sizes, self.mlp_learning_rate_init or SMALL_MLP[1]
-        else:
-            large = len(train) >= self.mlp_large_data_threshold
-            sizes, rate = LARGE_MLP if large else SMALL_MLP
+        sizes, rate = self.network(len(train))
         return Perceptron(dimensions, sizes, classes, rate, generator)
+
+    def network(self, label_count: int) -> tuple[tuple[int, ...], float]:
+        """Units of each hidden layer, and Adam's first learning rate, for so many labels."""
+        if self.mlp_hidden_layer_sizes is not None:
+            return self.mlp_hidden_layer_sizes, self.mlp_learning_rate_init or SMALL_MLP[1]
+        return LARGE_MLP if label_count >= self.mlp_large_data_threshold else SMALL_MLP
 
     def _rows(self, train: LabelledVectors, generator: np.random.RandomState) -> NDArray[np.intp]:
         """All rows, with the images in this epoch's order."""

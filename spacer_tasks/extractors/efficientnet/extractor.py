@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import codecs
 import logging
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from functools import lru_cache, partial
-from io import BytesIO
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,7 +17,7 @@ from spacer_tasks.config.settings import Precision, get_settings
 from spacer_tasks.exceptions import ConfigError, WeightsError
 from spacer_tasks.extractors.base import Extractor
 from spacer_tasks.extractors.efficientnet.network import FEATURE_DIM, EfficientNetB0
-from spacer_tasks.extractors.files.torch_file import EXPECTED, check_torch_file
+from spacer_tasks.extractors.files.state_dict import state_dict_of
 from spacer_tasks.extractors.files.weights import ExtractorFile
 from spacer_tasks.extractors.runtime.cuda_network import CudaNetwork
 from spacer_tasks.extractors.runtime.devices import allow_tf32, chosen_device
@@ -32,8 +30,6 @@ log = logging.getLogger(__name__)
 CPU_BATCH = 10
 #: patches handed to ONNX Runtime, which takes few of them at a time: 15 MB of bytes
 ONNX_BATCH = 100
-#: saved from a data-parallel wrapper
-WRAPPER_PREFIX = "module."
 #: not on the way to the features
 CLASSIFICATION_LAYER = "_fc."
 TRAINING_COUNTER = ".num_batches_tracked"
@@ -184,20 +180,7 @@ def load_network(data: bytes, name: str) -> EfficientNetB0:
 
 def _tensors(data: bytes, name: str) -> dict[str, Any]:
     """The used entries of the state dict, by the names that the network has for them."""
-    check_torch_file(data, name)
-    _allow_numpy_numbers()
-    try:
-        content = torch.load(BytesIO(data), map_location="cpu", weights_only=True)
-    # torch raises nearly anything on what is not its own
-    except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise WeightsError(f"{name} is not a weights file; {EXPECTED} ({reason[:200]})") from error
-    net = content.get("net") if isinstance(content, Mapping) else None
-    if not isinstance(net, Mapping):
-        found = sorted(map(str, content)) if isinstance(content, Mapping) else [type(content)]
-        raise WeightsError(f"{name} has no state dict `net`; {EXPECTED}, found {found[:5]}")
-    named = {str(key).removeprefix(WRAPPER_PREFIX): value for key, value in net.items()}
-    return {key: value for key, value in named.items() if not _is_unused(key)}
+    return {key: value for key, value in state_dict_of(data, name).items() if not _is_unused(key)}
 
 
 def _is_unused(key: str) -> bool:
@@ -229,21 +212,3 @@ def _is_plain(value: object) -> bool:
         and value.layout == torch.strided
         and value.is_floating_point()
     )
-
-
-@lru_cache(maxsize=1)
-def _allow_numpy_numbers() -> None:
-    """Let torch unpickle numpy numbers: weights were saved with accuracies beside them."""
-    scalar = np.float64(0).__reduce__()[0]
-    dtypes = [type(np.dtype(code)) for code in ("f4", "f8", "i4", "i8", "?")]
-    # numpy 1 and numpy 2 know the same function by different names
-    named = [_under_name(scalar, f"numpy.{core}.multiarray") for core in ("core", "_core")]
-    torch.serialization.add_safe_globals([np.dtype, codecs.encode, *dtypes, *named])
-
-
-def _under_name(function: Any, module: str) -> Callable[..., Any]:
-    def call(*args: Any) -> Any:
-        return function(*args)
-
-    call.__module__, call.__qualname__, call.__name__ = module, "scalar", "scalar"
-    return call
