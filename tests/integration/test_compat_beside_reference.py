@@ -117,9 +117,9 @@ PROGRAM = """
             [int(each) for each in truths], [int(each) for each in answers],
             answer.acc == calc_acc(truths, answers), classifier.classes_.tolist(),
             type(classifier).__name__]
-        store_classifier(at('again.pkl'), classifier)
+        store_classifier(at(clf_type + '.again'), classifier)
         found[f'{clf_type} stored again'] = load_classifier(
-            at('again.pkl')).predict_proba(again.get_array((0, 0))).tolist()
+            at(clf_type + '.again')).predict_proba(again.get_array((0, 0))).tolist()
 
     class Own(ClassifierTrainer):
         # a trainer of one's own, with a trained classifier
