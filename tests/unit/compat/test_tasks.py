@@ -56,7 +56,7 @@ def extraction(extractor: Any, points: Any = ((1, 2), (3, 4)), image: str = "pho
 class Colours(FeatureExtractor):
     """Of one's own: the mean of each colour."""
 
-    feature_dim = 3  # type: ignore[assignment]
+    feature_dim = 3
 
     def patches_to_features(self, patch_list: list[Any]) -> tuple[list[Any], bool]:
         return [patch.mean(axis=(0, 1)).tolist() for patch in patch_list], True

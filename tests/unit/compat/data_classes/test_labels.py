@@ -83,7 +83,7 @@ def test_counts_and_filters() -> None:
     labels = labels_of(2, 3)
     assert labels.label_count_per_class == {0: 2, 1: 3}
     assert (labels.label_count, labels.classes_set, len(labels)) == (5, {0, 1}, 2)
-    assert not labels.has_remote_data
+    assert not labels_of(2).has_remote_data
     labels.add_image(DataLocation("url", "https://x.org/a"), [])
     assert labels.has_remote_data
     kept = labels.filter_classes({1})
