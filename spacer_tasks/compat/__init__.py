@@ -4,3 +4,5 @@ Modules, names and signatures are those of pyspacer 0.14, and the arguments that
 files and numbers differ is in docs/differences.md; docs/from-pyspacer.md has each name beside this
 project's own, which are the better ones to write new code with.
 """
+
+# more than 12 modules: pyspacer's own modules, by their names there, and what several of them share

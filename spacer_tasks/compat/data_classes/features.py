@@ -137,7 +137,9 @@ class ImageFeatures(DataClass):
     @classmethod
     def make_random(cls, point_labels: list[LabelId], feature_dim: int) -> ImageFeatures:
         """Vectors around a number of each label: classes that overlap. For tests."""
-        vectors = np.stack([hash(label) + np.random.randn(feature_dim) for label in point_labels])
+        vectors = np.stack(
+            [hash(label) + np.random.standard_normal(feature_dim) for label in point_labels]
+        )
         return cls.of_vectors([(place, place) for place in range(len(point_labels))], vectors)
 
     @classmethod

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import abc
-import random
 import time
 from collections.abc import Callable, Sequence
+from random import random
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from spacer_tasks.compat.answers import ExtractFeaturesReturnMsg
@@ -174,7 +174,7 @@ class DummyExtractor(FeatureExtractor):
         from spacer_tasks.compat.data_classes import ImageFeatures, PointFeatures
 
         points = [
-            PointFeatures(row, col, [random.random() for _ in range(self._feature_dim)])
+            PointFeatures(row, col, [random() for _ in range(self._feature_dim)])
             for row, col in rowcols
         ]
         features = ImageFeatures(points, True, self._feature_dim, len(points))
