@@ -148,7 +148,9 @@ def test_a_site_with_coralnet_s_pins_submits_collects_and_sends(
     assert answer["ok"]
     assert answer["original_job"] == job
     assert answer["results"][0]["classes"] == expected["return"]["classes"]
-    assert said["answer_class"] == ("spacer" if reference else "spacer_tasks") + ".messages"
+    assert said["answer_class"] == (
+        "spacer.messages" if reference else "spacer_tasks.messages.tasks"
+    )
     # in the view, which had a database connection, Celery's Django fixup installed
     assert said["sent"]["connection_kept"]
     task_id = said["sent"]["task_id"]

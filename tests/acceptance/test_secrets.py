@@ -18,7 +18,7 @@ from urllib.parse import quote
 import pytest
 import redis
 
-from spacer_tasks import storage
+from spacer_tasks import retries, storage
 from spacer_tasks.app import app
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.processes import Process, process
@@ -138,7 +138,8 @@ def failed(worker: Process, bucket: str, flower: tuple[str, Path]) -> list[str]:
         # `delay` would refuse some of them here
         sent = app.send_task(extract_features.name, (each,))
         try:
-            sent.get(timeout=START_S)
+            # some are transient: they are tried again until their retries are over
+            sent.get(timeout=sum(retries.TASK.longest_s) + START_S)
         except SpacerError as error:
             errors += [str(error), repr(error), str(sent.traceback)]
         wait_until(
