@@ -37,7 +37,7 @@ soak: $(READY)  ## Every fault on real workers, for half an hour; writes docs/re
 	$(BIN)/python -m tests.soak $(SOAK_ARGS)
 
 many: $(READY)  ## A thousand trainings in one batch
-	TEST_TRAININGS=1000 $(PYTEST) tests/acceptance/test_train_many.py --durations=3 $(PYTEST_ARGS)
+	TEST_TRAININGS=1000 $(PYTEST) tests/acceptance/workers/test_train_many.py --durations=3 $(PYTEST_ARGS)
 
 fuzz: $(READY)  ## Mutated files and messages, 40 times as many as in the tests and new ones each time
 	TEST_FUZZ_TIMES=40 $(PYTEST) --numprocesses 2 tests/fuzz $(PYTEST_ARGS)

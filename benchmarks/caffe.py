@@ -179,7 +179,7 @@ def make_files() -> None:
     """Write the definition, and random weights that keep the size of what goes through them."""
     import numpy as np
 
-    from tests.support.caffemodels import blob, layer
+    from tests.support.files.caffemodels import blob, layer
 
     FOLDER.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)

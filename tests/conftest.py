@@ -10,12 +10,9 @@ import pytest
 from spacer_tasks.app import app
 from spacer_tasks.broker import client
 from spacer_tasks.demo.services import RedisServer, S3Server, redis_server, s3_server
-from tests.support.servers import (
-    empty_queues,
-    forget_settings,
-    fresh_bucket,
-    settings_in_environment,
-)
+from tests.support.s3.buckets import fresh_bucket
+from tests.support.sending import empty_queues
+from tests.support.settings import forget_settings, settings_in_environment
 
 #: seconds; on a busy machine a Redis that is well can take longer to answer than callers wait for.
 #: What they do when it does not is shown by processes of their own

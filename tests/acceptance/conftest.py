@@ -8,7 +8,9 @@ from contextlib import ExitStack
 import pytest
 
 from spacer_tasks.demo.services import S3Server
-from tests.support.servers import empty_queues, fresh_bucket, settings_in_environment
+from tests.support.s3.buckets import fresh_bucket
+from tests.support.sending import empty_queues
+from tests.support.settings import settings_in_environment
 from tests.support.workers import StartWorker, worker_starter
 
 

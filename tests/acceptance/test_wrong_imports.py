@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.checkout import CHECKOUT
-from tests.support.installed import clean_environment
+from tests.support.environments.installed import clean_environment
 
 LINT_S = 120
 

@@ -21,8 +21,8 @@ from spacer_tasks.extractors import load_image, load_pixels
 from spacer_tasks.extractors.efficientnet.extractor import _tensors
 from tests.fuzz.mutations import damaged, examples
 from tests.support.checkout import FIXTURES_FOLDER
-from tests.support.image_kinds import KINDS
-from tests.support.older_pickles import in_protocol
+from tests.support.files.image_kinds import KINDS
+from tests.support.files.older_pickles import in_protocol
 
 FIXTURES = FIXTURES_FOLDER / "pyspacer"
 IMAGES = list(KINDS.values())

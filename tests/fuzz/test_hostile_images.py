@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.hostile_images import FILES
+from tests.support.files.hostile_images import FILES
 
 #: MB by which a process may grow for a hostile file; the photo of 12 megapixels needs about 100
 MEMORY_MB = 300

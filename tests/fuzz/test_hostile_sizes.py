@@ -20,7 +20,7 @@ from spacer_tasks.data_classes import features
 from spacer_tasks.data_classes.features import MAX_ARRAY_BYTES, ImageFeatures
 from spacer_tasks.exceptions import ClassifierFileError, FeatureFileError, WeightsError
 from spacer_tasks.extractors.files.torch_file import check_torch_file
-from tests.support.hostile_sizes import (
+from tests.support.files.hostile_sizes import (
     BYTEARRAYS,
     CLASSIFIERS,
     ENCODED,

@@ -23,7 +23,7 @@ from spacer_tasks.tasks import classify_features, extract_features, process_job,
 from spacer_tasks.worker.delivery.envelopes import fault_of
 from spacer_tasks.workflows import train_from_images
 from tests.fuzz.mutations import STRANGE, changed, damaged, examples
-from tests.support.located_messages import messages
+from tests.support.messages.located import messages
 from tests.support.photos import photo
 
 

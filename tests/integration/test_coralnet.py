@@ -32,10 +32,10 @@ from spacer_tasks.jobs.redis_records import (
 )
 from spacer_tasks.messages.tasks import JobReturnMsg
 from spacer_tasks.results import TaskError
-from tests.support.deaf_proxy import DeafProxy, deaf_proxy
-from tests.support.on_redis import backend_of
 from tests.support.photos import photo
-from tests.support.servers import send_through, store_finished
+from tests.support.redis.celery_parts import backend_of
+from tests.support.redis.deaf_proxy import DeafProxy, deaf_proxy
+from tests.support.sending import send_through, store_finished
 
 #: more answers than a claim is asked for
 ALL = 100

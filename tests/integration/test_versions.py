@@ -25,9 +25,7 @@ from spacer_tasks.messages import batches, tasks
 from spacer_tasks.messages.parsing import parse
 from spacer_tasks.messages.tasks import Message
 from spacer_tasks.results import StoredAnswer, load_answer
-from tests.support.on_redis import backend_of
-from tests.support.waiting import wait_until
-from tests.support.wire import (
+from tests.support.messages.wire import (
     RECORDED,
     TASKS,
     in_folder,
@@ -38,6 +36,8 @@ from tests.support.wire import (
     state_key,
     task_id,
 )
+from tests.support.redis.celery_parts import backend_of
+from tests.support.waiting import wait_until
 
 VERSIONS = sorted(path for path in RECORDED.iterdir() if path.is_dir())
 ANSWERED = [name for name in TASKS if name != "failure"]

@@ -7,12 +7,12 @@ import sys
 import time
 from collections.abc import Sequence
 
-from tests.soak.back_pressure import measure_back_pressure
 from tests.soak.caller import Caller
 from tests.soak.faults import FAULTS, PROMOTION, Fault, Scene
 from tests.soak.page import tables, write
 from tests.soak.run import Part, run_part, scene
 from tests.support.checkout import CHECKOUT
+from tests.support.messages.back_pressure import measure_back_pressure
 
 OUTPUT = CHECKOUT / "soak-output"
 PAGE = CHECKOUT / "docs" / "reliability.md"

@@ -19,9 +19,9 @@ from redis.exceptions import RedisError, ResponseError
 from spacer_tasks.app import app
 from spacer_tasks.exceptions import BrokerUnavailableError, SpacerError
 from spacer_tasks.results import StoredAnswer, find_answer
-from tests.soak.work import ANSWERED, FAILED, Sent, Work, check_whole
-from tests.support.durable_redis import DurableRedis
-from tests.support.watched_redis import WatchedRedis
+from tests.support.messages.work import ANSWERED, FAILED, Sent, Work, check_whole
+from tests.support.redis.durable import DurableRedis
+from tests.support.redis.watched import WatchedRedis
 
 #: tasks that wait or run at a time: enough to keep all workers busy, and to see a task that hangs.
 #: With as many, one a second is sent all the same: a caller meets faults too

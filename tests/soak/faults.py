@@ -17,11 +17,11 @@ from redis.exceptions import RedisError
 from spacer_tasks.exceptions import BrokerUnavailableError
 from spacer_tasks.execution.cancellation import cancel
 from tests.soak.caller import Caller
-from tests.soak.s3_faults import ALL, S3Faults
 from tests.soak.servers import Servers
 from tests.soak.workers import Workers
-from tests.support.durable_redis import DurableRedis
-from tests.support.watched_redis import WatchedRedis
+from tests.support.redis.durable import DurableRedis
+from tests.support.redis.watched import WatchedRedis
+from tests.support.s3.faults import ALL, S3Faults
 
 #: hashes of what workers have taken
 TAKEN = ("unacked.features", "unacked.training", "unacked.classify")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from tests.soak.back_pressure import BackPressure
 from tests.soak.run import Part
+from tests.support.messages.back_pressure import BackPressure
 
 BEGIN, END = "<!-- measured by `make soak` -->", "<!-- end of what was measured -->"
 HEAD = (

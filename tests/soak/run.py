@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 from tests.soak.caller import Caller, Tally
 from tests.soak.faults import Fault, Scene, misbehaving_s3, nothing
 from tests.soak.servers import servers
-from tests.soak.work import Work
 from tests.soak.workers import workers
+from tests.support.messages.work import Work
 
 #: workers of each kind; two tasks at once each, trainers one
 POOL = {"feature": 2, "classify": 2, "trainer": 2}

@@ -11,16 +11,13 @@ from pathlib import Path
 import pytest
 
 from spacer_tasks.demo.services import s3_server
-from tests.soak.s3_front import S3Front, s3_front
 from tests.support.checkout import CHECKOUT
-from tests.support.durable_redis import DurableRedis
-from tests.support.servers import (
-    empty_queues,
-    fresh_bucket,
-    sentinel_in_use,
-    settings_in_environment,
-)
-from tests.support.watched_redis import MASTER, WatchedRedis
+from tests.support.redis.durable import DurableRedis
+from tests.support.redis.watched import MASTER, WatchedRedis
+from tests.support.s3.buckets import fresh_bucket
+from tests.support.s3.front import S3Front, s3_front
+from tests.support.sending import empty_queues, sentinel_in_use
+from tests.support.settings import settings_in_environment
 
 #: of S3 settings: a hanging answer is not waited for as long as in a deployment
 IMPATIENT = {"SPACER_S3_CONNECT_TIMEOUT_S": "3", "SPACER_S3_READ_TIMEOUT_S": "4"}

@@ -1,41 +1,19 @@
-"""A small survey (a folder of photos, a CSV of points), and the command line run on it."""
+"""A small survey: a folder of photos, and a CSV of points."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from typer.testing import CliRunner
-
-from spacer_tasks.cli.program import program
 
 COLOURS = {"algae": (60, 140, 60), "coral": (200, 60, 90), "sand": (215, 190, 130)}
 LABELS = sorted(COLOURS)
 #: (row, column), inside photos of 64 x 48 pixels
 POINTS = [(row, column) for row in (10, 24, 38) for column in (10, 32, 54)]
 DUMMY = ("--extractor", "dummy", "--extractor-option", "feature_dim=16")
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command printed, and its exit code."""
-
-    code: int
-    out: str
-    err: str
-
-
-def run(*arguments: str | Path) -> Ran:
-    """A command of `spacer-tasks`, in this process."""
-    result = CliRunner().invoke(program, [str(each) for each in arguments])
-    # what is not an exit is a bug
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return Ran(result.exit_code, result.stdout, result.stderr)
 
 
 def label_of(image: int) -> str:

@@ -24,8 +24,8 @@ from spacer_tasks.jobs import states
 from spacer_tasks.jobs.records import JobRecord
 from spacer_tasks.tasks import extract_features, process_job
 from spacer_tasks.workflows import extract_one, train_from_images
-from tests.soak.back_pressure import BYTES_A_TASK, measure_back_pressure
-from tests.soak.work import Work
+from tests.support.messages.back_pressure import BYTES_A_TASK, measure_back_pressure
+from tests.support.messages.work import Work
 from tests.support.photos import DUMMY, photo
 
 #: tasks that wait at a time; `make soak` measures with a hundred thousand

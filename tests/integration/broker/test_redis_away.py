@@ -22,9 +22,9 @@ from redis import Redis
 
 from spacer_tasks.broker.outages import redis_is_away
 from spacer_tasks.demo.services import _redis_program, free_ports
-from tests.support.durable_redis import DurableRedis
-from tests.support.installed import clean_environment, coralnet_python
-from tests.support.on_redis import channel_of
+from tests.support.environments.installed import clean_environment, coralnet_python
+from tests.support.redis.celery_parts import channel_of
+from tests.support.redis.durable import DurableRedis
 
 #: seconds; a caller that hangs is ended by then. Each of its steps takes two at most
 HANGS_S = 60

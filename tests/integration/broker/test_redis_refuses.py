@@ -17,7 +17,7 @@ from spacer_tasks.exceptions import BrokerUnavailableError
 from spacer_tasks.retries import WORKER_TO_REDIS
 from spacer_tasks.tasks import extract_features
 from spacer_tasks.worker.result_backend import BACKENDS, PatientRedis
-from tests.support.servers import empty_queues
+from tests.support.sending import empty_queues
 
 #: seconds until Redis takes writes again
 REFUSES_S = 1.5

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from spacer_tasks.demo.services import RedisServer
-from tests.support.installed import clean_environment, coralnet_python
+from tests.support.environments.installed import clean_environment, coralnet_python
 
 SITE = Path(__file__).parent / "app"
 

@@ -20,8 +20,8 @@ from spacer_tasks.execution.connection import me
 from spacer_tasks.results import load_answer
 from spacer_tasks.tasks import extract_features
 from spacer_tasks.workflows import extract_one
+from tests.support.command_line import run
 from tests.support.photos import photo
-from tests.support.survey import run
 
 
 @pytest.fixture

@@ -35,8 +35,8 @@ from spacer_tasks.results import find_answer, load_answer
 from spacer_tasks.retries import Schedule
 from spacer_tasks.tasks import classify_features, extract_features, process_job
 from spacer_tasks.workflows import extract_one, train_on_extracted
-from tests.support.on_redis import backend_of, channel_of
 from tests.support.photos import photo
+from tests.support.redis.celery_parts import backend_of, channel_of
 
 
 @pytest.fixture

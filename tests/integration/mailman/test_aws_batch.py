@@ -20,8 +20,9 @@ from spacer_tasks.exceptions import ConfigError, MessageError, ObjectNotFoundErr
 from spacer_tasks.mailman.aws_batch import env_job
 from spacer_tasks.retries import Schedule
 from tests.support.checkout import CHECKOUT
-from tests.support.mail import Gate, job_of
+from tests.support.gate import Gate
 from tests.support.photos import photo
+from tests.support.sqs.site import job_of
 
 #: of the reference's job definition
 COMMAND = ["spacer/mailman.py", "env_job"]

@@ -19,7 +19,9 @@ from spacer_tasks.mailman.backoff import StoragePause
 from spacer_tasks.mailman.mailman import Mailman
 from spacer_tasks.mailman.sqs_queue import SQSQueue
 from spacer_tasks.mailman.steps import Queues
-from tests.support.mail import Post, job_of, mail_site, until, working
+from tests.support.sqs.post import Post
+from tests.support.sqs.site import job_of, mail_site, working
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")

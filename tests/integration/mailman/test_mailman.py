@@ -26,8 +26,10 @@ from spacer_tasks.mailman.mailman import Mailman, task_id_of
 from spacer_tasks.mailman.sqs_queue import SQSQueue
 from spacer_tasks.mailman.steps import Queues
 from spacer_tasks.messages.tasks import JobReturnMsg
-from tests.support.mail import Post, job_of, mail_site, until, working
-from tests.support.servers import store_finished
+from tests.support.sending import store_finished
+from tests.support.sqs.post import Post
+from tests.support.sqs.site import job_of, mail_site, working
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,11 @@ from spacer_tasks.demo.processes import Process, process
 from spacer_tasks.demo.services import S3Server
 from spacer_tasks.mailman.mailman import task_id_of
 from spacer_tasks.results import find_answer
-from tests.support.mail import Gate, Post, Wire, job_of, mail_site, until
+from tests.support.cut_wire import Wire
+from tests.support.gate import Gate
+from tests.support.sqs.post import Post
+from tests.support.sqs.site import job_of, mail_site
+from tests.support.waiting import until
 
 #: seconds after which messages of a mailman that was killed come back
 VISIBILITY_S = 9

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from tests.support.checkout import FIXTURES_FOLDER
-from tests.support.reference_env import run_reference
-from tests.support.survey import DUMMY, read_predictions, run, write_photos, write_points
+from tests.support.command_line import run
+from tests.support.environments.reference import run_reference
+from tests.support.survey import DUMMY, read_predictions, write_photos, write_points
 
 FIXTURES = FIXTURES_FOLDER / "pyspacer"
 #: of each scikit-learn a classifier of each kind, some of Python 2

@@ -21,7 +21,7 @@ from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.data_classes.val_results import ValResults
 from spacer_tasks.messages.reference_errors import NAMES
 from tests.support.checkout import FIXTURES_FOLDER
-from tests.support.reference_env import run_reference
+from tests.support.environments.reference import run_reference
 
 FIXTURES = FIXTURES_FOLDER / "pyspacer"
 KINDS = [f"{label}_{clf}_{n}" for label, clf, n in product(["int", "str"], ["lr", "mlp"], "2*")]

@@ -32,7 +32,7 @@ from spacer_tasks.messages.tasks import (
     TrainingTaskLabels,
 )
 from spacer_tasks.registry import canonical_name
-from tests.support.reference_env import run_reference
+from tests.support.environments.reference import run_reference
 
 Case = tuple[str, Any]
 #: name of the class, its JSON: what the reference makes of its own objects, and of ours

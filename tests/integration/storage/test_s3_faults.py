@@ -16,9 +16,9 @@ from spacer_tasks.demo.services import S3Server
 from spacer_tasks.exceptions import ObjectNotFoundError, StorageUnavailableError
 from spacer_tasks.results import find_answer, store_answer
 from spacer_tasks.retries import Schedule
-from tests.soak.s3_faults import S3Faults
-from tests.soak.s3_front import S3Front, s3_front
-from tests.support.servers import settings_in_environment
+from tests.support.s3.faults import S3Faults
+from tests.support.s3.front import S3Front, s3_front
+from tests.support.settings import settings_in_environment
 
 DATA = bytes(range(256)) * 500
 
@@ -122,8 +122,8 @@ def test_the_parts_of_a_batch_wait_for_what_it_wrote(
     from celery.contrib.testing.worker import start_worker
 
     from spacer_tasks.app import app
-    from tests.soak.work import Work
-    from tests.support.servers import empty_queues
+    from tests.support.messages.work import Work
+    from tests.support.sending import empty_queues
 
     monkeypatch.setattr(retries, "TASK", Schedule((1, 2)))
     monkeypatch.setenv("SPACER_BROKER_URL", redis_url)

@@ -24,7 +24,7 @@ from spacer_tasks.exceptions import (
     URLDownloadError,
     URLUnavailableError,
 )
-from tests.support.servers import forget_settings
+from tests.support.settings import forget_settings
 
 
 @pytest.fixture(params=["s3", "filesystem", "memory"])

@@ -11,7 +11,7 @@ from celery import Celery
 
 from spacer_tasks.broker.client import broker_client, redis_at, results_client
 from spacer_tasks.exceptions import ConfigError
-from tests.support.on_redis import backend_of
+from tests.support.redis.celery_parts import backend_of
 
 BROKER = "SPACER_BROKER_URL"
 #: what says where a connection goes

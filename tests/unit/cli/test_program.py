@@ -12,7 +12,7 @@ import pytest
 
 import spacer_tasks
 from spacer_tasks.demo.services import free_ports
-from tests.support.survey import run
+from tests.support.command_line import run
 
 #: what a base install with the extra `cli` does not have
 HEAVY = ("torch", "numpy", "sklearn", "scipy", "PIL", "safetensors", "threadpoolctl")

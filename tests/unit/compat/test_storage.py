@@ -30,7 +30,7 @@ from spacer_tasks.compat.storage import (
 from spacer_tasks.data_classes import locations
 from spacer_tasks.exceptions import ClassifierFileError
 from tests.support.checkout import FIXTURES_FOLDER
-from tests.support.reference_env import run_reference
+from tests.support.environments.reference import run_reference
 
 FIXTURES = FIXTURES_FOLDER / "pyspacer"
 KINDS = ["int_lr", "int_mlp", "str_lr", "str_mlp"]

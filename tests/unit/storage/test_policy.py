@@ -16,7 +16,7 @@ from spacer_tasks.extractors.files.weights import load_file, open_file
 from spacer_tasks.storage.listing import list_below
 from spacer_tasks.storage.policy import locations_in, permit_all, permitted
 from spacer_tasks.tasks import extract_features
-from tests.support.located_messages import messages
+from tests.support.messages.located import messages
 
 Allow = Callable[..., None]
 

@@ -20,7 +20,7 @@ from spacer_tasks.tasks import extract_features
 from spacer_tasks.testing import FakeWorker, eager_queue, fixed_features, waiting_queue
 from spacer_tasks.testing.coralnet import InProcessQueue
 from spacer_tasks.testing.memory_records import RECORDS
-from tests.support.memory_messages import at, extraction
+from tests.support.messages.in_memory import at, extraction
 
 
 @pytest.fixture(autouse=True)

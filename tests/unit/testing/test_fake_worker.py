@@ -36,7 +36,7 @@ from spacer_tasks.testing import (
 )
 from spacer_tasks.testing.fake_worker import ANSWERS
 from spacer_tasks.workflows import extract_one, train_from_images
-from tests.support.memory_messages import at, survey
+from tests.support.messages.in_memory import at, survey
 
 #: what the base package does without; its import fails
 WITHOUT = ["torch", "numpy", "sklearn", "scipy", "PIL", "safetensors", "isal", "onnxruntime"]

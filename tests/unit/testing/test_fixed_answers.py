@@ -26,7 +26,7 @@ from spacer_tasks.testing import (
     fixed_features,
     fixed_scores,
 )
-from tests.support.memory_messages import at, extraction
+from tests.support.messages.in_memory import at, extraction
 
 
 @pytest.fixture

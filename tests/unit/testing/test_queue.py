@@ -34,7 +34,7 @@ from spacer_tasks.results import find_answer, load_answer, message_location
 from spacer_tasks.tasks import classify_features, extract_features, process_job
 from spacer_tasks.testing import MemoryQueue, eager_queue, waiting_queue
 from spacer_tasks.workflows import train_from_images, train_many
-from tests.support.memory_messages import at, extraction, survey
+from tests.support.messages.in_memory import at, extraction, survey
 
 
 @pytest.fixture(autouse=True)

@@ -14,14 +14,8 @@ import pytest
 
 from spacer_tasks.data_classes.features import ImageFeatures
 from spacer_tasks.verification.features import relative_errors
-from tests.support.survey import (
-    DUMMY,
-    POINTS,
-    read_predictions,
-    run,
-    write_photos,
-    write_points,
-)
+from tests.support.command_line import run
+from tests.support.survey import DUMMY, POINTS, read_predictions, write_photos, write_points
 
 IMAGES = 6
 

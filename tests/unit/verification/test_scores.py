@@ -17,7 +17,8 @@ from spacer_tasks.results import StoredAnswer
 from spacer_tasks.verification.checks import Check, Summary, verified
 from spacer_tasks.verification.sampling import draw
 from tests.support.checkout import FIXTURES_FOLDER
-from tests.support.survey import read_predictions, run, write_photos
+from tests.support.command_line import run
+from tests.support.survey import read_predictions, write_photos
 
 FIXTURES = FIXTURES_FOLDER / "pyspacer"
 

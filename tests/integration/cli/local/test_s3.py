@@ -12,7 +12,8 @@ from spacer_tasks.data_classes.features import ImageFeatures
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import BucketNotFoundError, StorageError
 from spacer_tasks.storage.listing import list_below
-from tests.support.survey import DUMMY, POINTS, run, write_photos, write_points
+from tests.support.command_line import run
+from tests.support.survey import DUMMY, POINTS, write_photos, write_points
 
 
 def upload(folder: Path, uri: str) -> None:

@@ -21,8 +21,8 @@ from spacer_tasks.execution.cancellation import cancel
 from spacer_tasks.execution.connection import me
 from spacer_tasks.results import answer_location
 from spacer_tasks.tasks import extract_features
+from tests.support.command_line import run
 from tests.support.photos import photo
-from tests.support.survey import run
 
 #: seconds; far more than a small task takes on a busy machine
 ANSWER_S = 60

@@ -15,7 +15,7 @@ from spacer_tasks.classifiers.conversion import difference
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.storage.listing import list_below
 from tests.support.checkout import FIXTURES_FOLDER
-from tests.support.survey import run
+from tests.support.command_line import run
 
 FIXTURES = FIXTURES_FOLDER / "pyspacer"
 KINDS = ["int_lr", "int_mlp", "str_lr", "str_mlp"]

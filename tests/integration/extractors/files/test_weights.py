@@ -17,7 +17,7 @@ from spacer_tasks.extractors import Extractor, load_extractor, loading
 from spacer_tasks.extractors.efficientnet.network import EfficientNetB0
 from spacer_tasks.extractors.files.weights import load_file
 from spacer_tasks.messages.specs import ExtractorSpec
-from tests.support.caffemodels import FIXTURES
+from tests.support.files.caffemodels import FIXTURES
 
 
 @pytest.fixture

@@ -20,9 +20,9 @@ from redis import Redis
 from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.execution import connection as as_known
 from spacer_tasks.worker.delivery import channel, unacked
-from tests.support.commands import execute
-from tests.support.durable_redis import DurableRedis, durable_redis
-from tests.support.on_redis import channel_of
+from tests.support.redis.celery_parts import channel_of
+from tests.support.redis.commands import execute
+from tests.support.redis.durable import DurableRedis, durable_redis
 
 #: a worker that asks for a message and dies before it reads the answer
 ASKS_AND_DIES = """

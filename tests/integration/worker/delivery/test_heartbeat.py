@@ -13,7 +13,7 @@ from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.execution import connection
 from spacer_tasks.worker.delivery import channel, unacked
 from spacer_tasks.worker.delivery.heartbeat import Pulse, leave_nothing
-from tests.support.commands import execute
+from tests.support.redis.commands import execute
 
 KEYS = Keys("pulse.unacked", "pulse.unacked_index")
 SILENT_S = 0.4

@@ -19,9 +19,9 @@ from spacer_tasks.classifiers.pyspacer.reading import from_pyspacer_bytes
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import ClassifierFileError
 from tests.support.checkout import FIXTURES_FOLDER
-from tests.support.hostile_older_pickles import HOSTILE_OLDER
-from tests.support.hostile_pickles import HOSTILE
-from tests.support.older_pickles import in_protocol
+from tests.support.files.hostile_older_pickles import HOSTILE_OLDER
+from tests.support.files.hostile_pickles import HOSTILE
+from tests.support.files.older_pickles import in_protocol
 
 FIXTURES = FIXTURES_FOLDER / "pyspacer"
 #: those of protocols 0 and 1 beside the others

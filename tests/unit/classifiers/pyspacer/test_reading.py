@@ -25,7 +25,7 @@ from spacer_tasks.data_classes.features import ImageFeatures
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import ClassifierFileError
 from tests.support.checkout import FIXTURES_FOLDER
-from tests.support.older_pickles import in_protocol
+from tests.support.files.older_pickles import in_protocol
 
 FIXTURES = FIXTURES_FOLDER / "pyspacer"
 OLDER = sorted(FIXTURES.glob("older/*/*.pkl"))

@@ -13,7 +13,8 @@ import pytest
 
 from spacer_tasks.data_classes.features import ImageFeatures
 from tests.support.checkout import FIXTURES_FOLDER
-from tests.support.survey import label_of, read_predictions, run, write_photos, write_points
+from tests.support.command_line import run
+from tests.support.survey import label_of, read_predictions, write_photos, write_points
 
 FIXTURES = FIXTURES_FOLDER / "efficientnet"
 #: points a photo: the network takes some tens of milliseconds for each

@@ -12,8 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from spacer_tasks.data_classes.features import ImageFeatures
-from tests.support.caffemodels import FIXTURES, blob, layer
-from tests.support.survey import read_predictions, run
+from tests.support.command_line import run
+from tests.support.files.caffemodels import FIXTURES, blob, layer
+from tests.support.survey import read_predictions
 
 DEFINITION, WEIGHTS = FIXTURES / "tiny_vgg16.prototxt", FIXTURES / "tiny_vgg16.caffemodel"
 NETWORK = ("--definition", DEFINITION, "--weights", WEIGHTS)

@@ -14,16 +14,8 @@ from spacer_tasks.data_classes.features import ImageFeatures
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.data_classes.val_results import ValResults
 from spacer_tasks.training import Metrics
-from tests.support.survey import (
-    DUMMY,
-    LABELS,
-    POINTS,
-    Ran,
-    read_predictions,
-    run,
-    write_photos,
-    write_points,
-)
+from tests.support.command_line import Ran, run
+from tests.support.survey import DUMMY, LABELS, POINTS, read_predictions, write_photos, write_points
 
 
 @pytest.fixture(autouse=True)

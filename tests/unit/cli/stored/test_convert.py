@@ -23,8 +23,8 @@ from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import StorageUnavailableError
 from spacer_tasks.storage.filesystem import FilesystemStorage
 from tests.support.checkout import FIXTURES_FOLDER
-from tests.support.older_pickles import in_protocol
-from tests.support.survey import Ran, run
+from tests.support.command_line import Ran, run
+from tests.support.files.older_pickles import in_protocol
 
 FIXTURES = FIXTURES_FOLDER / "pyspacer"
 KINDS = ["int_lr", "int_mlp", "str_lr", "str_mlp"]

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from spacer_tasks.extractors.caffe import CaffeNet, load_net
-from tests.support.caffemodels import FIXTURES
+from tests.support.files.caffemodels import FIXTURES
 
 #: of each blob's largest value
 TOLERANCE = 1e-5

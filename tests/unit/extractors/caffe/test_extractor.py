@@ -24,7 +24,7 @@ from spacer_tasks.extractors import Extractor, load_extractor, load_image, loadi
 from spacer_tasks.extractors.caffe import CaffeNet
 from spacer_tasks.extractors.caffe import extractor as vgg16
 from spacer_tasks.messages.specs import ExtractorSpec
-from tests.support.caffemodels import FIXTURES
+from tests.support.files.caffemodels import FIXTURES
 
 #: absolute; real Caffe differs from itself by a fifth of it when only its BLAS changes
 TOLERANCE = 5e-5

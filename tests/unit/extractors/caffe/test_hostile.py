@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.caffemodels import (
+from tests.support.checkout import CHECKOUT
+from tests.support.files.caffemodels import (
     FIXTURES,
     blob,
     caffemodel,
@@ -23,7 +24,6 @@ from tests.support.caffemodels import (
     one_layer,
     varint,
 )
-from tests.support.checkout import CHECKOUT
 
 #: of each file
 MUTATIONS = 100

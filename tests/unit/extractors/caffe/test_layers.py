@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from spacer_tasks.exceptions import WeightsError
 from spacer_tasks.extractors.caffe import CaffeNet, load_net
-from tests.support.caffemodels import caffemodel, one_layer
+from tests.support.files.caffemodels import caffemodel, one_layer
 
 Array = NDArray[Any]
 RNG = np.random.default_rng(0)

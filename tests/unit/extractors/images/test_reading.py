@@ -20,7 +20,7 @@ from spacer_tasks.exceptions import DataLimitError, ImageError, InputError
 from spacer_tasks.extractors import load_image, load_pixels, read_photo
 from spacer_tasks.extractors.images import reading
 from spacer_tasks.extractors.images.jpeg import decode_jpeg
-from tests.support.image_kinds import KINDS, PHOTO, file_of
+from tests.support.files.image_kinds import KINDS, PHOTO, file_of
 
 
 def png_header(width: int, height: int) -> bytes:

@@ -10,7 +10,7 @@ from spacer_tasks.exceptions import WeightsError
 from spacer_tasks.extractors.caffe.formats import definition as definition_module
 from spacer_tasks.extractors.caffe.formats.definition import Definition, Layer, read_definition
 from spacer_tasks.extractors.caffe.formats.text_format import Scalar, parse_text
-from tests.support.caffemodels import FIXTURES
+from tests.support.files.caffemodels import FIXTURES
 
 INPUT = 'input: "data" input_shape { dim: 1 dim: 3 }'
 RELU = '\nlayer { name: "relu" type: "ReLU" bottom: "data" top: "out" %s }'

@@ -11,7 +11,7 @@ import torch
 
 from spacer_tasks.exceptions import WeightsError
 from spacer_tasks.extractors.caffe.formats.weights_file import WeightsFile
-from tests.support.caffemodels import (
+from tests.support.files.caffemodels import (
     FIXTURES,
     blob,
     caffemodel,

@@ -1,0 +1,325 @@
+"""The users of deploy/redis-users.acl on a real Redis: what each can do, and what it cannot."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from spacer_tasks import storage
+from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.demo.processes import process
+from spacer_tasks.demo.services import S3Server
+from tests.support.checkout import CHECKOUT
+from tests.support.photos import DUMMY, photo
+from tests.support.redis.commands import execute
+from tests.support.redis.configured import redis_with
+from tests.support.s3.buckets import fresh_bucket
+from tests.support.settings import settings_in_environment
+from tests.support.waiting import wait_until
+from tests.support.workers import START_S
+
+USERS = CHECKOUT / "deploy" / "redis-users.acl"
+#: seconds for a small task on a busy machine
+ANSWER_S = 120
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A Redis with these users only."""
+
+    port: int
+    passwords: dict[str, str]
+
+    def url(self, user: str) -> str:
+        return f"redis://{user}:{self.passwords[user]}@127.0.0.1:{self.port}/0"
+
+    def client(self, user: str) -> redis.Redis:
+        return redis.Redis.from_url(self.url(user))
+
+    def refused(self) -> list[str]:
+        """What was refused to anybody since this was last asked."""
+        root = self.client("root")
+        found = [
+            f"{entry['username']}: {entry['object']} ({entry['reason']})"
+            for entry in root.acl_log()
+        ]
+        root.acl_log_reset()
+        # redis-py tells its name and asks for notices, and goes on where it may not
+        return [line for line in found if " client" not in line]
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    passwords = {
+        name: secrets.token_hex(16) for name in ("caller", "site", "worker", "operator", "root")
+    }
+    text = USERS.read_text()
+    for name, password in passwords.items():
+        text = text.replace(f">{name.upper()}_PASSWORD", f">{password}")
+    lines = [line for line in text.splitlines() if line.startswith("user ")]
+    # of the test, to read the log of refusals
+    lines.append(f"user root on >{passwords['root']} ~* &* +@all")
+    folder = tmp_path_factory.mktemp("redis")
+    users = folder / "users.acl"
+    users.write_text("\n".join([*lines, ""]))
+    with redis_with(folder, [f"aclfile {users}"]) as (port, _):
+        yield Guarded(port, passwords)
+
+
+@pytest.fixture(scope="module")
+def place(guarded: Guarded, s3: S3Server) -> Iterator[str]:
+    """A bucket; the environment is a worker's."""
+    with (
+        fresh_bucket(s3) as bucket,
+        settings_in_environment(guarded.url("worker"), s3, bucket),
+    ):
+        yield bucket
+
+
+@pytest.fixture(scope="module")
+def worker(
+    place: str, guarded: Guarded, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """One worker for all queues, as the user `worker`; its log."""
+    log = tmp_path_factory.mktemp("worker") / "worker.log"
+    queues = "features,features.high,training,training.high,classify"
+    command = [sys.executable, "-m", "workers.feature_worker", f"--queues={queues}", "-c", "2"]
+
+    def ready() -> bool:
+        refused = guarded.refused()
+        assert refused == []
+        return " ready." in log.read_text()
+
+    with process(
+        command,
+        env=dict(os.environ),
+        cwd=CHECKOUT,
+        log_path=log,
+        ready=ready,
+        ready_timeout_s=START_S,
+    ):
+        yield log
+
+
+CALL = """
+import json, sys
+from spacer_tasks.results import load_answer
+from spacer_tasks.tasks import extract_features, classify_features
+from spacer_tasks.workflows import train_many
+sent = extract_features.delay(json.load(sys.stdin))
+print(sent.get(timeout=100)["task_id"], sent.state)
+load_answer(sent)
+"""
+
+COLLECT = """
+import json, sys, time
+from spacer_tasks.coralnet import CeleryQueue
+queue = CeleryQueue()
+queue.submit_job({"task_name": "extract_features", "tasks": [json.load(sys.stdin)]}, 7, "medium")
+for _ in range(1000):
+    returned, statuses = queue.collect_jobs(queue.get_collectable_jobs())
+    if returned:
+        break
+    time.sleep(0.1)
+print(statuses, returned[0].ok)
+"""
+
+
+def run_as(user: str, guarded: Guarded, script: str, message: dict[str, Any]) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "SPACER_BROKER_URL": guarded.url(user)},
+        cwd=CHECKOUT,
+        input=json.dumps(message),
+        capture_output=True,
+        text=True,
+        timeout=ANSWER_S,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stderr[-3000:]}\n{guarded.refused()}"
+    return done.stdout
+
+
+def extraction(bucket: str, name: str) -> dict[str, Any]:
+    image = DataLocation.parse(f"s3://{bucket}/{name}.png")
+    storage.store(image, photo("sand", 1))
+    return {
+        "job_token": name,
+        "extractor": DUMMY.model_dump(mode="json"),
+        "rowcols": [[3, 4]],
+        "image_loc": image.model_dump(),
+        "feature_loc": DataLocation.parse(f"s3://{bucket}/{name}.npz").model_dump(),
+    }
+
+
+def test_a_caller_sends_and_reads_results(guarded: Guarded, worker: Path, place: str) -> None:
+    guarded.refused()
+    assert "SUCCESS" in run_as("caller", guarded, CALL, extraction(place, "caller"))
+    assert guarded.refused() == []
+
+
+def test_coralnet_s_queue_class_works_as_a_site(guarded: Guarded, worker: Path, place: str) -> None:
+    guarded.refused()
+    assert "True" in run_as("site", guarded, COLLECT, extraction(place, "site"))
+    assert guarded.refused() == []
+
+
+BATCH = """
+import json, sys
+from spacer_tasks.workflows import train_from_images
+print(train_from_images.delay(json.load(sys.stdin)).get(timeout=100)["summary"]["classified"])
+"""
+
+
+def test_a_batch_of_a_caller_s_goes_through_the_worker(
+    guarded: Guarded, worker: Path, place: str
+) -> None:
+    guarded.refused()
+    entries = []
+    for number in range(12):
+        label = ("algae", "coral", "sand")[number % 3]
+        image = DataLocation.parse(f"s3://{place}/batch/{number}.png")
+        storage.store(image, photo(label, number))
+        points = [[row, col] for row in (10, 30, 50) for col in (10, 30, 50)]
+        what = (
+            {"annotations": [[row, col, label] for row, col in points]}
+            if number % 5
+            else {"rowcols": points}
+        )
+        feature_loc = DataLocation.parse(f"s3://{place}/batch/{number}.npz")
+        entries.append(
+            {"image_loc": image.model_dump(), "feature_loc": feature_loc.model_dump(), **what}
+        )
+    message = {
+        "job_token": "batch",
+        "extractor": DUMMY.model_dump(mode="json"),
+        "images": entries,
+        "nbr_epochs": 2,
+        "split_mode": "points_stratified",
+        "model_loc": DataLocation.parse(f"s3://{place}/model").model_dump(),
+        "valresult_loc": DataLocation.parse(f"s3://{place}/val.json").model_dump(),
+    }
+    assert run_as("caller", guarded, BATCH, message).strip() == "3"
+    assert guarded.refused() == []
+
+
+CANCEL = """
+import json, sys
+from spacer_tasks.execution.cancellation import cancel
+from spacer_tasks.exceptions import ConfigError, TaskCancelledError
+from spacer_tasks.tasks import extract_features
+# no worker takes it
+sent = extract_features.apply_async((json.load(sys.stdin),), queue="features.nobody")
+try:
+    print(cancel(sent.id), cancel(sent.id))
+    sent.get(timeout=30)
+except (ConfigError, TaskCancelledError) as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.parametrize("user", ["site", "operator"])
+def test_who_may_cancel(guarded: Guarded, place: str, user: str) -> None:
+    guarded.refused()
+    said = run_as(user, guarded, CANCEL, extraction(place, f"cancel-{user}"))
+    assert "True True\nTaskCancelledError" in said
+    assert guarded.refused() == []
+
+
+def test_a_finished_task_is_not_cancelled_by_a_site(
+    guarded: Guarded, worker: Path, place: str
+) -> None:
+    guarded.refused()
+    script = (
+        CALL + "from spacer_tasks.execution.cancellation import cancel\nprint(cancel(sent.id))\n"
+    )
+    assert run_as("site", guarded, script, extraction(place, "finished")).endswith("False\n")
+    assert guarded.refused() == []
+
+
+def test_a_caller_is_told_that_it_may_not_cancel(guarded: Guarded, place: str) -> None:
+    said = run_as("caller", guarded, CANCEL, extraction(place, "cancel-caller"))
+    assert said.startswith("ConfigError the user in SPACER_BROKER_URL may not cancel tasks")
+    guarded.refused()
+
+
+def test_an_operator_sees_the_workers(guarded: Guarded, worker: Path, place: str) -> None:
+    guarded.refused()
+    printed: list[str] = []
+
+    def seen() -> bool:
+        done = subprocess.run(
+            [sys.executable, "-m", "spacer_tasks.cli", "status"],
+            env={**os.environ, "SPACER_BROKER_URL": guarded.url("operator")},
+            cwd=CHECKOUT,
+            capture_output=True,
+            text=True,
+            timeout=ANSWER_S,
+            check=False,
+        )
+        printed.append(done.stdout + done.stderr)
+        return "features@" in done.stdout
+
+    wait_until(seen, ANSWER_S, f"no worker was seen: {printed}")
+    assert guarded.refused() == []
+
+
+#: what nobody of these may, and what callers may not
+NOBODY = [
+    ("FLUSHALL",), ("FLUSHDB",), ("CONFIG", "GET", "*"), ("CONFIG", "SET", "dir", "/tmp"),
+    ("KEYS", "*"), ("SHUTDOWN",), ("ACL", "LIST"), ("SAVE",),
+    ("REPLICAOF", "127.0.0.1", "1"), ("MODULE", "LIST"), ("MONITOR",), ("CLIENT", "LIST"),
+    ("SLAVEOF", "NO", "ONE"), ("GET", "another-application"), ("SET", "another-application", "1"),
+]  # fmt: skip
+CALLERS_NOT = [
+    ("SET", "celery-task-meta-1", "{}"), ("DEL", "celery-task-meta-1"), ("DEL", "features"),
+    ("RPOP", "features"), ("BRPOP", "features", "1"), ("LPOP", "features"), ("SCAN", "0"),
+    ("LTRIM", "features", "1", "0"), ("HGETALL", "unacked.features"), ("RENAME", "features", "x"),
+    ("EVAL", "return redis.call('FLUSHALL')", "0"), ("PUBLISH", "/0.celery.pidbox", "{}"),
+    ("SUBSCRIBE", "another"), ("PSUBSCRIBE", "*"), ("LPUSH", "another", "x"), ("INFO",),
+    ("SET", "spacer-cancelled-1", "1"), ("DEL", "spacer-cancelled-1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("user", ["caller", "site", "worker", "operator"])
+def test_nobody_can_look_after_the_server_or_see_other_keys(guarded: Guarded, user: str) -> None:
+    for command in NOBODY:
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            execute(guarded.client(user), *command)
+
+
+def test_callers_can_do_nothing_else(guarded: Guarded) -> None:
+    for command in CALLERS_NOT:
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            execute(guarded.client("caller"), *command)
+
+
+def test_a_site_cannot_order_workers_or_write_results_by_script(guarded: Guarded) -> None:
+    client = guarded.client("site")
+    for command in [
+        ("PUBLISH", "/0.celery.pidbox", "{}"),
+        ("RPOP", "features"),
+        ("EVAL", "return redis.call('RPOP', KEYS[1])", "1", "features"),
+        ("EVAL", "return redis.call('GET', 'another')", "0"),
+    ]:
+        with pytest.raises(redis.exceptions.ResponseError, match=r"(?i)permission|can.t"):
+            execute(client, *command)
+
+
+def test_nobody_is_let_in_without_a_name(guarded: Guarded) -> None:
+    for url in (
+        f"redis://127.0.0.1:{guarded.port}/0",
+        f"redis://:guess@127.0.0.1:{guarded.port}/0",
+    ):
+        with pytest.raises(redis.exceptions.AuthenticationError):
+            redis.Redis.from_url(url).ping()
