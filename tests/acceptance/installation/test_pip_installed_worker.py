@@ -78,7 +78,7 @@ def test_the_extra_worker_brings_the_command_line() -> None:
 
 @pytest.mark.usefixtures("workers")
 def test_each_kind_of_worker_consumes_its_queues() -> None:
-    found = app.control.inspect(timeout=5, destination=[f"{kind}@pip" for kind in KINDS])
+    found = app.control.inspect(timeout=60, destination=[f"{kind}@pip" for kind in KINDS])
     queues = {
         name.partition("@")[0]: [queue["name"] for queue in consumed]
         for name, consumed in (found.active_queues() or {}).items()

@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from redis import Redis
 
 from spacer_tasks import results, storage
 from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.demo.processes import Process
 from tests.support.checkout import CHECKOUT
 from tests.support.environments.installed import coralnet_python, run, site_environment
 from tests.support.photos import photo
@@ -34,8 +34,8 @@ DIM = 16
 class Site:
     """A process of the site; a new one goes on where another ended."""
 
-    def __init__(self, python: Path, env: dict[str, str], log: Path) -> None:
-        self._python, self._env, self._log = python, env, log
+    def __init__(self, python: Path, env: dict[str, str], log: Path, features: Process) -> None:
+        self._python, self._env, self._log, self._features = python, env, log, features
         self._process = self._start()
 
     def _start(self) -> subprocess.Popen[str]:
@@ -67,6 +67,10 @@ class Site:
             self.close()
             self._process = self._start()
         return answer
+
+    def noticed(self) -> int:
+        """How often the feature worker has said that it lost Redis."""
+        return self._features.log_path.read_text().count("Connection to broker lost")
 
     def log(self) -> str:
         """What its processes wrote."""
@@ -113,9 +117,9 @@ def site(
     folder = tmp_path_factory.mktemp("site")
     env = {**site_environment(settings_env, folder), "REEF_CACHE": str(folder)}
     run([python, "manage.py", "migrate", "--run-syncdb", "-v0"], env=env, cwd=SITE)
-    start_worker("feature", "--concurrency=2")
+    features = start_worker("feature", "--concurrency=2")
     start_worker("trainer", "--queues=training,training.high,classify")
-    running = Site(python, env, folder / "site.log")
+    running = Site(python, env, folder / "site.log", features)
     yield running
     running.close()
 
@@ -316,15 +320,15 @@ def test_with_redis_away_nothing_hangs_and_nothing_is_lost(
     message = extraction("away")
     sent = site("submit", [["extract_features", message]] * 3)
     assert len(site("look")) == 3
-    said = site.log().count("Redis does not answer")
+    said, noticed = site.log().count("Redis does not answer"), site.noticed()
     redis.stop()
     try:
         # between the two steps of a collection, before both, and at a submission
         assert site("collect_looked") == [0, []]
         assert site("collect") == "Jobs checked/collected: 0"
         (refused,) = site("submit", [["extract_features", message]])
-        # long enough for the workers to notice, with tasks in hand
-        time.sleep(2)
+        # with tasks in hand
+        wait_until(lambda: site.noticed() > noticed, 60, "the worker did not notice")
     finally:
         redis.start()
     status, reason, _ = site("jobs")[str(refused)]

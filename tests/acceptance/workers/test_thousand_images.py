@@ -22,12 +22,19 @@ UNLABELLED = 10
 POINTS = [[row, col] for row in (5, 16, 27) for col in (5, 16, 27)]
 
 
+#: names and kinds
+WORKERS = {
+    "features-1": "feature",
+    "features-2": "feature",
+    "trainer": "trainer",
+    "classify": "classify",
+}
+
+
 @pytest.fixture(scope="module")
 def workers(start_worker: StartWorker) -> None:
-    start_worker("feature", "--concurrency=2", name="features-1")
-    start_worker("feature", "--concurrency=2", name="features-2")
-    start_worker("trainer", "--concurrency=1")
-    start_worker("classify", "--concurrency=1")
+    for name, kind in WORKERS.items():
+        start_worker(kind, "--concurrency=2" if kind == "feature" else "--concurrency=1", name=name)
 
 
 def image(bucket: str, index: int) -> dict[str, object]:
@@ -77,4 +84,5 @@ def test_a_thousand_images_are_answered_and_ten_bad_ones_are_named(bucket: str) 
     assert sum(not answer.ok for answer in answers if answer) == len(BAD)
     shares = Counter(answer.worker for answer in answers if answer)
     assert set(shares) == {"features-1@test", "features-2@test"}
-    assert app.control.inspect(timeout=2).active() is not None
+    names = [f"{name}@test" for name in WORKERS]
+    assert set(app.control.inspect(timeout=60, destination=names).active() or {}) == set(names)

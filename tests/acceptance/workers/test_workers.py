@@ -73,7 +73,7 @@ def test_a_feature_worker_warms_up_answers_while_it_computes_and_finishes_its_ta
         }
     )
     wait_until(lambda: sent.state == "STARTED", 30, "the task did not start")
-    active = app.control.inspect(destination=["feature@test"], timeout=5).active()
+    active = app.control.inspect(destination=["feature@test"], timeout=60).active()
     assert active is not None
     assert [task["id"] for task in active["feature@test"]] == [sent.id]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
@@ -37,6 +36,7 @@ from spacer_tasks.tasks import classify_features, extract_features, process_job
 from spacer_tasks.workflows import extract_one, train_on_extracted
 from tests.support.photos import photo
 from tests.support.redis.celery_parts import backend_of, channel_of
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -294,13 +294,9 @@ def test_a_task_that_is_delivered_again_calls_nobody_back_twice(
     after = extract_features.apply_async((message,), link=heard)
     after.get(timeout=60)
     client = Redis.from_url(redis_url)
-    end = time.monotonic() + 30
-    while client.llen("caller") < 2 and time.monotonic() < end:
-        time.sleep(0.1)
+    wait_until(lambda: client.llen("caller") == 2, 30, "nobody was called back")
     # the worker takes two at a time: the repeat may end last
-    app.control.inspect(timeout=2).active()
-    while any((app.control.inspect(timeout=2).active() or {}).values()):
-        time.sleep(0.1)
+    wait_until(lambda: not client.hlen("unacked"), 30, "the repeat is still at the worker")
     texts = [json.loads(text) for text in cast("list[bytes]", client.lrange("caller", 0, -1))]
     told = [json.loads(base64.b64decode(text["body"]))[0][0]["task_id"] for text in texts]
     assert sorted(told) == sorted([first.id, after.id])

@@ -1,9 +1,12 @@
-"""What a silent worker holds is given to others; one that is only not heard keeps its own."""
+"""What a silent worker holds is given to others; one that is only not heard keeps its own.
+
+The time that passes is the tests' own: on a busy machine a pause is longer than it says, and one
+that is too long counts as an outage.
+"""
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -11,12 +14,35 @@ from redis import Redis
 
 from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.execution import connection
-from spacer_tasks.worker.delivery import channel, unacked
+from spacer_tasks.worker.delivery import channel, heartbeat, unacked
 from spacer_tasks.worker.delivery.heartbeat import Pulse, leave_nothing
 from tests.support.redis.commands import execute
 
 KEYS = Keys("pulse.unacked", "pulse.unacked_index")
 SILENT_S = 0.4
+
+
+class Clock:
+    """A clock that stands still until it is set forward."""
+
+    def __init__(self) -> None:
+        self._now = 1000.0
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return self._now
+
+    def forward(self, seconds: float) -> None:
+        """Let time pass."""
+        self._now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """What a pulse reads."""
+    found = Clock()
+    monkeypatch.setattr(heartbeat, "time", found)
+    return found
 
 
 @pytest.fixture
@@ -47,52 +73,58 @@ def taken_by(worker: str, redis: Redis, monkeypatch: pytest.MonkeyPatch, tag: st
         assert execute(redis, *unacked.take_command(KEYS, ["pulse"]))
 
 
-def watch(pulse: Pulse, redis: Redis, looks: int, pause: float = SILENT_S / 4) -> None:
+def watch(
+    pulse: Pulse, redis: Redis, clock: Clock, looks: int, pause: float = SILENT_S / 4
+) -> None:
     for _ in range(looks):
         pulse.look(redis)
-        time.sleep(pause)
+        clock.forward(pause)
 
 
 def test_what_a_silent_worker_holds_is_given_back_as_it_was(
-    redis: Redis, monkeypatch: pytest.MonkeyPatch
+    redis: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken_by("dead", redis, monkeypatch, "a")
     raw = json.loads(redis.hget(KEYS.unacked, "a") or "")[0]
-    watch(Pulse(KEYS), redis, 8)
+    watch(Pulse(KEYS), redis, clock, 8)
     assert [json.loads(each) for each in redis.lrange("pulse", 0, -1)] == [raw]
     assert redis.hlen(KEYS.unacked) == redis.zcard(KEYS.index) == redis.hlen(KEYS.holders) == 0
     assert redis.zscore(KEYS.alive, "dead") is None
 
 
-def test_who_is_heard_keeps_its_tasks(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_is_heard_keeps_its_tasks(
+    redis: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     taken_by("alive", redis, monkeypatch, "a")
     pulse = Pulse(KEYS)
     for beat in range(8):
         redis.zadd(KEYS.alive, {"alive": beat})
-        watch(pulse, redis, 1)
+        watch(pulse, redis, clock, 1)
     assert redis.llen("pulse") == 0
 
 
 def test_after_an_outage_all_have_time_to_be_heard(
-    redis: Redis, monkeypatch: pytest.MonkeyPatch
+    redis: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken_by("alive", redis, monkeypatch, "a")
     pulse = Pulse(KEYS)
     pulse.look(redis)
     # nobody reached Redis, this one neither
-    time.sleep(3 * SILENT_S)
+    clock.forward(3 * SILENT_S)
     pulse.look(redis)
     assert redis.llen("pulse") == 0
-    watch(pulse, redis, 8)
+    watch(pulse, redis, clock, 8)
     assert redis.llen("pulse") == 1
 
 
-def test_two_who_see_it_give_it_back_once(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_who_see_it_give_it_back_once(
+    redis: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     taken_by("dead", redis, monkeypatch, "a")
     one, other = Pulse(KEYS), Pulse(KEYS)
     for _ in range(8):
-        watch(one, redis, 1, 0)
-        watch(other, redis, 1)
+        watch(one, redis, clock, 1, 0)
+        watch(other, redis, clock, 1)
     assert redis.llen("pulse") == 1
 
 
