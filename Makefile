@@ -8,10 +8,11 @@ PYTEST := $(BIN)/python -m pytest
 # pip says on each call that it could be newer
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test test-again soak many fuzz audit test-unit lint format docs bench clean
+.PHONY: help setup demo test test-unit test-integration test-fuzz test-acceptance soak many fuzz \
+	audit lint format docs bench clean
 
 help:  ## What there is to make
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 # made last, so that an interrupted set-up is taken up again
 $(READY): pyproject.toml requirements.txt tests/requirements.txt
@@ -26,11 +27,22 @@ demo: $(READY)  ## The whole job on real photographs; leaves demo-output/report.
 	$(BIN)/spacer-tasks demo $(DEMO_ARGS)
 
 # three at a time, a file each: many wait for processes, and two cores are enough for that
-test: $(READY)  ## All tests, with private Redis and S3 servers
-	$(PYTEST) --numprocesses 3 --dist loadfile $(PYTEST_ARGS)
+PARALLEL := --numprocesses 3 --dist loadfile --durations=10
 
-test-again: $(READY)  ## What failed in the last run of the tests, one at a time
-	$(PYTEST) --last-failed --last-failed-no-failures none $(PYTEST_ARGS)
+test: $(READY)  ## All tests, with private Redis and S3 servers
+	$(PYTEST) $(PARALLEL) $(PYTEST_ARGS)
+
+test-unit: $(READY)  ## The tests that need no server
+	$(PYTEST) $(PARALLEL) tests/unit $(PYTEST_ARGS)
+
+test-integration: $(READY)  ## The tests of parts against a real Redis and a real S3 server
+	$(PYTEST) $(PARALLEL) tests/integration $(PYTEST_ARGS)
+
+test-fuzz: $(READY)  ## Mutated files and messages, a few of each
+	$(PYTEST) $(PARALLEL) tests/fuzz $(PYTEST_ARGS)
+
+test-acceptance: $(READY)  ## The tests of whole processes, seen from outside, and a short soak
+	$(PYTEST) $(PARALLEL) tests/acceptance tests/soak $(PYTEST_ARGS)
 
 # SOAK_ARGS="--minutes 5" makes it shorter; that is the time of sending, about half of the whole
 soak: $(READY)  ## Every fault on real workers, for half an hour; writes docs/reliability.md
@@ -48,9 +60,6 @@ audit:  ## Known vulnerabilities of what the images install; asks PyPI
 	test -x .venv-audit/bin/pip-audit || $(PYTHON) -m venv .venv-audit
 	.venv-audit/bin/python -m pip install --quiet pip-audit==2.10.1
 	.venv-audit/bin/pip-audit --requirement requirements.txt --no-deps --disable-pip --strict
-
-test-unit: $(READY)  ## The tests that need no server
-	$(PYTEST) tests/unit $(PYTEST_ARGS)
 
 lint: $(READY)  ## Formatter, linter, the floors of docs/architecture.md and types
 	$(BIN)/ruff format --check .
