@@ -8,7 +8,7 @@ or absent, in every kind of storage. Here is the one door: which locations pass 
 from __future__ import annotations
 
 from spacer_tasks.data_classes.locations import DataLocation
-from spacer_tasks.storage.base import Storage
+from spacer_tasks.storage.base import LENGTH_ALONE, Storage
 from spacer_tasks.storage.filesystem import FilesystemStorage
 from spacer_tasks.storage.memory import MEMORY
 from spacer_tasks.storage.policy import permitted
@@ -83,10 +83,27 @@ def version(loc: DataLocation) -> str | None:
     """A text that changes when the object is replaced, or None where there is no object.
 
     An S3 object's ETag, a file's modification time and size, a URL's ETag or date; also None for a
-    URL whose server does not say because it answers GET alone.
+    URL whose server does not say because it answers GET alone. See `tells_apart`.
     """
     storage, key = storage_for(loc)
     return storage.version(key)
 
 
-__all__ = ["Storage", "delete", "exists", "load", "storage_for", "store", "store_once", "version"]
+def tells_apart(version: str | None) -> bool:
+    """Whether a `version` is another one after the object is replaced: not where there is none, and
+    not of a URL whose server names neither an ETag nor a date, for its length can stay the same.
+    """
+    return version is not None and not version.startswith(LENGTH_ALONE)
+
+
+__all__ = [
+    "Storage",
+    "delete",
+    "exists",
+    "load",
+    "storage_for",
+    "store",
+    "store_once",
+    "tells_apart",
+    "version",
+]
