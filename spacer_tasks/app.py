@@ -6,7 +6,6 @@ in `celeryconfig.py`; `broker/contract.py` must be the same on both sides.
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Any
 
 from celery import Celery, signals
@@ -20,15 +19,6 @@ from spacer_tasks.config.settings import get_settings
 #: seconds for a connection to one address of the host; a send tries twice if all it sends is
 #: dropped. The system repeats a lost packet after a whole second, so twice as much would not help.
 CALLER_CONNECT_S = 0.4
-#: the first redis-py that takes the name by which newer versions of Celery introduce themselves
-NAMED_REDIS_PY = 5
-#: Celery's `override_backends`, for an older one; loaded when the first task is sent
-OLDER_REDIS = "spacer_tasks.broker.older_redis"
-OLDER_BACKENDS = {
-    "redis": f"{OLDER_REDIS}:NamelessRedis",
-    "rediss": f"{OLDER_REDIS}:NamelessRedis",
-    "sentinel": f"{OLDER_REDIS}:NamelessSentinel",
-}
 
 
 def _from_settings() -> dict[str, Any]:
@@ -74,7 +64,5 @@ app = Celery(
 )
 app.conf.update(CONTRACT)
 app.add_defaults(_from_settings)
-if int(version("redis").partition(".")[0]) < NAMED_REDIS_PY:
-    app.loader.override_backends = OLDER_BACKENDS
 # in each process that imports this, for whatever it sends: a worker's retries and callbacks too
 signals.before_task_publish.connect(sign)

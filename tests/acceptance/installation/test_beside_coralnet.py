@@ -1,4 +1,6 @@
-"""`pip install` of the wheel into what CoralNet's servers have, by the pip of each of its Pythons."""
+"""`pip install` of the wheel, with its extra for CoralNet, into what CoralNet's servers
+have, by the pip of each of its Pythons.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,7 @@ def test_nothing_of_coralnet_s_is_changed(
     python = server / "bin" / "python"
     before = installed(python)
     start = time.monotonic()
-    install = [python, "-m", "pip", "install", "-q", "--no-compile", wheel()]
+    install = [python, "-m", "pip", "install", "-q", "--no-compile", f"{wheel()}[coralnet]"]
     run([*install, held] if held else install)
     took = time.monotonic() - start
     after = installed(python)

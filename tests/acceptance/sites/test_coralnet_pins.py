@@ -147,7 +147,7 @@ def test_a_site_with_coralnet_s_pins_submits_collects_and_sends(
     said: dict[str, Any] = json.loads(run(command, env=env, cwd=SITE).splitlines()[-1])
     pinned = dict(pin.split("==") for pin in (*CORALNET, NUMPY))
     if python().parents[1].name.startswith("beside"):
-        # redis-py is theirs, Celery the newest: a pair that Celery's extra [redis] does not admit
+        # the newest of their range, which Celery's extra [redis] does not take
         assert said["versions"]["redis"].startswith("4.5.")
     else:
         assert said["versions"] == {**pinned, "pyspacer": reference}

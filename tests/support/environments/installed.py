@@ -165,7 +165,7 @@ def coralnet_server_with_wheel() -> Path:
                 shutil.rmtree(older)
             shutil.copytree(server, folder, symlinks=True)
             run([python, "-m", "pip", "uninstall", "-q", "-y", "pyspacer"])
-            run([python, "-m", "pip", "install", "-q", "--no-compile", wheel()])
+            run([python, "-m", "pip", "install", "-q", "--no-compile", f"{wheel()}[coralnet]"])
             ready.touch()
     return python
 
