@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.exceptions import DataLimitError, StorageAccessError
 
-
 #: begins the version of a URL whose server names neither an ETag nor a date
 LENGTH_ALONE = "length-"
 

@@ -51,7 +51,8 @@ def test_nothing_of_coralnet_s_is_changed(
     python = server / "bin" / "python"
     before = installed(python)
     start = time.monotonic()
-    install = [python, "-m", "pip", "install", "-q", "--no-compile", f"{wheel()}[coralnet]"]
+    pip: list[str | Path] = [python, "-m", "pip", "install", "-q", "--no-compile"]
+    install = [*pip, f"{wheel()}[coralnet]"]
     run([*install, held] if held else install)
     took = time.monotonic() - start
     after = installed(python)

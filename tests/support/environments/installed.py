@@ -145,7 +145,8 @@ def coralnet_server(interpreter: str, reference: str) -> Path:
         if not ready.exists():
             shutil.rmtree(folder, ignore_errors=True)
             run([interpreter, "-m", "venv", folder])
-            install = [folder / "bin" / "python", "-m", "pip", "install", "-q", "--no-compile"]
+            python = folder / "bin" / "python"
+            install: list[str | Path] = [python, "-m", "pip", "install", "-q", "--no-compile"]
             run([*install, "-r", REQUIREMENTS])
             run([*install, "--no-deps", reference])
             # last: an interrupted set-up is done again
@@ -155,7 +156,7 @@ def coralnet_server(interpreter: str, reference: str) -> Path:
 
 @lru_cache(maxsize=1)
 def coralnet_server_with_wheel() -> Path:
-    """The Python of such an environment, by this interpreter, into which pip installed the wheel."""
+    """The Python of such an environment with the wheel, by this interpreter."""
     folder = CACHE / f"beside-{_digest([REQUIREMENTS])}-{_sources()}"
     server = coralnet_server(sys.executable, "pyspacer==0.14.0")
     python, ready = folder / "bin" / "python", folder / "installed"
