@@ -401,4 +401,4 @@ def test_the_workers_take_only_this_deployment_s_bucket(deployment: Deployment) 
     refused = [
         "URLNotAllowedError" if "http" in each else "LocationNotAllowedError" for each in foreign
     ]
-    assert told == [*refused, "ObjectNotFoundError"]
+    assert told == [*refused, "S3ObjectNotFoundError"]
