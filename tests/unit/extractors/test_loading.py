@@ -36,23 +36,25 @@ POINTS = [(0, 0), (150, 200), (299, 399), (10, 390)]
 PLUGIN = """
 import time
 import numpy as np
-from spacer_tasks.extractors import Extractor
+from spacer_tasks.extractors import Extractor, Options
 
 made = []
 
+class Scale(Options):
+    scale: float = 1.0
+
 class Mean(Extractor):
-    option_names = frozenset({"scale"})
-    file_keys = ("net",)
+    options_type = Scale
+    file_keys = {"net": "any bytes"}
     feature_dim = 3
 
-    def __init__(self, name, files, scale=1.0):
-        super().__init__(name, files, scale=scale)
+    def __init__(self, name, files, options):
+        super().__init__(name, files, options)
         time.sleep(0.05)
         made.append(files["net"].data)
-        self.scale = scale
 
     def forward(self, patches):
-        return patches.mean(axis=(1, 2), dtype=np.float32) * self.scale
+        return patches.mean(axis=(1, 2), dtype=np.float32) * self.options.scale
 """
 
 
@@ -138,14 +140,22 @@ def test_an_installed_package_can_bring_an_extractor(plugin: Any, net: Path) -> 
 
 
 def test_an_unknown_option_is_named() -> None:
-    with pytest.raises(MessageError, match="unknown option feature_dims; it takes feature_dim"):
+    with pytest.raises(
+        MessageError, match="unknown option feature_dims; its options are: feature_dim"
+    ):
         load_extractor(spec_of("dummy", feature_dims=5))
 
 
 @pytest.mark.parametrize("value", [0, -1, 2.5, "5", True, None, 2**16 + 1, 10**12])
 def test_a_feature_dim_that_is_no_positive_integer_is_refused(value: Any) -> None:
-    with pytest.raises(MessageError, match=r"feature_dim is .*expected an integer from 1"):
+    with pytest.raises(MessageError, match=r"extractor dummy: option feature_dim: .* \(found "):
         load_extractor(spec_of("dummy", feature_dim=value))
+
+
+def test_an_option_of_another_type_is_named_before_a_file_is_read(plugin: Any) -> None:
+    spec = spec_of("reef_nets.Mean", files={"net": Path("/nowhere")}, scale="much")
+    with pytest.raises(MessageError, match=r"option scale: .* \(found 'much'\)"):
+        load_extractor(spec)
 
 
 def test_a_missing_data_location_is_named() -> None:
