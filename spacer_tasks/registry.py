@@ -68,6 +68,16 @@ def registered_class(group: Group, class_path: str) -> Any:
     return entry.load()
 
 
+def registered(group: Group) -> dict[str, EntryPoint]:
+    """What is registered, by name; an entry says which package brings it."""
+    return dict(_registered(group))
+
+
+def short_names(name: str) -> list[str]:
+    """The aliases of a registered name that are no class path."""
+    return [alias for alias, known in ALIASES.items() if known == name and "." not in alias]
+
+
 @lru_cache(maxsize=2)
 def _registered(group: Group) -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=group)}
