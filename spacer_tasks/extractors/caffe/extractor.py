@@ -36,8 +36,8 @@ class VGG16CaffeExtractor(TorchExtractor):
     """
 
     file_keys: ClassVar[Mapping[str, str]] = {
-        "definition": "the net's layers, in Caffe's format (.prototxt)",
-        "weights": "their weights, in Caffe's format (.caffemodel)",
+        "definition": "the net's layers (.prototxt)",
+        "weights": "the net's weights (.caffemodel)",
     }
     opened_keys: ClassVar[frozenset[str]] = frozenset(file_keys)
     preprocessing = Preprocessing(scale=1, mean=(128, 128, 128), channels="BGR")

@@ -19,7 +19,9 @@ class EfficientNetExtractor(TorchExtractor):
     `module.` or without, and with whatever plain numbers beside `net`.
     """
 
-    file_keys: ClassVar[Mapping[str, str]] = {"weights": 'what torch.save({"net": …}) wrote'}
+    file_keys: ClassVar[Mapping[str, str]] = {
+        "weights": 'the weights, as torch.save({"net": state_dict}) writes them'
+    }
     feature_dim = 1280
 
     def network(self, files: Mapping[str, ExtractorFile]) -> nn.Module:

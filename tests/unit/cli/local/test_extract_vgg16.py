@@ -98,7 +98,7 @@ def test_another_network_s_features_differ_by_what_is_printed(media: Path) -> No
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (("--definition", DEFINITION), "vgg16 needs its file weights: their weights"),
+        (("--definition", DEFINITION), "vgg16 needs its file weights: the net's weights"),
         (
             ("--extractor", "vgg16", "--weights", WEIGHTS),
             "vgg16 needs its file definition: the net's layers",
