@@ -74,7 +74,9 @@ def to_bytes(classifier: Classifier) -> bytes:
     arrays["calibration.a"] = classifier.calibration_a
     arrays["calibration.b"] = classifier.calibration_b
     smallest = {name: _smallest(array) for name, array in arrays.items()}
-    content = to_json({"format": FORMAT, "version": VERSION, **header.model_dump()}, inf_nan_mode="null")
+    content = to_json(
+        {"format": FORMAT, "version": VERSION, **header.model_dump()}, inf_nan_mode="null"
+    )
     return save(smallest, metadata={"classifier": content.decode()})
 
 

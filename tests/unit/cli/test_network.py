@@ -14,7 +14,7 @@ from spacer_tasks import registry
 from spacer_tasks.cli.network import ExtractorOptions
 from spacer_tasks.exceptions import MessageError
 from tests.support.checkout import CHECKOUT
-from tests.support.survey import run
+from tests.support.command_line import run
 
 HEX = "0" * 64
 

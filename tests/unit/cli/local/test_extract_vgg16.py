@@ -98,10 +98,10 @@ def test_another_network_s_features_differ_by_what_is_printed(media: Path) -> No
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (("--definition", DEFINITION), "vgg16 needs its file weights: the net's weights"),
+        (("--definition", DEFINITION), "vgg16 needs its file weights"),
         (
             ("--extractor", "vgg16", "--weights", WEIGHTS),
-            "vgg16 needs its file definition: the net's layers",
+            "vgg16 needs its file definition",
         ),
         (
             ("--extractor", "efficientnet", *NETWORK),

@@ -21,8 +21,8 @@ from spacer_tasks.data_classes.labels import Point
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import ConfigError, MessageError, WeightsError
 from spacer_tasks.extractors import Extractor, load_extractor, load_image, loading
-from spacer_tasks.extractors.caffe import CaffeNet
 from spacer_tasks.extractors.caffe import extractor as vgg16
+from spacer_tasks.extractors.caffe.net import CaffeNet
 from spacer_tasks.messages.specs import ExtractorSpec
 from tests.support.files.caffemodels import FIXTURES
 

@@ -102,7 +102,11 @@ def test_16_bits_become_32() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "fault"),
     [
-        ("conv.weight", torch.zeros(4, 3, 5, 5), r"has shape \(4, 3, 5, 5\), expected \(4, 3, 3, 3"),
+        (
+            "conv.weight",
+            torch.zeros(4, 3, 5, 5),
+            r"has shape \(4, 3, 5, 5\), expected \(4, 3, 3, 3",
+        ),
         ("conv.bias", torch.full((4,), torch.inf), "holds numbers that are not finite"),
         ("conv.bias", torch.zeros(4, dtype=torch.int64), "is not a tensor of floating-point numb"),
         ("conv.bias", torch.zeros(4, dtype=torch.complex64), "is not a tensor of floating-point n"),
@@ -118,7 +122,7 @@ def test_a_tensor_of_another_kind_is_named(key: str, value: Any, fault: str) -> 
 
 
 def test_the_network_s_own_name_is_said_where_it_has_one() -> None:
-    with pytest.raises(WeightsError, match=r"is not of ReefNet-2: conv\.weight is missing"):
+    with pytest.raises(WeightsError, match=r"is not of ReefNet-2: .*conv\.weight is missing"):
         load({}, network="ReefNet-2")
 
 
