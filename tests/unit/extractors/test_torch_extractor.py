@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -15,12 +16,19 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
+from spacer_tasks.concurrency import device_watch
 from spacer_tasks.config.settings import Precision
-from spacer_tasks.exceptions import ConfigError, WeightsError
+from spacer_tasks.exceptions import (
+    ConfigError,
+    DeviceLostError,
+    FeaturesNotFiniteError,
+    WeightsError,
+)
 from spacer_tasks.extractors import Options, Preprocessing, TorchExtractor
 from spacer_tasks.extractors.runtime import running
 from spacer_tasks.extractors.runtime.cuda_network import CudaNetwork
 from spacer_tasks.extractors.runtime.patch_network import PatchNetwork
+from tests.support import simulated_cuda
 
 SIZE = 40
 PHOTO = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
@@ -362,7 +370,157 @@ def test_numbers_beyond_float16_are_an_error_and_not_given_out(
     assert extractor.identity["precision"] == "float16"
     bright = np.full((120, 160, 3), 250, np.uint8)
     with pytest.raises(FeaturesNotFiniteError, match="computed in float16 are not finite"):
-        extractor.extract(bright, POINTS)
+        extractor.extract(bright, [(50, 60), (5, 7)])
+
+
+@pytest.fixture
+def on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`CudaNetwork` itself, with torch's CUDA calls done on the CPU."""
+    simulated_cuda.simulate(monkeypatch)
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(running, "chosen_device", lambda: SimpleNamespace(type="cuda"))
+    monkeypatch.setattr(
+        running,
+        "CudaNetwork",
+        lambda network, _, *given, **named: CudaNetwork(network, cpu, *given, **named),
+    )
+    in_torch = running.run_in_torch
+    monkeypatch.setattr(
+        running, "run_in_torch", lambda network, _, patches: in_torch(network, cpu, patches)
+    )
+    monkeypatch.setattr(PatchNetwork, "to", lambda self, _: self)
+
+
+def test_on_a_gpu_float32_is_in_plain_layout_and_other_precisions_are_not(
+    on_cuda: None, choose: Choose
+) -> None:
+    plain: list[bool] = []
+
+    def network(pixels: Tensor) -> Tensor:
+        plain.append(pixels.is_contiguous())
+        return means(pixels)
+
+    extractor_of(network).forward(PATCHES)
+    assert all(plain)
+    plain.clear()
+    choose(precision="tf32")
+    extractor = extractor_of(network)
+    plain.clear()
+    extractor.forward(PATCHES)
+    assert not any(plain)
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
+def test_a_gpu_multiplies_in_tf32_by_setting_only(
+    precision: str, on_cuda: None, choose: Choose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed: list[bool] = []
+    monkeypatch.setattr(running, "allow_tf32", allowed.append)
+    choose(precision=precision)
+    extractor_of(means)
+    assert allowed[0] is False
+    assert allowed[-1] is (precision == "tf32")
+    # also where the network is not taken
+    with pytest.raises(WeightsError):
+        extractor_of(lambda x: means(x) / 0)
+    assert allowed[-1] is (precision == "tf32")
+
+
+def test_a_pass_is_seen_by_the_watchdog_and_no_memory_makes_passes_smaller(on_cuda: None) -> None:
+    seen: list[float] = []
+    counts: list[int] = []
+
+    def network(pixels: Tensor) -> Tensor:
+        seen.append(device_watch.longest_pass_s())
+        counts.append(len(pixels))
+        if len(pixels) > 16:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+        return means(pixels)
+
+    extractor = extractor_of(network)
+    seen.clear()
+    with pytest.raises(MemoryError, match="on the CUDA device"):
+        extractor.forward(PATCHES.repeat(10, axis=0))
+    assert all(each > 0 for each in seen)
+    counts.clear()
+    vectors = extractor.extract(PHOTO, POINTS * 10)
+    assert vectors.shape == (50, 3)
+    assert max(counts) > 16
+    assert counts[-1] <= 16
+    assert device_watch.longest_pass_s() == 0
+
+
+def test_a_device_that_is_lost_ends_the_pass_and_is_said(
+    on_cuda: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = False
+
+    def network(pixels: Tensor) -> Tensor:
+        if lost:
+            raise RuntimeError("CUDA error: device-side assert triggered")
+        return means(pixels)
+
+    def synchronize(*_: Any) -> None:
+        if lost:
+            raise RuntimeError("CUDA error: device-side assert triggered")
+
+    said: list[str] = []
+    monkeypatch.setattr(device_watch, "lose", said.append)
+    monkeypatch.setattr(torch.cuda, "synchronize", synchronize)
+    extractor = extractor_of(network)
+    lost = True
+    with pytest.raises(DeviceLostError, match="device-side assert"):
+        extractor.extract(PHOTO, POINTS)
+    assert said == ["CUDA error: device-side assert triggered"]
+    # while it is loaded too
+    with pytest.raises(DeviceLostError, match="device-side assert"):
+        extractor_of(network)
+
+
+def test_an_extractor_that_is_dropped_leaves_the_device_at_once(on_cuda: None) -> None:
+    extractor = extractor_of(means)
+    extractor.extract(PHOTO, POINTS)
+    gone = [weakref.ref(extractor), weakref.ref(extractor._runner.forward)]
+    del extractor
+    assert [each() for each in gone] == [None, None]
+
+
+def own_model_of(scale: float) -> type[TorchExtractor]:
+    """A class whose own ONNX model gives what its module gives, times a number."""
+    from spacer_tasks.extractors.export.model import onnx_model as exported
+    from spacer_tasks.extractors.export.recording import MOST
+
+    class Own(TorchExtractor):
+        crop_size = SIZE
+
+        def network(self, files: Mapping[str, Any]) -> nn.Module:
+            return Given(means)
+
+        def onnx_model(self, network: nn.Module) -> bytes:
+            other = PatchNetwork(Given(lambda x: means(x) * scale), self.preprocessing)
+            return exported(other, PATCHES[:MOST]).model
+
+    return Own
+
+
+def test_a_network_s_own_onnx_model_is_used(
+    choose: Choose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choose(cpu_runtime="onnxruntime")
+    made = own_model_of(1)("own", {})
+    monkeypatch.setattr(PatchNetwork, "forward", None)
+    np.testing.assert_allclose(made.forward(PATCHES), PATCHES.mean((1, 2)) / 255, rtol=1e-5)
+
+
+def test_an_own_onnx_model_that_gives_other_numbers_is_not_used(
+    choose: Choose, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = own_model_of(1.001)("own", {})
+    np.testing.assert_allclose(made.forward(PATCHES), PATCHES.mean((1, 2)) / 255, rtol=1e-5)
+    assert "own runs in torch" in caplog.text
+    choose(cpu_runtime="onnxruntime")
+    with pytest.raises(ConfigError, match="cannot run the network of own: its vectors are off by"):
+        own_model_of(1.001)("own", {})
 
 
 def test_the_real_one_takes_what_the_simulated_one_does() -> None:

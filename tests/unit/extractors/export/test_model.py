@@ -50,7 +50,8 @@ class Attention(nn.Module):
         qkv = self.qkv(self.norm(x)).reshape(count, length, 3, 4, 4).permute(2, 0, 3, 1, 4)
         query, key, value = qkv.unbind(0)
         seen = functional.scaled_dot_product_attention(query, key, value)
-        return (x + self.out(seen.transpose(1, 2).reshape(count, length, width)))[:, 0]
+        found: Tensor = x + self.out(seen.transpose(1, 2).reshape(count, length, width))
+        return found[:, 0]
 
 
 def conv(channels: int = 3, out: int = 8, kernel: int = 3, **options: Any) -> nn.Conv2d:
@@ -129,7 +130,7 @@ KNOWN: dict[str, Callable[[], nn.Module]] = {
     "generalised mean": of(lambda x: x.clamp(min=1e-6).pow(3).mean((-2, -1)).pow(1 / 3)),
     "sums and the largest": of(lambda x: torch.cat([x.sum((2, 3)) / 99, x.amax((2, 3))], dim=1)),
     "parts": of(lambda x: torch.cat([a * b for a, b in [x.chunk(2, 2)]], dim=2).mean((2, 3))),
-    "unequal parts": of(lambda x: x.split([1, 2], dim=1)[1].mean((2, 3))),
+    "unequal parts": of(lambda x: torch.split(x, [1, 2], dim=1)[1].mean((2, 3))),
     "steps of an axis": of(lambda x: x[:, :, 1:-1:3].mean((2, 3))),
     "backwards": of(lambda x: x.flip(1).mean((2, 3))),
     "shuffled channels": lambda: pooled(
@@ -239,9 +240,8 @@ def test_a_parameter_that_two_layers_share_is_there_once() -> None:
     shared = nn.Linear(64, 64)
     once = nn.Sequential(Layer(lambda x: x.flatten(1)[:, :64]), shared)
     twice = nn.Sequential(Layer(lambda x: x.flatten(1)[:, :64]), shared, shared)
-    sizes = [
-        len(onnx_model(network_of(lambda n=n: n), PATCHES[:MOST]).model) for n in (once, twice)
-    ]
+    makers = [lambda: once, lambda: twice]
+    sizes = [len(onnx_model(network_of(make), PATCHES[:MOST]).model) for make in makers]
     assert sizes[1] - sizes[0] < 500
 
 

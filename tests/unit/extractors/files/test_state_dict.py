@@ -16,6 +16,9 @@ from spacer_tasks.extractors.files.state_dict import load_module
 class Net(nn.Module):
     """Parameters, buffers of floats and integers, and one that no file has."""
 
+    places: Tensor
+    ramp: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
