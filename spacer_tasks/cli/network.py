@@ -13,12 +13,11 @@ from typing import Annotated, Any
 import typer
 
 from spacer_tasks.cli.options import location
-from spacer_tasks.exceptions import UnknownExtractorError
+from spacer_tasks.exceptions import ConfigError, UnknownExtractorError
 from spacer_tasks.extractors.base import Extractor
-from spacer_tasks.extractors.loading import check_spec
+from spacer_tasks.extractors.loading import check_spec, class_named
 from spacer_tasks.messages.parsing import parse
 from spacer_tasks.messages.specs import ExtractorSpec
-from spacer_tasks.registry import registered_class
 
 #: the title in the commands' help
 NETWORK = "The network"
@@ -138,9 +137,7 @@ class ExtractorOptions:
 def _default(files: Iterable[str]) -> str:
     """The extractor to which these files belong, or which needs more beside them."""
     keys = set(files)
-    taken = {
-        name: set(registered_class("spacer_tasks.extractors", name).file_keys) for name in DEFAULTS
-    }
+    taken = {name: set(class_named(name).file_keys) for name in DEFAULTS}
     whole = [name for name in DEFAULTS if taken[name] == keys]
     part = [name for name in DEFAULTS if taken[name] > keys]
     return next(iter(whole + part), DEFAULTS[0])
@@ -151,10 +148,9 @@ def _class_of(name: str) -> type[Extractor] | None:
     not, and says itself what is wrong with a message.
     """
     try:
-        found: type[Extractor] = registered_class("spacer_tasks.extractors", name)
-    except (UnknownExtractorError, ImportError):
+        return class_named(name)
+    except (UnknownExtractorError, ConfigError):
         return None
-    return found
 
 
 def option_of(key: str) -> str:

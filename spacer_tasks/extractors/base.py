@@ -65,6 +65,18 @@ class Extractor(ABC):
     #: patches of one forward pass; as the reference, and memory stays small
     batch_size: int = 10
 
+    def __init_subclass__(cls, **given: Any) -> None:
+        super().__init_subclass__(**given)
+        if not isinstance(cls.file_keys, Mapping):
+            raise TypeError(
+                f"{cls.__name__}.file_keys is a {type(cls.file_keys).__name__}, expected a dict:"
+                " what each file is, by its key"
+            )
+        if not (isinstance(cls.crop_size, int) and cls.crop_size > 0):
+            raise TypeError(
+                f"{cls.__name__}.crop_size is {cls.crop_size!r}, expected a number of pixels"
+            )
+
     def __init__(
         self,
         name: str,

@@ -9,6 +9,7 @@ taken up within that time.
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 from collections import OrderedDict
@@ -18,11 +19,13 @@ from threading import Lock
 
 from spacer_tasks import storage
 from spacer_tasks.data_classes.locations import DataLocation
-from spacer_tasks.exceptions import MessageError
+from spacer_tasks.exceptions import ConfigError, MessageError, SpacerError
 from spacer_tasks.extractors.base import Extractor, Options
 from spacer_tasks.extractors.files.weights import ExtractorFile, OpenedFile, load_file, open_file
 from spacer_tasks.messages.specs import ExtractorSpec, options_of
 from spacer_tasks.registry import canonical_name, registered_class
+
+log = logging.getLogger(__name__)
 
 #: a site runs one extractor and, while it moves to another, two; each may take 0.6 GB
 MAX_LOADED = 3
@@ -42,10 +45,30 @@ def load_extractor(spec: ExtractorSpec) -> Extractor:
     HashMismatchError, WeightsError
         A file is not the one that the message states, or not this extractor's.
     StorageError, StorageUnavailableError, ConfigError
-        A file cannot be read, or a setting does not fit this machine.
+        A file cannot be read, a setting does not fit this machine, or the extractor's own code
+        does not work.
     """
-    extractor_class: type[Extractor] = registered_class("spacer_tasks.extractors", spec.class_path)
+    extractor_class = class_named(spec.class_path)
     return _LOADED.get(spec, extractor_class, check_spec(spec, extractor_class))
+
+
+def class_named(name: str) -> type[Extractor]:
+    """The class of an extractor by its name or an alias of it.
+
+    Raises
+    ------
+    UnknownExtractorError
+        Nothing is registered under it.
+    ConfigError
+        What is registered is no extractor, or cannot be imported.
+    """
+    found = registered_class("spacer_tasks.extractors", name)
+    if not (isinstance(found, type) and issubclass(found, Extractor)):
+        raise ConfigError(
+            f"extractor {name}: {found!r} is registered, expected a subclass of"
+            " spacer_tasks.extractors.Extractor"
+        )
+    return found
 
 
 def forget_extractors() -> None:
@@ -165,11 +188,32 @@ def _load(spec: ExtractorSpec, extractor_class: type[Extractor], options: Option
                 opened.enter_context(file.stream)
             else:
                 files[name] = load_file(loc, sha256)
+        return _made(extractor_class, canonical_name(spec.class_path), files, options)
+
+
+def _made(
+    extractor_class: type[Extractor],
+    name: str,
+    files: dict[str, ExtractorFile | OpenedFile],
+    options: Options,
+) -> Extractor:
+    """The extractor; what its code may raise is an error that names it."""
+    try:
         try:
-            return extractor_class(canonical_name(spec.class_path), files, options)
+            return extractor_class(name, files, options)
         except RuntimeError:
             # imported here: extractors without a network need no torch
             from spacer_tasks.extractors.runtime.devices import device_errors
 
             with device_errors():
                 raise
+    except (SpacerError, OSError, MemoryError):
+        raise
+    # an installed package's code: it may raise anything, and an exit would end the worker
+    except (Exception, SystemExit) as error:
+        log.info("extractor %s cannot be made", name, exc_info=True)
+        kind = extractor_class
+        raise ConfigError(
+            f"extractor {name}: {kind.__module__}.{kind.__qualname__} does not work, with patches"
+            f" of {kind.crop_size} × {kind.crop_size}: {type(error).__name__}: {error}"
+        ) from error

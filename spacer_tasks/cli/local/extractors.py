@@ -5,35 +5,35 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint
-from typing import TYPE_CHECKING
 
 from rich.padding import Padding
 from rich.text import Text
 
 from spacer_tasks.cli.network import option_of
 from spacer_tasks.console import out
-from spacer_tasks.registry import registered, short_names
-
-if TYPE_CHECKING:
-    from spacer_tasks.extractors.base import Extractor
+from spacer_tasks.exceptions import ConfigError
+from spacer_tasks.extractors.loading import class_named
+from spacer_tasks.registry import canonical_name, package_of, registered, short_names
 
 
 def extractors() -> None:
     """List the networks that are installed, with the files and options that each takes."""
     for name, entry in sorted(registered("spacer_tasks.extractors").items()):
         names = ", ".join([*short_names(name), name])
-        package = f" ({entry.dist.name} {entry.dist.version})" if entry.dist else ""
+        package = f" ({package_of(entry)})"
         out.print(Text(names, style="bold").append(package, style="not bold"))
-        for line in _facts(entry):
+        for line in _facts(name):
             out.print(Padding(Text(line), (0, 0, 0, 4)))
 
 
-def _facts(entry: EntryPoint) -> Iterator[str]:
+def _facts(name: str) -> Iterator[str]:
+    if (other := canonical_name(name)) != name:
+        yield f"cannot be used: the name stands for {other}"
+        return
     try:
-        found: type[Extractor] = entry.load()
-    except ImportError as error:
-        yield f"cannot be loaded here: {error}"
+        found = class_named(name)
+    except ConfigError as error:
+        yield f"cannot be used here: {error}"
         return
     yield (inspect.getdoc(found) or "").partition("\n\n")[0].replace("\n", " ")
     # what is not stated is known once its files are loaded

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from io import BytesIO
+from pickle import UnpicklingError
 from typing import Any, TypeVar
 
 import numpy as np
@@ -107,6 +108,9 @@ def read_state_dict(
     # torch raises nearly anything on what is not its own
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
+        if isinstance(error, UnpicklingError):
+            # torch's own text says how to run what is in the file
+            reason = "it holds other things than tensors and numbers, such as a whole module"
         raise WeightsError(f"{name} is not a weights file; {expected} ({reason[:200]})") from error
     tensors = content
     if entry is not None:

@@ -58,7 +58,9 @@ class PatchNetwork(nn.Module):
             pixels = pixels.sub_(self._mean)
         if self._stretched:
             pixels = pixels.div_(self._deviation)
-        vectors: Tensor = self.network(pixels.to(self._dtype))
+        vectors = self.network(pixels.to(self._dtype))
+        if not isinstance(vectors, Tensor):
+            raise TypeError(f"the network gives a {type(vectors).__name__}, expected a tensor")
         return vectors.to(torch.float32)
 
 

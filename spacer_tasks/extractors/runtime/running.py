@@ -97,6 +97,8 @@ def runner_of(
     ValueError
         It does not give one vector for each patch, or one that depends on other patches.
     """
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"`network` gives a {type(network).__name__}, expected a torch module")
     settings, device = get_settings(), chosen_device()
     network.eval().requires_grad_(False)
     # for convolutions of single channels in float32, cuDNN compiles a kernel for each shape of
