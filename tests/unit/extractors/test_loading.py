@@ -19,13 +19,14 @@ from PIL import Image
 from spacer_tasks import registry, storage
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import (
+    ConfigError,
     FeaturesNotFiniteError,
     HashMismatchError,
     MessageError,
     ObjectNotFoundError,
     UnknownExtractorError,
 )
-from spacer_tasks.extractors import load_extractor, loading
+from spacer_tasks.extractors import Extractor, load_extractor, loading
 from spacer_tasks.extractors.runtime import cuda_network
 from spacer_tasks.messages.specs import ExtractorSpec
 
@@ -55,6 +56,15 @@ class Mean(Extractor):
 
     def forward(self, patches):
         return patches.mean(axis=(1, 2), dtype=np.float32) * self.options.scale
+
+class Raises(Mean):
+    file_keys = {}
+    def __init__(self, name, files, options):
+        raise KeyError("layer 7")
+
+class Exits(Raises):
+    def __init__(self, name, files, options):
+        raise SystemExit("no licence")
 """
 
 
@@ -73,6 +83,8 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: reef-nets\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         "[spacer_tasks.extractors]\nreef_nets.Mean = reef_nets:Mean\n"
+        + "".join(f"{name} = reef_nets:{name}\n" for name in ("Absent", "Exits", "Raises", "made"))
+        + "spacer_tasks.extractors.DummyExtractor = reef_nets:Mean\n"
     )
     (info.parent / "reef_nets.py").write_text(PLUGIN)
     monkeypatch.syspath_prepend(str(info.parent))
@@ -356,3 +368,29 @@ def test_features_that_are_not_finite_are_not_given(
         extractor.merge_images()
     with pytest.raises(FeaturesNotFiniteError, match="computed in float16 are not finite"):
         extractor.extract(PHOTO, POINTS[:1])
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Absent", "reef_nets:Absent of reef-nets 1.0 cannot be imported: AttributeError"),
+        ("Raises", "extractor Raises: reef_nets.Raises does not work, .*KeyError: 'layer 7'"),
+        ("Exits", "extractor Exits: reef_nets.Exits does not work, .*SystemExit: no licence"),
+        ("made", "extractor made: .* is registered, expected a subclass"),
+        ("dummy", "by .*reef-nets 1.0.*; uninstall all but one"),
+    ],
+)
+def test_a_package_s_extractor_that_does_not_work_is_one_error_that_names_it(
+    name: str, text: str, plugin: Any
+) -> None:
+    with pytest.raises(ConfigError, match=text):
+        load_extractor(spec_of(name))
+
+
+@pytest.mark.parametrize(
+    ("stated", "text"),
+    [({"file_keys": ("net",)}, "file_keys is a tuple"), ({"crop_size": 0}, "crop_size is 0")],
+)
+def test_a_class_that_states_nonsense_cannot_be_made(stated: dict[str, Any], text: str) -> None:
+    with pytest.raises(TypeError, match=text):
+        type("Wrong", (Extractor,), stated)
