@@ -84,7 +84,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     (info / "entry_points.txt").write_text(
         "[spacer_tasks.extractors]\nreef_nets.Mean = reef_nets:Mean\n"
         + "".join(f"{name} = reef_nets:{name}\n" for name in ("Absent", "Exits", "Raises", "made"))
-        + "spacer_tasks.extractors.DummyExtractor = reef_nets:Mean\n"
+        + "spacer_tasks.extractors.VGG16CaffeExtractor = reef_nets:Mean\n"
     )
     (info.parent / "reef_nets.py").write_text(PLUGIN)
     monkeypatch.syspath_prepend(str(info.parent))
@@ -377,7 +377,7 @@ def test_features_that_are_not_finite_are_not_given(
         ("Raises", "extractor Raises: reef_nets.Raises does not work, .*KeyError: 'layer 7'"),
         ("Exits", "extractor Exits: reef_nets.Exits does not work, .*SystemExit: no licence"),
         ("made", "extractor made: .* is registered, expected a subclass"),
-        ("dummy", "by .*reef-nets 1.0.*; uninstall all but one"),
+        ("vgg16", "by .*reef-nets 1.0.*; uninstall all but one"),
     ],
 )
 def test_a_package_s_extractor_that_does_not_work_is_one_error_that_names_it(
