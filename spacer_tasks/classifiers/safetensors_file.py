@@ -28,11 +28,11 @@ from pydantic_core import to_json
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from spacer_tasks import __version__
 from spacer_tasks.classifiers.model import Classifier, FloatArray, Layer, OutputActivation
 from spacer_tasks.data_classes.labels import LabelId
 from spacer_tasks.exceptions import ClassifierFileError
 from spacer_tasks.messages.tasks import ClassifierType
+from spacer_tasks.version import __version__
 
 #: what a file is
 FORMAT = "spacer-tasks classifier"

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from spacer_tasks.extractors.base import Extractor, Options
 from spacer_tasks.extractors.loading import load_extractor
-from spacer_tasks.extractors.torch_extractor import Preprocessing, TorchExtractor
+from spacer_tasks.extractors.preprocessing import Preprocessing
+from spacer_tasks.extractors.torch_extractor import TorchExtractor
 
 if TYPE_CHECKING:
     from spacer_tasks.extractors.files.state_dict import load_module

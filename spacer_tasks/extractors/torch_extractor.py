@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from spacer_tasks.extractors.base import Extractor, Options
 from spacer_tasks.extractors.files.weights import ExtractorFile, OpenedFile
+from spacer_tasks.extractors.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,26 +19,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from spacer_tasks.extractors.runtime.running import Runner
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """How the bytes of a patch become what a network takes: (byte / scale - mean) / deviation.
-
-    Parameters
-    ----------
-    scale
-        255 for numbers from 0 to 1.
-    mean, deviation
-        Of each channel, in the network's order of channels.
-    channels
-        In which order the network takes them.
-    """
-
-    scale: float = 255
-    mean: tuple[float, float, float] = (0, 0, 0)
-    deviation: tuple[float, float, float] = (1, 1, 1)
-    channels: Literal["RGB", "BGR"] = "RGB"
 
 
 class TorchExtractor(Extractor):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.extractors.files.weights import OpenedFile
-from spacer_tasks.extractors.torch_extractor import Preprocessing, TorchExtractor
+from spacer_tasks.extractors.preprocessing import Preprocessing
+from spacer_tasks.extractors.torch_extractor import TorchExtractor
 
 if TYPE_CHECKING:
     from spacer_tasks.extractors.caffe.features import BlobNetwork

@@ -15,8 +15,8 @@ from spacer_tasks.exceptions import ConfigError, WeightsError
 from spacer_tasks.extractors.caffe.net import CaffeNet, load_net
 from spacer_tasks.extractors.caffe.runtime import CaffeRuntime
 from spacer_tasks.extractors.files.weights import OpenedFile
+from spacer_tasks.extractors.preprocessing import Preprocessing
 from spacer_tasks.extractors.runtime.running import CPU_BATCH, Runner, runner_of
-from spacer_tasks.extractors.torch_extractor import Preprocessing
 
 log = logging.getLogger(__name__)
 

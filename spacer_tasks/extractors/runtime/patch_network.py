@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from spacer_tasks.extractors.torch_extractor import Preprocessing
+from spacer_tasks.extractors.preprocessing import Preprocessing
 
 
 class PatchNetwork(nn.Module):

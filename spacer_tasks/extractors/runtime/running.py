@@ -23,12 +23,12 @@ from spacer_tasks.concurrency.device_watch import running_pass
 from spacer_tasks.concurrency.one_thread import one_torch_thread
 from spacer_tasks.config.settings import Precision, get_settings
 from spacer_tasks.exceptions import ConfigError, WeightsError
+from spacer_tasks.extractors.preprocessing import Preprocessing
 from spacer_tasks.extractors.runtime.cuda_network import CudaNetwork
 from spacer_tasks.extractors.runtime.devices import allow_tf32, chosen_device, device_errors
 from spacer_tasks.extractors.runtime.micro_batcher import IN_FLIGHT, Forward
 from spacer_tasks.extractors.runtime.patch_network import PatchNetwork
 from spacer_tasks.extractors.runtime.precision import DTYPES, is_taken, sample_patches, usable
-from spacer_tasks.extractors.torch_extractor import Preprocessing
 
 log = logging.getLogger(__name__)
 
