@@ -118,11 +118,11 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
     envelopes.throw_away()
     if settings.require_signed:
         signing.require_signatures()
+    # imported before the fork, so that children share the memory; and before a first task, whose
+    # thread would hold up the worker's loop for seconds
+    importlib.import_module("spacer_tasks.operations")
     if name == "features":
         _warm_network(concurrency)
-    else:
-        # imported before the fork, so that the children share the memory
-        importlib.import_module("spacer_tasks.operations")
     # at DEBUG it writes down whole messages, with the signatures of their URLs
     logging.getLogger("celery.pool").setLevel(logging.INFO)
     # its stubs say that it never returns

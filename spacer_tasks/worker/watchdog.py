@@ -104,6 +104,9 @@ class Watchdog:
             # an outage, not a fault of the worker's
             self._answers_since = None
             return
+        # not the time before the question: an outage may have ended between it and the answer, and
+        # the worker is owed the time after it
+        now = time.monotonic()
         self._answers_since = self._answers_since or now
         if now - self._content_at > limit and now - self._answers_since > limit / 2:
             logger.critical(
