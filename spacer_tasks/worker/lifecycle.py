@@ -12,6 +12,7 @@ from celery.worker.control import inspect_command
 
 from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.config.settings import get_settings
+from spacer_tasks.worker.delivery import intake
 from spacer_tasks.worker.delivery.heartbeat import Pulse
 from spacer_tasks.worker.exit import exit_at_once
 from spacer_tasks.worker.watchdog import Watchdog
@@ -20,6 +21,10 @@ logger = logging.getLogger(__name__)
 
 #: of the worker in this process, once it is ready
 _watchdog: Watchdog | None = None
+#: the worker's, once it is ready
+_events: Any = None
+#: messages that this worker has refused
+_refused = 0
 #: what the worker ended with; Celery keeps it to itself
 _exit_code = 0
 
@@ -37,7 +42,8 @@ def attend(keys: Keys, threads: bool) -> None:
     pulse = Pulse(keys)
 
     def ready(sender: Any, **_: Any) -> None:
-        global _watchdog
+        global _watchdog, _events
+        _events = sender.event_dispatcher
         pulse.start()
         _watchdog = Watchdog(sender, keys, threads)
         _watchdog.start()
@@ -58,6 +64,16 @@ def attend(keys: Keys, threads: bool) -> None:
     signals.worker_shutdown.connect(ended, weak=False)
 
 
+def note_refusal(task_name: str) -> None:
+    """Count a message that is refused, and tell who watches: Flower counts these events for
+    Prometheus, by worker and task.
+    """
+    global _refused
+    _refused += 1
+    if _events is not None and _events.enabled:
+        _events.send("message-refused", name=task_name)
+
+
 def exit_code() -> int:
     """What the worker that ended in this process ended with: 0 if it was told to stop."""
     return _exit_code
@@ -71,6 +87,12 @@ def _end_in_time(worker: Any, keys: Keys) -> None:
 
 
 @inspect_command()
-def spacer_health(_state: Any) -> dict[str, float]:
-    """Seconds since the worker last asked for tasks and was answered, or had no room for any."""
-    return {"silent_s": round(_watchdog.silent_s(), 1) if _watchdog else 0.0}
+def spacer_health(_state: Any) -> dict[str, Any]:
+    """Seconds since the worker last asked for tasks and was answered, or had no room for any;
+    messages that it has refused; and why it takes none, where it does not.
+    """
+    return {
+        "silent_s": round(_watchdog.silent_s(), 1) if _watchdog else 0.0,
+        "refused": _refused,
+        "takes_nothing": intake.closed(),
+    }
