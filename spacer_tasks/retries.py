@@ -112,6 +112,10 @@ S3_BODY = Schedule((0.2, 0.5, 1, 2))
 #: seconds after which no body is read again: a task's own retries come then
 S3_BODY_PATIENCE_S = 30
 
+#: a storage that is away, or refuses a worker's answers: asked again by each worker, which takes no
+#: task meanwhile
+STORAGE_AWAY = Schedule((1, 2, 4, 8, 15), endless=True)
+
 #: seconds in which the answer of a finished job becomes visible, where S3 is not consistent
 ANSWER_APPEARS_S = 60
 

@@ -29,6 +29,8 @@ from spacer_tasks.exceptions import (
     InputError,
     ObjectNotFoundError,
     RunningElsewhere,
+    StorageError,
+    StorageUnavailableError,
     TaskAbandonedError,
     TaskCancelledError,
     TransientError,
@@ -128,8 +130,17 @@ class MessageTask(RetriedTask):
         ------
         celery.exceptions.TaskPredicate
             Retry after a transient error: the task will run again. Ignore after `replace`:
-            another task goes on under this one's id.
+            another task goes on under this one's id. Reject where the storage is away: the message
+            goes back into its queue, and no try is counted.
         """
+        try:
+            return self._performed(sent, *extra)
+        except (StorageError, StorageUnavailableError) as error:
+            # also the answer that the task came to could not be kept
+            self.give_back_in_outage(error)
+            raise
+
+    def _performed(self, sent: dict[str, Any], *extra: Any) -> StoredAnswer:
         # imported here: who only sends has no use for it
         from spacer_tasks.execution import lock as running_lock
 
@@ -152,6 +163,7 @@ class MessageTask(RetriedTask):
             if isinstance(error, DeviceLostError):
                 # the worker ends and gives the task back, which is no try of the task's own
                 device_watch.wait_for_the_end()
+            self.give_back_in_outage(error)
             self.retry_or_give_up(error)
             return self._kept(error=TaskError.of(error))
         except TaskCancelledError as error:
@@ -243,6 +255,7 @@ class MessageTask(RetriedTask):
             return self._kept(error=TaskError.of(error))
         except TransientError as away:
             # run again, the task comes to the same error
+            self.give_back_in_outage(away)
             self.retry_or_give_up(away)
             raise
 

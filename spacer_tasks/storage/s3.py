@@ -183,6 +183,15 @@ def _pass_fence(**_: Any) -> None:
     pass_fence()
 
 
+def _after_fork() -> None:
+    # a thread of the parent may have held it
+    global _MAKING
+    _MAKING = Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
 @contextmanager
 def s3_errors(bucket: str, key: str) -> Iterator[None]:
     """Turn boto3's errors into this package's, which name the object."""
