@@ -82,9 +82,8 @@ WORKER_TO_REDIS: Mapping[str, float] = {
 }
 #: milliseconds; Celery begins the above anew for a state or result, after at most this
 STATE_AGAIN_MAX_MS = 1000
-#: a finished part of a batch that could not be counted. Celery's claim on sending the chord's body
-#: lasts 6 seconds: where the answer to the claim was lost, the next try finds it lapsed
-CHORD_COUNT = Schedule((7,) * 16, least_share=1)
+#: a finished part of a batch that could not be counted, or whose chord's body could not be sent
+CHORD_COUNT = Schedule((1, 2, 4, 7), endless=True)
 #: a Redis that refuses to hand out messages, for example because its memory is full
 REDIS_REFUSES = Schedule((1,), endless=True, least_share=1)
 

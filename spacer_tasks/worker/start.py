@@ -68,8 +68,8 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
     Raises
     ------
     ConfigError
-        A setting that the worker needs is missing or wrong, it may not keep answers, or its Redis is
-        not one to use.
+        A setting that the worker needs is missing or wrong, it may not keep answers, or its Redis
+        is not one to use.
     InputError, TransientError
         The network that `SPACER_WARM_EXTRACTOR` names could not be loaded.
     """
