@@ -73,7 +73,16 @@ TURN_S = 60.0
 
 # --- workers and Redis -----------------------------------------------------------------------
 
-#: Kombu's words. A worker that has a state, an answer or a part of a batch in hand; about a minute
+#: Kombu's words. A worker that has a callback, a next try or a part of a batch in hand: as long as
+#: any outage, because Celery fails a task whose callback it gives up, though its answer is stored.
+#: Not None: Celery takes that for three
+WORKER_SENDS: Mapping[str, float] = {
+    "max_retries": 1_000_000,
+    "interval_start": 0,
+    "interval_step": 0.2,
+    "interval_max": 1,
+}
+#: a worker that has a state or a result in hand; about a minute
 WORKER_TO_REDIS: Mapping[str, float] = {
     "max_retries": 60,
     "interval_start": 0,

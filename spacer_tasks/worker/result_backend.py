@@ -17,10 +17,11 @@ from typing import Any
 from celery.backends.redis import RedisBackend, SentinelBackend
 from celery.canvas import maybe_signature
 from celery.exceptions import ChordError
-from redis.exceptions import OutOfMemoryError, ReadOnlyError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
 from spacer_tasks.broker.contract import WAITS_AT_MOST_S
-from spacer_tasks.broker.outages import redis_is_away
+from spacer_tasks.broker.outages import REFUSES, redis_is_away
 from spacer_tasks.execution.once import sent_once
 from spacer_tasks.retries import CHORD_COUNT
 
@@ -71,6 +72,15 @@ class _Patient:
         super().__init__(*args, **kwargs)
         self.connection_errors = (*self.connection_errors, ReadOnlyError, OutOfMemoryError)
 
+    def _set(self, *args: Any, **kwargs: Any) -> Any:
+        """Keep a state. One that Redis refuses for now is tried again, like one that it missed."""
+        try:
+            return super()._set(*args, **kwargs)  # type: ignore[misc]
+        except ResponseError as error:
+            if not REFUSES.search(str(error)):
+                raise
+            raise RedisConnectionError(str(error)) from error
+
     def on_chord_part_return(
         self, request: Any, state: str, result: Any, propagate: Any = None, **kwargs: Any
     ) -> None:
@@ -84,9 +94,7 @@ class _Patient:
             try:
                 self._count(request, state, result, propagate, **kwargs)
             except Exception as error:
-                # a script's error is of no class of its own
-                refused = any(word in str(error) for word in ("READONLY", "OOM"))
-                if not (refused or redis_is_away(error)):
+                if not (REFUSES.search(str(error)) or redis_is_away(error)):
                     raise
                 logger.warning("a part of a batch is counted again in a moment: %s", error)
             else:

@@ -101,7 +101,7 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
         },
         # of callbacks and the parts of a batch
         task_publish_retry=True,
-        task_publish_retry_policy=retries.WORKER_TO_REDIS,
+        task_publish_retry_policy=retries.WORKER_SENDS,
         # a state that cannot be kept would end a task outside its body: acknowledged, unanswered
         result_backend_always_retry=True,
         result_backend_max_sleep_between_retries_ms=retries.STATE_AGAIN_MAX_MS,

@@ -1,10 +1,10 @@
 """Workers that are killed before a chosen command to Redis: `python -m tests.support.killing`.
 
 Each line of the standard input starts one, forked from this process, which has loaded what workers
-load; with the end of the input all end. A line is JSON: `task` (the end of the id of the task from
-whose start on commands are counted), `kill_at` (the number of the command before which the process
-is killed that sends it, once), `killed` (a file that says so then), `arguments` (of the worker) and
-`log`.
+load; with the end of the input all end. A line is JSON: `pool`; `task` (the end of the id of the
+task from whose start on commands are counted); `kill_at` (the number of the command before which
+the process is killed that sends it, once); `killed` (a file that says so then); `arguments` (of the
+worker) and `log`.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def serve() -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         if order["kill_at"]:
             install(order["task"], order["kill_at"], Path(order["killed"]))
-        main("features", order["arguments"])
+        main(order["pool"], order["arguments"])
         os._exit(0)
     for child in children:
         with suppress(ProcessLookupError):

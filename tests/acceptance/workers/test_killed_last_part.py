@@ -1,4 +1,4 @@
-"""A batch goes on, and its next stage begins once, wherever the worker of its last part is killed."""
+"""A batch goes on, and nothing of it is sent twice, wherever a worker of it is killed."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ from tests.support.waiting import wait_until
 #: seconds in which the body must be there; a silent worker is noticed after two
 SOON_S = 60
 IMAGES = 2
+#: of a batch whose worker is killed while it sends its parts; the real size is 10,000
+MANY = int(os.environ.get("TEST_BATCH_IMAGES", "60"))
 #: of the last part
 LAST = f".extract.{IMAGES - 1}"
 #: commands of a part, at least: a kill before each of them was tried
@@ -69,11 +71,12 @@ def start(queue: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     assert orders is not None
     assert answers is not None
 
-    def started(kill_at: int, *arguments: str) -> Worker:
+    def started(kill_at: int, *arguments: str, pool: str = "features", task: str = LAST) -> Worker:
         name = f"killed{next(names)}@test"
         killed = tmp_path / f"{name}.killed"
         order = {
-            "task": LAST,
+            "pool": pool,
+            "task": task,
             "kill_at": kill_at,
             "killed": str(killed),
             "arguments": [f"--hostname={name}", "--concurrency=1", *arguments],
@@ -88,7 +91,7 @@ def start(queue: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         orders.close()
 
 
-def batch(bucket: str, name: str) -> dict[str, Any]:
+def batch(bucket: str, name: str, images: int = IMAGES) -> dict[str, Any]:
     def at(key: str) -> dict[str, Any]:
         return DataLocation.parse(f"s3://{bucket}/{name}/{key}").model_dump()
 
@@ -101,7 +104,7 @@ def batch(bucket: str, name: str) -> dict[str, Any]:
                 "feature_loc": at(f"{index}.npz"),
                 "annotations": [[3, 4, "a"], [5, 6, "b"]],
             }
-            for index in range(IMAGES)
+            for index in range(images)
         ],
         "nbr_epochs": 1,
         "model_loc": at("model"),
@@ -151,3 +154,37 @@ def test_the_body_is_sent_once_wherever_the_worker_of_the_last_part_is_killed(
     assert len(found) >= COMMANDS, found
     # the one that only a worker's main process sends
     assert any(b"HGET" in each for each in found)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.98])
+def test_a_batch_that_is_killed_while_it_sends_its_parts_goes_on_from_there(
+    start: Start, bucket: str, redis_url: str, share: float
+) -> None:
+    redis = Redis.from_url(redis_url)
+    for name in ("features", "training"):
+        redis.delete(name)
+    storage.store(DataLocation.parse(f"s3://{bucket}/a.png"), photo("sand", 1))
+    sent = train_from_images.delay(batch(bucket, "many", MANY))
+    # before its parts it asks for a dozen things
+    kill_at = 15 + int(MANY * share)
+    arguments = {"pool": "classify", "task": sent.id}
+    victim = start(kill_at, "--pool=threads", **arguments)
+    wait_until(victim.killed.exists, SOON_S + MANY / 50, "the batch was not killed")
+    before = queue_depths(redis)["features"].waiting
+    assert 0 < before < MANY
+    heir = start(0, "--pool=threads", **arguments)
+    wait_until(
+        lambda: queue_depths(redis)["features"].waiting >= MANY,
+        SOON_S + MANY / 50,
+        "the batch did not go on",
+    )
+    wait_until(lambda: not redis.hlen(Keys.of("classify").unacked), SOON_S, "it is still held")
+    ids = [json.loads(each)["headers"]["id"] for each in redis.lrange("features", 0, -1)]
+    assert sorted(ids) == sorted(f"{sent.id}.extract.{index}" for index in range(MANY))
+    heir.end()
+
+    # and all of it is one chord: its body is sent
+    start(0, "--concurrency=4")
+    wait_until(partial(sent_body, redis), SOON_S + MANY / 20, "no body")
+    wait_until(partial(all_settled, redis), SOON_S, "a part is left")
+    assert bodies(redis) == 1
