@@ -38,8 +38,6 @@ def main() -> None:
                 sys.exit(f"{worker} takes no tasks: {why}")
             if health["silent_s"] > get_settings().stuck_after_s / 2:
                 sys.exit(f"{worker} has not asked for tasks for {health['silent_s']:.0f} s")
-            if why := health.get("takes_nothing"):
-                sys.exit(f"{worker} takes no tasks: {why}")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,15 @@ logger = logging.getLogger(__name__)
 class Request(CeleryRequest):
     """A task as the worker's main process sees it."""
 
+    def _success_was_stored(self) -> bool:
+        """Whether a lost process's task need not be delivered again.
+
+        Celery (5.7) says yes where its state in Redis is a success. But then a part of a batch may
+        not be counted yet, and it would never be. Delivered again, it is answered from what is
+        stored, and counts once.
+        """
+        return False
+
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """Its process was ended at the time limit."""
         if soft or state.should_terminate:

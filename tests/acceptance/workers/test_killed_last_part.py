@@ -28,9 +28,11 @@ from tests.support.photos import photo
 from tests.support.settings import forget_settings
 from tests.support.waiting import wait_until
 
-#: seconds in which the body must be there; a silent worker is noticed after two
+#: seconds in which the body must be there; a silent worker is noticed after one
 SOON_S = 60
 IMAGES = 2
+#: so that a worker is there sooner
+QUIET = ("--without-mingle", "--without-gossip", "--concurrency=1")
 #: of a batch whose worker is killed while it sends its parts; the real size is 10,000
 MANY = int(os.environ.get("TEST_BATCH_IMAGES", "60"))
 #: of the last part
@@ -56,7 +58,7 @@ class Worker:
 @pytest.fixture
 def start(queue: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """Start a worker that is killed before a command of the last part; 0 is never."""
-    monkeypatch.setenv("SPACER_WORKER_SILENT_S", "2")
+    monkeypatch.setenv("SPACER_WORKER_SILENT_S", "1")
     forget_settings()
     app.control.purge()
     names = iter(range(10**6))
@@ -79,7 +81,7 @@ def start(queue: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
             "task": task,
             "kill_at": kill_at,
             "killed": str(killed),
-            "arguments": [f"--hostname={name}", "--concurrency=1", *arguments],
+            "arguments": [*QUIET, f"--hostname={name}", *arguments],
             "log": str(tmp_path / f"{name}.log"),
         }
         orders.write(json.dumps(order) + "\n")
