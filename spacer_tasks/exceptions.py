@@ -106,6 +106,9 @@ class UnknownTrainerError(MessageError):
 class StorageError(InputError):
     """A location cannot be read or written, and trying again cannot help."""
 
+    #: the `DataLocation`, where it is known
+    location: object = None
+
 
 class ObjectNotFoundError(StorageError):
     """No object, file or page at this location."""
@@ -145,6 +148,9 @@ class URLDownloadError(StorageError):
 
 class StorageUnavailableError(TransientError):
     """The storage did not answer, broke off, or asked to come back later."""
+
+    #: the `DataLocation`, where it is known
+    location: object = None
 
 
 class URLUnavailableError(StorageUnavailableError):
