@@ -17,7 +17,8 @@ STRANGE: tuple[Any, ...] = (
     [], [[]], [None], [1, 2], ["a", 1], [-1, 1e400], {}, {"": 0}, {"x": {"y": []}},
     {"task": 1}, {"task": "t", "args": 1}, [{"task": "t", "options": 1}],
     [{"task": "t", "args": [], "kwargs": {}, "options": {"queue": 5, "link": [7]}}],
-    {"__type__": "datetime", "__value__": "nonsense"}, {"__type__": "uuid", "__value__": {"hex": 5}},
+    {"__type__": "datetime", "__value__": "nonsense"},
+    {"__type__": "uuid", "__value__": {"hex": 5}},
     {"__type__": "base64", "__value__": 7}, {"__type__": "decimal", "__value__": "x"},
     {"__type__": [], "__value__": {}}, {"__type__": "bytes", "__value__": "\ud800"},
     "utf-16", "base64", "application/x-python-serialize", "zlib", "celery.map", "os.system",
@@ -25,8 +26,8 @@ STRANGE: tuple[Any, ...] = (
 #: what stands in for a value in the text: Redis's reader takes some of these and Python's does not
 TEXTS = (
     "1" * 5000, "-" + "9" * 4400, "[" * 990 + "]" * 990, "[" * 5000 + "]" * 5000, '{"a":' * 900
-    + "1" + "}" * 900, "1e99999", "NaN", "-Infinity", '"\\ud800\\ud800"', '"\\u0000"', "0x10", "'a'",
-    "01", "1.", '{"a": 1, "a": 2}', "",
+    + "1" + "}" * 900, "1e99999", "NaN", "-Infinity", '"\\ud800\\ud800"', '"\\u0000"', "0x10",
+    "'a'", "01", "1.", '{"a": 1, "a": 2}', "",
 )  # fmt: skip
 #: headers that Celery, Kombu or this package reads and a message need not have
 HEADERS = (
