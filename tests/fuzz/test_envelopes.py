@@ -23,8 +23,8 @@ from spacer_tasks.broker import refused
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.processes import process
 from spacer_tasks.demo.services import redis_server
-from tests.support.messages.envelopes import envelope, malformed
 from tests.support.checkout import CHECKOUT
+from tests.support.messages.envelopes import envelope, malformed
 from tests.support.waiting import until, wait_until
 from tests.support.workers import START_S
 

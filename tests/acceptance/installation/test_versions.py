@@ -38,15 +38,15 @@ ANSWER_S = 120
 #: the first of each that is admitted, and one before them
 OLDEST = ("celery==5.6.0", "kombu==5.6.0", "redis==5.2.0")
 TOO_OLD = ("celery==5.5.3", "kombu==5.5.4", "redis==5.2.1")
-PROGRAM = "import sys; from spacer_tasks.worker import main; main('features', sys.argv[1:])"
+PROGRAM = "import sys; from spacer_tasks.worker.start import main; main('features', sys.argv[1:])"
 
 
 @cache
 def installed(versions: tuple[str, ...]) -> Path:
     """A folder with these, for the path of a process."""
     folder = Path(mkdtemp(prefix="versions-"))
-    command = [sys.executable, "-m", "pip", "install", "-q", "--no-compile", "--target", folder]
-    subprocess.run([*command, "--no-deps", *versions], check=True, timeout=600)
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-compile"]
+    subprocess.run([*pip, "--target", str(folder), *versions], check=True, timeout=600)
     return folder
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from kombu.transport.redis import MultiChannelPoller
 
 from spacer_tasks.broker import signing
 from spacer_tasks.broker.contract import WAITS_AT_MOST_S
@@ -108,12 +109,12 @@ def test_a_part_of_a_batch_is_not_too_old_while_the_batch_may_run(
 ) -> None:
     gate, alone, part = Gate([TASK], signed=True), raw(), raw(group="g", root_id="batch")
     now = time.time()
-    monkeypatch.setattr(signing.time, "time", lambda: now + 8 * 86400)
+    monkeypatch.setattr(time, "time", lambda: now + 8 * 86400)
     fault = judged(gate, alone)
     assert fault is not None
     assert fault.reason is Reason.AGE
     assert judged(gate, part) is None
-    monkeypatch.setattr(signing.time, "time", lambda: now + WAITS_AT_MOST_S + 60)
+    monkeypatch.setattr(time, "time", lambda: now + WAITS_AT_MOST_S + 60)
     assert judged(gate, part)
 
 
@@ -142,6 +143,6 @@ def test_a_kombu_that_asks_in_another_way_is_refused(monkeypatch: pytest.MonkeyP
 
     for changed in (asks, None):
         with monkeypatch.context() as other:
-            other.setattr(versions.MultiChannelPoller, "_register_BRPOP", changed)
+            other.setattr(MultiChannelPoller, "_register_BRPOP", changed)
             with pytest.raises(ConfigError, match="in a way that is not known"):
                 versions.check()
