@@ -11,9 +11,9 @@ import logging
 import time
 from typing import Any
 
-from celery.backends.redis import RedisBackend, SentinelBackend
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
+from spacer_tasks.broker.result_backend import Redis, Sentinel
 from spacer_tasks.retries import CHORD_COUNT
 
 logger = logging.getLogger(__name__)
@@ -47,11 +47,11 @@ class _Patient:
         return super().on_chord_part_return(*args, **kwargs)  # type: ignore[misc]
 
 
-class PatientRedis(_Patient, RedisBackend):
+class PatientRedis(_Patient, Redis):
     """For `redis://` and `rediss://`."""
 
 
-class PatientSentinel(_Patient, SentinelBackend):
+class PatientSentinel(_Patient, Sentinel):
     """For `sentinel://`."""
 
 
