@@ -20,11 +20,13 @@ _CELERYS: Any = celery_redis.ResultConsumer  # type: ignore[attr-defined]
 class ResultConsumer(_CELERYS):  # type: ignore[misc]  # as above
     """Celery's, which subscribes again after its connection was lost."""
 
-    # of Celery's, and not in its type stubs
-    _pubsub: Any
-    subscribed_to: Any
-    _ensure: Any
-    _reconnect_pubsub: Any
+    #: whether there was a connection before
+    _began = False
+
+    def start(self, initial_task_id: str, **options: Any) -> None:
+        """Connect for the first time."""
+        self._began = True
+        super().start(initial_task_id, **options)
 
     def drain_events(self, timeout: float | None = None) -> None:
         """Wait for results. Raises as Celery's while Redis is away."""
@@ -37,7 +39,11 @@ class ResultConsumer(_CELERYS):  # type: ignore[misc]  # as above
         super().consume_from(task_id)
 
     def _come_back(self) -> None:
-        if self._pubsub is None and self.subscribed_to:
+        if not self._began or self._pubsub is not None:
+            return
+        for waited_for in self._pending_results:
+            self.subscribed_to.update(map(self._get_key_for_task, tuple(waited_for)))
+        if self.subscribed_to:
             self._ensure(self._reconnect_pubsub, ())
 
 
