@@ -80,7 +80,9 @@ class TransientError(SpacerError):
 
 
 class ConfigError(InputError):
-    """A setting is unknown, malformed or missing. The text names it; see `spacer-tasks config`."""
+    """A setting is unknown, malformed or missing, or an installed package's extractor or trainer
+    does not work. The text names it; for settings see `spacer-tasks config`.
+    """
 
 
 # --- messages --------------------------------------------------------------------------------

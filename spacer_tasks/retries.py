@@ -109,6 +109,20 @@ TERMINAL_RETRIES = 0
 #: a claim on answers whose own answer did not come is made again at once
 CLAIM_RETRIES = 1
 
+# --- waiting for tasks -----------------------------------------------------------------------
+
+#: seconds between two looks at Redis
+WAIT_POLL_S = 0.3
+#: seconds, at least, between two searches for the answers and messages of tasks that Redis has no
+#: state of: they cost a request to storage for each, and a look through the queues
+WAIT_SEARCH_S = 15.0
+#: seconds for which a task must be nowhere until it is called lost; its message may be on its way
+NOWHERE_S = 60.0
+#: seconds after which a Redis that is away is not waited for any longer
+REDIS_AWAY_S = 600.0
+#: reads of the answer of a task that has just finished
+ANSWER_READ = Schedule((1, 2, 4, 8, 16, 30))
+
 # --- storage ---------------------------------------------------------------------------------
 
 #: how often one request is sent to S3, with botocore's waits between: where S3 refuses one in ten,

@@ -195,4 +195,4 @@ def counts(redis: Redis) -> dict[str, int]:
 
 def kept(redis: Redis) -> int:
     """How many messages are in the list."""
-    return int(cast("int", redis.llen(LIST)))
+    return int(redis.llen(LIST))

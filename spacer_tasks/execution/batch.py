@@ -25,6 +25,7 @@ from spacer_tasks import storage
 from spacer_tasks.broker.outages import redis_is_away
 from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.data_classes.task_ids import MAX_PART_LENGTH, checked_id
 from spacer_tasks.exceptions import BrokerUnavailableError, TaskCancelledError
 from spacer_tasks.execution import cancellation
 from spacer_tasks.execution.connection import worker_redis
@@ -61,7 +62,7 @@ def part_id(batch_id: str, header_name: str, index: int) -> str:
 
 def batch_location(batch_id: str, name: str) -> DataLocation:
     """Where a batch keeps something between its stages."""
-    return results_location().joined("batches", batch_id, name)
+    return results_location().joined("batches", checked_id(batch_id), name)
 
 
 class HeaderTask(MessageTask):
@@ -73,6 +74,8 @@ class HeaderTask(MessageTask):
     abstract = True
     #: what the parts do, for the batch's progress
     stage: str
+    # which begins with the batch's own
+    longest_id = MAX_PART_LENGTH
 
     def __call__(
         self, message: dict[str, Any], batch_id: str, index: int, total: int

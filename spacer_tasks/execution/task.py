@@ -24,6 +24,7 @@ from spacer_tasks.concurrency import device_watch
 from spacer_tasks.concurrency.stopping import stopped_by
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.data_classes.job_state import JobState
+from spacer_tasks.data_classes.task_ids import MAX_LENGTH, checked_id
 from spacer_tasks.exceptions import (
     DeviceLostError,
     InputError,
@@ -63,6 +64,8 @@ class MessageTask(RetriedTask):
     throws = (InputError, TransientError)
     #: Celery would check arguments against `run`, but they are what `__call__` takes
     typing = False
+    #: characters of a task's id, at most
+    longest_id: ClassVar[int] = MAX_LENGTH
     #: whether an object that is not there may be one that the batch has just written, and which S3
     #: does not show yet: it is looked for again
     reads_what_the_batch_wrote: ClassVar[bool] = False
@@ -79,13 +82,14 @@ class MessageTask(RetriedTask):
         Raises
         ------
         MessageError, RowColumnInvalidError
-            The message is malformed; the text names the field.
+            The message is malformed; the text names the field. Or the id that was given has other
+            characters than letters, digits, `-`, `_` and `.`, or more than 255.
         StorageError, StorageUnavailableError
             The message is over 64 KiB and could not be stored.
         BrokerUnavailableError
             Redis is away; the task was not sent.
         """
-        task_id = task_id or uuid()
+        task_id = checked_id(uuid() if task_id is None else task_id, self.longest_id)
         message, *rest = tuple(args or ()) or (dict(kwargs or {}).get("message"),)
         # what is tried again was checked when it was first sent, and will be by its worker
         sent = message if "retries" in options else self._packed(message, task_id)

@@ -14,7 +14,6 @@ import logging
 import time
 from typing import Any
 
-from celery.backends.redis import RedisBackend, SentinelBackend
 from celery.canvas import maybe_signature
 from celery.exceptions import ChordError
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -22,6 +21,7 @@ from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
 from spacer_tasks.broker.contract import WAITS_AT_MOST_S
 from spacer_tasks.broker.outages import REFUSES, redis_is_away
+from spacer_tasks.broker.result_backend import Redis, Sentinel
 from spacer_tasks.execution.once import sent_once
 from spacer_tasks.retries import CHORD_COUNT
 
@@ -147,11 +147,11 @@ class _Patient:
         self.client.eval(CLEAN, 5, *keys, DONE, WAITS_AT_MOST_S)
 
 
-class PatientRedis(_Patient, RedisBackend):
+class PatientRedis(_Patient, Redis):
     """For `redis://` and `rediss://`."""
 
 
-class PatientSentinel(_Patient, SentinelBackend):
+class PatientSentinel(_Patient, Sentinel):
     """For `sentinel://`."""
 
 

@@ -79,13 +79,14 @@ class Taking(_Parts):
     what is published, and never take from a queue.
     """
 
-    QoS = QoS
+    # of Kombu's type in its stubs
+    QoS: Any = QoS
     #: what may go on to Celery; all, where there is none
     gate: Gate | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # before Kombu's, which asks for what follows
-        self._poll = Poll()
+        self._asking = Poll()
         super().__init__(*args, **kwargs)
 
     def basic_consume(self, queue: str, no_ack: bool = False, *args: Any, **options: Any) -> Any:
@@ -93,7 +94,7 @@ class Taking(_Parts):
         way.
         """
         if no_ack:
-            self._poll.unacknowledged.add(queue)
+            self._asking.unacknowledged.add(queue)
         inherited: Any = super()
         return inherited.basic_consume(queue, no_ack, *args, **options)
 
@@ -104,7 +105,7 @@ class Taking(_Parts):
         changes nothing, and is answered as soon as there is one: Redis has no other command that
         waits and leaves the message.
         """
-        poll = self._poll
+        poll = self._asking
         if poll.unacknowledged.intersection(self.active_queues):
             poll.asked = "kombu"
             inherited: Any = super()
@@ -134,7 +135,7 @@ class Taking(_Parts):
 
     def _brpop_read(self, **options: Any) -> bool:
         """Read the answer, and hand on the message if it holds one."""
-        poll = self._poll
+        poll = self._asking
         if poll.asked == "kombu":
             inherited: Any = super()
             return bool(self._guarded(lambda: inherited._brpop_read(**options)))
@@ -167,7 +168,7 @@ class Taking(_Parts):
                 connection.disconnect()
                 raise ConnectionError(str(error)) from error
             logger.warning("Redis refuses to hand out messages: %s", error)
-            self._poll.next = "refused"
+            self._asking.next = "refused"
             raise Empty from None
 
     def _hand_on(self, raw: bytes, tag: str, key: str, queue: str) -> None:
@@ -200,7 +201,7 @@ class Taking(_Parts):
         try:
             with self.conn_or_acquire() as redis:  # type: ignore[attr-defined]  # Kombu's
                 unacked.refuse(redis, keys_of(self), tag, entry, fault.reason)
-        except (*self._lost, RedisError):
+        except self._lost:
             # it is taken again, by whoever is there then
             qos.settle_later(tag, put_back=True)
             raise
@@ -215,16 +216,19 @@ class Taking(_Parts):
         """Read what is not a task: nonsense in it is passed over."""
         try:
             return read()
-        except (Empty, RedisError, *self._lost):
+        except Empty:
+            raise
+        except self._lost:
             raise
         except Exception:
             logger.exception("what was not understood is passed over: it is not a task")
             raise Empty from None
 
     @property
-    def _lost(self) -> tuple[type[BaseException], ...]:
+    def _lost(self) -> tuple[type[Exception], ...]:
         # Kombu's have KeyError among them, which a message makes as well
-        return tuple(error for error in self.connection_errors if error is not KeyError)
+        errors = [error for error in self.connection_errors if error is not KeyError]
+        return (*errors, RedisError)
 
 
 class Once(_Parts):

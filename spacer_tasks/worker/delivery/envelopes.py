@@ -221,13 +221,13 @@ def _fault_of_body(body: Any, *, is_task: bool) -> str | None:
     args, kwargs, embed = body
     if not isinstance(args, list) or not isinstance(kwargs, dict) or not isinstance(embed, dict):
         return "its arguments are not a list and an object"
-    following = [embed.get("chord")]
+    following = [] if embed.get("chord") is None else [embed["chord"]]
     for name in _FOLLOWING:
         tasks = embed.get(name) or []
         if not isinstance(tasks, list):
             return f"its {name} is not a list"
         following += tasks
-    if not all(each is None or _is_signature(each) for each in following):
+    if not all(_is_signature(each) for each in following):
         return "what follows it is not a task"
     return None
 

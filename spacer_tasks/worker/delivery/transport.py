@@ -57,9 +57,11 @@ def use(gate: Gate | None) -> None:
     # before a fork: children are known by their parent's name
     me()
     Taking.gate = gate
+    # some of it is not in Kombu's type stubs, or wrong there
+    known: Any = kombu_transports
     for scheme, ours in TRANSPORTS.items():
-        kombu_transports.TRANSPORT_ALIASES[scheme] = f"{__name__}:{ours.__name__}"
+        known.TRANSPORT_ALIASES[scheme] = f"{__name__}:{ours.__name__}"
         # what was looked up before
-        kombu_transports._transport_cache.pop(scheme, None)
-        if kombu_transports.get_transport_cls(scheme) is not ours:
+        known._transport_cache.pop(scheme, None)
+        if known.get_transport_cls(scheme) is not ours:
             raise ConfigError(f"Kombu does not use this package's transport for {scheme}://")

@@ -7,7 +7,6 @@ hours. Callers hang on none of it: they may have any version that the package ad
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import celery
@@ -29,10 +28,10 @@ TRIED: dict[str, tuple[Version, Version]] = {
 _FOUND = {"celery": celery, "kombu": kombu, "redis": redis}
 _NAMES = {"celery": "Celery", "kombu": "Kombu", "redis": "redis-py"}
 #: who in Kombu calls what `channel.py` has in its place
-_CALLS: tuple[tuple[Callable[..., Any], str], ...] = (
-    (MultiChannelPoller._register_BRPOP, "_brpop_start"),
-    (Channel.__init__, "_brpop_read"),
-    (Channel.close, "_brpop_read"),
+_CALLS: tuple[tuple[type[Any], str, str], ...] = (
+    (MultiChannelPoller, "_register_BRPOP", "_brpop_start"),
+    (Channel, "__init__", "_brpop_read"),
+    (Channel, "close", "_brpop_read"),
 )
 
 
@@ -45,15 +44,21 @@ def check() -> None:
         One is not, or is not what its version says.
     """
     for name, (oldest, too_new) in TRIED.items():
-        version = str(_FOUND[name].__version__)
+        version = _version(name)
         if not oldest <= _numbers(version) < too_new:
             raise ConfigError(f"{_NAMES[name]} {version} is installed; {_known()}")
-    for caller, called in _CALLS:
-        if called not in caller.__code__.co_names:
+    for owner, caller, called in _CALLS:
+        code = getattr(getattr(owner, caller, None), "__code__", None)
+        if code is None or called not in code.co_names:
             raise ConfigError(
-                f"this Kombu {kombu.__version__} asks for messages in a way that is not known"
-                f" ({caller.__qualname__} does not call {called}); {_known()}"
+                f"this Kombu {_version('kombu')} asks for messages in a way that is not known"
+                f" ({owner.__name__}.{caller} does not call {called}); {_known()}"
             )
+
+
+def _version(name: str) -> str:
+    module: Any = _FOUND[name]
+    return str(module.__version__)
 
 
 def _known() -> str:
