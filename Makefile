@@ -64,7 +64,7 @@ soak: $(READY)  ## Every fault on real workers, for half an hour; writes docs/re
 	$(BIN)/python -m tests.soak $(SOAK_ARGS)
 
 many: $(READY)  ## A thousand trainings in one batch
-	TEST_TRAININGS=1000 $(PYTEST) tests/acceptance/workers/test_train_many.py --durations=3 $(PYTEST_ARGS)
+	TEST_TRAININGS=1000 $(PYTEST) tests/acceptance/batches/test_train_many.py --durations=3 $(PYTEST_ARGS)
 
 # TEST_FUZZ_SEED=… sends the messages of a run again
 fuzz: $(READY)  ## Mutated files, and 100,000 malformed messages to a real worker; new ones each time

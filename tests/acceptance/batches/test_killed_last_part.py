@@ -173,13 +173,6 @@ def test_a_batch_that_is_killed_while_it_sends_its_parts_goes_on_from_there(
     arguments = {"pool": "classify", "task": sent.id, "only": PUSH}
     victim = start(int(MANY * share), "--pool=threads", **arguments)
     wait_until(victim.killed.exists, SOON_S + MANY / 50, "the batch was not killed")
-    print(
-        [
-            (k, redis.type(k), redis.llen(k) if redis.type(k) == b"list" else "")
-            for k in redis.keys("*")
-        ],
-        redis.get(next(iter(redis.keys("spacer-sent*")), "x")),
-    )
     before = queue_depths(redis)["features"].waiting
     assert before == int(MANY * share) - 1
     heir = start(0, "--pool=threads", **arguments)
