@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 # pip says on each call that it could be newer
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test test-unit test-integration test-fuzz test-acceptance soak many fuzz \
+.PHONY: help setup demo test test-unit test-integration test-fuzz test-acceptance coverage coverage-report soak many fuzz \
 	audit lint format docs bench clean
 
 help:  ## What there is to make
@@ -28,21 +28,33 @@ demo: $(READY)  ## The whole job on real photographs; leaves demo-output/report.
 
 # three at a time, a file each: many wait for processes, and two cores are enough for that
 PARALLEL := --numprocesses 3 --dist loadfile --durations=10
+# MEASURE=yes notes which lines are run; coverage-report says which are not
+MEASURED := $(if $(MEASURE),$(BIN)/coverage run -m pytest,$(PYTEST))
 
 test: $(READY)  ## All tests, with private Redis and S3 servers
 	$(PYTEST) $(PARALLEL) $(PYTEST_ARGS)
 
 test-unit: $(READY)  ## The tests that need no server
-	$(PYTEST) $(PARALLEL) tests/unit $(PYTEST_ARGS)
+	$(MEASURED) $(PARALLEL) tests/unit $(PYTEST_ARGS)
 
 test-integration: $(READY)  ## The tests of parts against a real Redis and a real S3 server
-	$(PYTEST) $(PARALLEL) tests/integration $(PYTEST_ARGS)
+	$(MEASURED) $(PARALLEL) tests/integration $(PYTEST_ARGS)
 
 test-fuzz: $(READY)  ## Mutated files and messages, a few of each
 	$(PYTEST) $(PARALLEL) tests/fuzz $(PYTEST_ARGS)
 
 test-acceptance: $(READY)  ## The tests of whole processes, seen from outside, and a short soak
 	$(PYTEST) $(PARALLEL) tests/acceptance tests/soak $(PYTEST_ARGS)
+
+coverage: $(READY)  ## What unit and integration tests do not run, in their subprocesses too
+	$(BIN)/coverage erase
+	$(MAKE) test-unit test-integration MEASURE=yes
+	$(MAKE) coverage-report
+
+coverage-report: $(READY)  ## What was not run since MEASURE=yes; writes .cache/coverage/html
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage html --quiet
+	$(BIN)/coverage report
 
 # SOAK_ARGS="--minutes 5" makes it shorter; that is the time of sending, about half of the whole
 soak: $(READY)  ## Every fault on real workers, for half an hour; writes docs/reliability.md

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from spacer_tasks.cli.demo import demo
 from spacer_tasks.cli.local.classify import classify
 from spacer_tasks.cli.local.extract import extract
+from spacer_tasks.cli.local.extractors import extractors
 from spacer_tasks.cli.local.train import train
 from spacer_tasks.cli.queue import dead, jobs, operate, refused, status, submit
 from spacer_tasks.cli.queue.cancel import cancel
@@ -100,6 +101,7 @@ STORED = "What is stored already"
 program.command(rich_help_panel=HERE)(extract)
 program.command(rich_help_panel=HERE)(train)
 program.command(rich_help_panel=HERE)(classify)
+program.command(rich_help_panel=HERE)(extractors)
 program.command(rich_help_panel=HERE)(env_job)
 program.add_typer(verify.commands, name="verify", rich_help_panel=STORED)
 program.command(rich_help_panel=STORED)(convert)

@@ -94,10 +94,13 @@ class ImageFeatures:
     def incomplete(self) -> str | None:
         """What was missing of the image, where it was incomplete and the file says so.
 
-        A line, whoever wrote the file.
+        A line that can be printed, whoever wrote the file.
         """
         said = self.origin.get(INCOMPLETE)
-        return " ".join(said.split())[:MAX_NOTE] or None if isinstance(said, str) else None
+        if not isinstance(said, str):
+            return None
+        line = " ".join(said.split())[:MAX_NOTE]
+        return "".join(letter for letter in line if letter.isprintable()) or None
 
     def __len__(self) -> int:
         return len(self.vectors)

@@ -7,7 +7,11 @@ or absent, in every kind of storage. Here is the one door: which locations pass 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.exceptions import StorageError, StorageUnavailableError
 from spacer_tasks.storage.base import Storage
 from spacer_tasks.storage.filesystem import FilesystemStorage
 from spacer_tasks.storage.memory import MEMORY
@@ -49,13 +53,15 @@ def load(loc: DataLocation) -> bytes:
         The storage did not answer or broke off.
     """
     storage, key = storage_for(loc)
-    return storage.load(key)
+    with _about(loc):
+        return storage.load(key)
 
 
 def store(loc: DataLocation, data: bytes) -> None:
     """Write an object, whole or not at all; an older one is replaced. Raises as `load`."""
     storage, key = storage_for(loc)
-    storage.store(key, data)
+    with _about(loc):
+        storage.store(key, data)
 
 
 def store_once(loc: DataLocation, data: bytes) -> bool:
@@ -65,7 +71,8 @@ def store_once(loc: DataLocation, data: bytes) -> bool:
     An S3-compatible server that does not know `If-None-Match` replaces an older object.
     """
     storage, key = storage_for(loc)
-    return storage.store_once(key, data)
+    with _about(loc):
+        return storage.store_once(key, data)
 
 
 def exists(loc: DataLocation) -> bool:
@@ -76,7 +83,8 @@ def exists(loc: DataLocation) -> bool:
 def delete(loc: DataLocation) -> None:
     """Remove an object; none there is no error. Raises as `load`."""
     storage, key = storage_for(loc)
-    storage.delete(key)
+    with _about(loc):
+        storage.delete(key)
 
 
 def version(loc: DataLocation) -> str | None:
@@ -86,7 +94,18 @@ def version(loc: DataLocation) -> str | None:
     URL whose server does not say because it answers GET alone.
     """
     storage, key = storage_for(loc)
-    return storage.version(key)
+    with _about(loc):
+        return storage.version(key)
+
+
+@contextmanager
+def _about(loc: DataLocation) -> Iterator[None]:
+    """Let an error of the storage say by itself which location it is about."""
+    try:
+        yield
+    except (StorageError, StorageUnavailableError) as error:
+        error.location = loc
+        raise
 
 
 __all__ = ["Storage", "delete", "exists", "load", "storage_for", "store", "store_once", "version"]

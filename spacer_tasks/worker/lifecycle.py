@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from typing import Any
@@ -10,8 +11,11 @@ from typing import Any
 from celery import signals
 from celery.worker.control import inspect_command
 
+from spacer_tasks import retries
 from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.config.settings import get_settings
+from spacer_tasks.exceptions import ConfigError
+from spacer_tasks.worker import readiness
 from spacer_tasks.worker.delivery import intake
 from spacer_tasks.worker.delivery.heartbeat import Pulse
 from spacer_tasks.worker.exit import exit_at_once
@@ -29,7 +33,7 @@ _refused = 0
 _exit_code = 0
 
 
-def attend(keys: Keys, threads: bool) -> None:
+def attend(keys: Keys, threads: bool, *, redis_checked: bool) -> None:
     """Watch over the worker that is about to start in this process.
 
     Parameters
@@ -38,6 +42,8 @@ def attend(keys: Keys, threads: bool) -> None:
         Of its pool's messages.
     threads
         Whether its tasks are threads.
+    redis_checked
+        Whether Redis has answered and is one to use; it is asked as soon as it answers, where not.
     """
     pulse = Pulse(keys)
 
@@ -48,6 +54,10 @@ def attend(keys: Keys, threads: bool) -> None:
         _watchdog = Watchdog(sender, keys, threads)
         _watchdog.start()
         signals.worker_shutting_down.connect(stopping(sender.controller), weak=False)
+        if not redis_checked:
+            threading.Thread(
+                target=_check_redis, args=(sender.controller, keys), daemon=True
+            ).start()
 
     def stopping(worker: Any) -> Any:
         def begin(**_: Any) -> None:
@@ -77,6 +87,16 @@ def note_refusal(task_name: str) -> None:
 def exit_code() -> int:
     """What the worker that ended in this process ended with: 0 if it was told to stop."""
     return _exit_code
+
+
+def _check_redis(worker: Any, keys: Keys) -> None:
+    """Ask a Redis that was away when the worker started, and end if it is not one to use."""
+    try:
+        while not readiness.redis_is_right():
+            time.sleep(retries.REDIS_REFUSES.wait_s(0))
+    except ConfigError as error:
+        logger.critical("%s: this worker ends", error)
+        exit_at_once(worker, keys, os.EX_CONFIG)
 
 
 def _end_in_time(worker: Any, keys: Keys) -> None:

@@ -23,7 +23,7 @@ from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.concurrency.cores import cores
 from spacer_tasks.config.settings import get_settings, without_django
 from spacer_tasks.exceptions import ConfigError, InputError, TransientError
-from spacer_tasks.worker import lifecycle, request, result_backend
+from spacer_tasks.worker import lifecycle, readiness, request, result_backend
 from spacer_tasks.worker.delivery import transport
 from spacer_tasks.worker.delivery.gate import Gate
 from spacer_tasks.worker.pools import CONNECT_S, POOLS, Pool, PoolName, for_gpu, transport_options
@@ -68,14 +68,16 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
     Raises
     ------
     ConfigError
-        A setting that the worker needs is missing or wrong.
+        A setting that the worker needs is missing or wrong, it may not keep answers, or its Redis
+        is not one to use.
     InputError, TransientError
         The network that `SPACER_WARM_EXTRACTOR` names could not be loaded.
     """
     without_django()
     settings = get_settings()
-    _ = settings.required_results_prefix  # missing, it would fail every task: say so now
     configure(config_module)
+    readiness.check_results()
+    redis_checked = readiness.redis_is_right()
     pool = POOLS[name]
     if name == "features" and settings.device != "cpu" and _has_gpu():
         pool = for_gpu(pool, cores(), settings.s3_max_connections)
@@ -99,7 +101,7 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
         },
         # of callbacks and the parts of a batch
         task_publish_retry=True,
-        task_publish_retry_policy=retries.WORKER_TO_REDIS,
+        task_publish_retry_policy=retries.WORKER_SENDS,
         # a state that cannot be kept would end a task outside its body: acknowledged, unanswered
         result_backend_always_retry=True,
         result_backend_max_sleep_between_retries_ms=retries.STATE_AGAIN_MAX_MS,
@@ -118,6 +120,7 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
     lifecycle.attend(
         Keys(options["unacked_key"], options["unacked_index_key"]),
         threads=pool.implementation == "threads",
+        redis_checked=redis_checked,
     )
     request.answer_lost_tasks()
     # imported before the fork, so that children share the memory; and before a first task, whose

@@ -12,8 +12,9 @@ except ImportError:  # Pillow decodes instead
 
 #: warnings of libjpeg after which pixels are made up; others, such as bytes between two parts of
 #: the file, which some cameras leave there, cost none
+CUT_SHORT = "Premature end of JPEG file"
 LOST = (
-    "Premature end of JPEG file",
+    CUT_SHORT,
     "Corrupt JPEG data: premature end of data segment",
     "Corrupt JPEG data: bad Huffman code",
     "Corrupt JPEG data: bad arithmetic code",
@@ -50,7 +51,7 @@ def decode_jpeg(data: bytes, width: int, height: int) -> NDArray[np.uint8] | Non
 
 
 def lost_pixels(data: bytes) -> str | None:
-    """How pixels got lost in a file that Pillow reads without a word, in libjpeg's words.
+    """How pixels got lost in a file that Pillow reads without a word: cut short, or damaged.
 
     Parameters
     ----------
@@ -63,7 +64,8 @@ def lost_pixels(data: bytes) -> str | None:
         _decoded(data)
     except ValueError as error:
         said = " ".join(str(error).split())
-        return said if said.startswith(LOST) else None
+        if said.startswith(LOST):
+            return f"{'cut short' if said.startswith(CUT_SHORT) else 'damaged'}: {said}"
     return None
 
 

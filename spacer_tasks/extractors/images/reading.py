@@ -109,8 +109,8 @@ def read_photo(data: bytes, name: str) -> Photo:
     lost = lost_pixels(data) if odd_jpeg and incomplete is None else None
     if lost is not None:
         if get_settings().incomplete_images == "refuse":
-            raise ImageError(f"{name}: the image is damaged or cut short ({lost})")
-        incomplete = _described(f"damaged: {lost}", found, "JPEG")
+            raise ImageError(f"{name}: the image is {lost}")
+        incomplete = _described(lost, found, "JPEG")
     return Photo(found, incomplete)
 
 

@@ -18,10 +18,13 @@ from celery.worker import state
 from kombu.transport.redis import Channel as RedisChannel
 from kombu.transport.redis import SentinelChannel as RedisSentinelChannel
 from kombu.utils.encoding import bytes_to_str
-from kombu.utils.json import loads
+from kombu.utils.json import dumps, loads
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
+from spacer_tasks.broker.outages import REFUSES
 from spacer_tasks.broker.refused import Reason
+from spacer_tasks.execution import once
 from spacer_tasks.retries import REDIS_REFUSES
 from spacer_tasks.worker.delivery import intake, qos, unacked
 from spacer_tasks.worker.delivery.gate import Fault, Gate
@@ -228,11 +231,39 @@ class Taking(_Parts):
         return (*errors, RedisError)
 
 
-class Channel(Taking, RedisChannel):
+class Once(_Parts):
+    """How a worker's channel pushes a message.
+
+    One that is sent once (`execution/once.py`) is pushed with its count. A Redis that refuses for
+    now, because it is full or a replica, is tried again as one that is away: Celery would take its
+    refusal of a callback for a failure of the task.
+    """
+
+    conn_or_acquire: Any
+    _get_message_priority: Any
+
+    def _put(self, queue: str, message: Any, **options: Any) -> None:
+        try:
+            self._push(queue, message, **options)
+        except ResponseError as error:
+            if not REFUSES.search(str(error)):
+                raise
+            raise RedisConnectionError(str(error)) from error
+
+    def _push(self, queue: str, message: Any, **options: Any) -> None:
+        with self.conn_or_acquire() as redis:
+            key = self._q_for_pri(queue, self._get_message_priority(message, reverse=False))
+            headers = message.get("headers")
+            if once.push(redis, self.global_keyprefix, key, headers, dumps(message)):
+                return
+        super()._put(queue, message, **options)  # type: ignore[misc]  # of Kombu's channel
+
+
+class Channel(Taking, Once, RedisChannel):
     """For `redis://` and `rediss://`."""
 
 
-class SentinelChannel(Taking, RedisSentinelChannel):
+class SentinelChannel(Taking, Once, RedisSentinelChannel):
     """For `sentinel://`."""
 
 

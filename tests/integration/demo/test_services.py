@@ -187,6 +187,7 @@ def test_a_child_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
 
 
 def test_sigterm_stops_the_children(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
     with (
         pytest.raises(SystemExit) as exit_code,
         exit_on_sigterm(),
@@ -195,4 +196,4 @@ def test_sigterm_stops_the_children(tmp_path: Path) -> None:
         signal.raise_signal(signal.SIGTERM)
     assert exit_code.value.code == 128 + signal.SIGTERM
     assert ended(child.pid)
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from spacer_tasks.config import sources
-from spacer_tasks.config.settings import get_settings, shown
+from spacer_tasks.config.settings import Settings, get_settings, shown
 from spacer_tasks.exceptions import ConfigError
 
 
@@ -210,3 +210,11 @@ def test_without_django_its_settings_are_not_even_imported(tmp_path: Path) -> No
         PYTHONPATH=str(tmp_path),
     )
     assert printed.strip() == "False"
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_described(name: str) -> None:
+    """docs/settings.md and `spacer-tasks config` are made of it."""
+    described = Settings.model_fields[name].description
+    assert described
+    assert described.strip()

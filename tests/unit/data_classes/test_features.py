@@ -172,3 +172,27 @@ def test_a_header_that_claims_too_much_takes_no_memory() -> None:
             archive.writestr(f"{name}.npy", part.getvalue())
     with pytest.raises(FeatureFileError):
         ImageFeatures.from_bytes(stream.getvalue(), "bomb.npz")
+
+
+def test_a_file_says_in_a_line_that_its_image_was_incomplete() -> None:
+    assert FEATURES.incomplete is None
+    cut = ImageFeatures.of_points([(1, 2)], VECTORS[:1], {"incomplete": "cut short"})
+    assert ImageFeatures.from_bytes(cut.to_bytes(), "f").incomplete == "cut short"
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        *[(value, None) for value in ("[1]", "3", '"x"', "null", '{"incomplete": 3}', "{}")],
+        ('{"incomplete": ["a", "b"]}', None),
+        ('{"incomplete": "  "}', None),
+        # what others wrote forges no second line, and has an end
+        ('{"incomplete": "cut\\nerror: \\u001b[31m"}', "cut error: [31m"),
+        (json.dumps({"incomplete": "x" * 10_000}), "x" * 400),
+    ],
+)
+def test_an_origin_that_others_wrote_is_no_more_than_it_is(
+    origin: str, expected: str | None
+) -> None:
+    data = _npz(**GOOD, feat=VECTORS[:1], origin=np.array(origin))
+    assert ImageFeatures.from_bytes(data, "f").incomplete == expected

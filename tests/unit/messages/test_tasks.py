@@ -9,12 +9,14 @@ import pytest
 from spacer_tasks.data_classes.val_results import ValResults
 from spacer_tasks.exceptions import MessageError, RowColumnInvalidError
 from spacer_tasks.messages import batches, specs, tasks
+from spacer_tasks.messages.batches import TrainFromImagesReturnMsg
 from spacer_tasks.messages.parsing import parse
 from spacer_tasks.messages.tasks import (
     Answer,
     ClassifyFeaturesMsg,
     ClassifyReturnMsg,
     ExtractFeaturesMsg,
+    ExtractFeaturesReturnMsg,
     JobMsg,
     TrainClassifierMsg,
     TrainClassifierReturnMsg,
@@ -227,3 +229,32 @@ def test_an_answer_has_no_field_that_can_be_forgotten(answer: type[Answer]) -> N
     """A default would be sent in place of what a worker forgot to say."""
     optional = {name for name, field in answer.model_fields.items() if not field.is_required()}
     assert optional <= LEFT_OUT
+
+
+@pytest.mark.parametrize("answer_class", [ExtractFeaturesReturnMsg, ClassifyReturnMsg])
+def test_an_answer_says_that_its_image_was_incomplete_and_the_reference_s_does_not(
+    answer_class: type[ExtractFeaturesReturnMsg | ClassifyReturnMsg],
+) -> None:
+    whole: dict[str, Any] = {"extractor_loaded_remotely": False, "runtime": 1.0}
+    if answer_class is ClassifyReturnMsg:
+        scores = [[1, 2, [0.5, 0.5]]]
+        whole = {"runtime": 1.0, "scores": scores, "classes": [1, 2], "valid_rowcol": True}
+    assert answer_class(**whole).to_wire() == whole
+    assert answer_class(**whole).to_reference() == whole
+    cut = answer_class(**whole, incomplete="cut short")
+    assert cut.to_wire() == {**whole, "incomplete": "cut short"}
+    assert cut.to_reference() == whole
+    assert answer_class.model_validate(cut.to_wire()).incomplete == "cut short"
+
+
+def test_a_batch_names_its_incomplete_images_where_there_are_some() -> None:
+    loc = {"storage_type": "memory", "key": "x", "bucket_name": None}
+    whole: dict[str, Any] = {
+        "training": {"acc": 1.0, "pc_accs": [], "ref_accs": [], "runtime": 1.0},
+        **dict.fromkeys(("model_loc", "valresult_loc", "metrics_loc"), loc),
+        **dict.fromkeys(("images", "extracted", "skipped", "classified"), 1),
+        "failures": [],
+    }
+    assert TrainFromImagesReturnMsg.model_validate(whole).to_wire() == whole
+    named = {**whole, "incomplete_images": [{"name": "a.jpg", "reason": "cut short"}]}
+    assert TrainFromImagesReturnMsg.model_validate(named).to_wire() == named

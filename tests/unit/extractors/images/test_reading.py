@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 import struct
-import subprocess
-import sys
 import zlib
 from collections.abc import Callable
 from io import BytesIO
@@ -13,14 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 from spacer_tasks.exceptions import DataLimitError, ImageError, InputError
 from spacer_tasks.extractors import load_image, load_pixels, read_photo
 from spacer_tasks.extractors.images import reading
 from spacer_tasks.extractors.images.jpeg import decode_jpeg
-from tests.support.files.image_kinds import KINDS, PHOTO, file_of
+from tests.support.files.image_kinds import KINDS, MORE_KINDS, PHOTO, SOME, file_of, png_of
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -95,64 +92,142 @@ def test_pillow_decodes_where_the_faster_decoder_is_not_installed(
     np.testing.assert_array_equal(pixels, np.asarray(load_image(KINDS["JPEG"], "reef")))
 
 
-#: what the reference reads of a file that is cut short, and how: Pillow's own lenient mode
-CUTS = {
-    "JPEG": 500,
-    "progressive JPEG": 500,
-    "PNG": 100,
-    "BMP": 500,
-}
+@pytest.fixture
+def refusing(settings_changed: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPACER_INCOMPLETE_IMAGES", "refuse")
+    settings_changed()
 
 
-def leniently(data: bytes) -> NDArray[np.uint8]:
-    """The pixels that Pillow gives where it may leave out what is missing."""
-    read = (
-        "import sys, numpy; from PIL import Image, ImageFile;"
-        "ImageFile.LOAD_TRUNCATED_IMAGES = True;"
-        "image = Image.open(sys.stdin.buffer).convert('RGB');"
-        "numpy.save(sys.stdout.buffer, numpy.asarray(image))"
-    )
-    ran = subprocess.run([sys.executable, "-c", read], input=data, capture_output=True, check=True)
-    found: NDArray[np.uint8] = np.load(BytesIO(ran.stdout))
-    return found
-
-
-@pytest.mark.parametrize("missing", [1, 2, 100])
-@pytest.mark.parametrize("kind", CUTS)
-def test_an_image_that_is_cut_short_has_the_pixels_that_the_reference_reads(
+@pytest.mark.parametrize("missing", [1, 2, 100, 500])
+@pytest.mark.parametrize("kind", ["JPEG", "progressive JPEG", "CMYK JPEG", "grey JPEG"])
+def test_a_jpeg_without_its_end_is_read_and_what_is_missing_is_said(
     kind: str, missing: int
 ) -> None:
     data = KINDS[kind][:-missing]
     photo = read_photo(data, "reef")
-    np.testing.assert_array_equal(photo.pixels, leniently(data))
-    np.testing.assert_array_equal(np.asarray(load_image(data, "reef")), photo.pixels)
+    whole = read_photo(KINDS[kind], "reef")
+    assert whole.incomplete is None
+    assert photo.incomplete is not None
+    assert photo.incomplete.startswith("cut short: image file is truncated")
+    if missing < 3:
+        # the end's marker alone
+        np.testing.assert_array_equal(photo.pixels, whole.pixels)
+    else:
+        assert (photo.pixels != whole.pixels).any()
 
 
-@pytest.mark.parametrize("kind", CUTS)
-def test_what_is_missing_of_an_image_is_said(kind: str) -> None:
-    photo = read_photo(KINDS[kind][: -CUTS[kind]], "reef")
-    assert photo.incomplete
-    assert "\n" not in photo.incomplete
-    assert read_photo(KINDS[kind], "reef").incomplete is None
+def test_the_rows_of_one_colour_are_counted() -> None:
+    photo = read_photo(KINDS["JPEG of best quality"][:-2000], "reef")
+    np.testing.assert_array_equal(photo.pixels[-8:], np.full((8, 50, 3), 128, np.uint8))
+    assert photo.incomplete is not None
+    assert photo.incomplete.endswith("; the last 8 of 40 rows are of one colour")
+    # stored from the last row to the first
+    photo = read_photo(KINDS["BMP"][:-1000], "reef")
+    assert photo.incomplete is not None
+    assert photo.incomplete.endswith("; the first 7 of 40 rows are of one colour")
 
 
-@pytest.mark.parametrize("kind", CUTS)
-def test_incomplete_images_are_refused_where_the_operator_says_so(
-    kind: str, monkeypatch: pytest.MonkeyPatch, settings_changed: Callable[[], None]
-) -> None:
-    monkeypatch.setenv("SPACER_INCOMPLETE_IMAGES", "refuse")
-    settings_changed()
-    for load in (load_image, load_pixels):
-        with pytest.raises(ImageError, match=r"reef 7"):
-            load(KINDS[kind][: -CUTS[kind]], "reef 7")
-
-
-#: what says how to read their pixels is at their end, or their decoder takes them whole only
-@pytest.mark.parametrize("kind", ["WebP", "TIFF, compressed"])
-def test_half_an_image_that_gives_no_pixel_is_an_input_error(kind: str) -> None:
+@pytest.mark.parametrize(
+    "kind", ["JPEG", "PNG", "BMP", "GIF of three frames", "TIFF of three frames", "MPO"]
+)
+def test_half_an_image_is_read_as_pillow_reads_it(kind: str) -> None:
     data = KINDS[kind]
+    first_frame = len(data) // (3 if "frames" in kind or kind == "MPO" else 1)
+    photo = read_photo(data[: first_frame // 2 + 100], "reef")
+    assert photo.incomplete is not None
+    assert photo.incomplete.startswith("cut short: ")
+    whole = load_pixels(data, "reef")
+    np.testing.assert_array_equal(load_image(data[: first_frame // 2 + 100], "reef"), photo.pixels)
+    some = slice(-3, None) if kind == "BMP" else slice(0, 3)
+    np.testing.assert_array_equal(photo.pixels[some], whole[some])
+
+
+def test_a_wrong_checksum_of_a_comment_costs_no_pixel_and_is_said() -> None:
+    header = struct.pack(">IIBBBBB", 50, 40, 8, 2, 0, 0, 0)
+    rows = zlib.compress(b"".join(b"\0" + row.tobytes() for row in SOME))
+    data = png_of((b"IHDR", header), (b"tEXt", b"by\0diver"), (b"IDAT", rows), (b"IEND", b""))
+    photo = read_photo(data.replace(b"diver", b"Diver"), "reef")
+    np.testing.assert_array_equal(photo.pixels, SOME)
+    assert photo.incomplete is not None
+    assert photo.incomplete.startswith("damaged: ")
+
+
+def test_a_jpeg_that_is_damaged_inside_is_read_and_that_is_said() -> None:
+    """Pillow says nothing of it, also where it is strict."""
+    data = bytearray(KINDS["JPEG with restart markers"])
+    at = data.rindex(b"\xff\xd2")
+    data[at + 1] = 0xD7
+    photo = read_photo(bytes(data), "reef")
+    np.testing.assert_array_equal(photo.pixels, np.asarray(Image.open(BytesIO(bytes(data)))))
+    assert photo.incomplete is not None
+    assert photo.incomplete.startswith("damaged: Corrupt JPEG data: found marker")
+
+
+def test_bytes_that_a_camera_leaves_before_the_end_cost_nothing() -> None:
+    data = KINDS["JPEG"]
+    photo = read_photo(data[:-2] + bytes(7) + data[-2:], "reef")
+    np.testing.assert_array_equal(photo.pixels, load_pixels(data, "reef"))
+    assert photo.incomplete is None
+
+
+def test_a_cut_photo_that_is_of_one_colour_is_a_photo() -> None:
+    """Black is what is not read, grey what libjpeg makes of nothing: here they are in the file."""
+    for colour in ("black", "grey", "blue"):
+        photo = Image.new("RGB", (200, 150), colour)
+        for data in (file_of(photo, "JPEG")[:-2], file_of(photo, "PNG")[:-40]):
+            found = read_photo(data, "reef")
+            assert found.incomplete is not None
+            np.testing.assert_allclose(found.pixels[:100], np.asarray(photo)[:100], atol=1)
+
+
+@pytest.mark.parametrize(
+    "kind", ["JPEG", "progressive JPEG", "CMYK JPEG", "PNG", "interlaced PNG", "tiled TIFF"]
+)
+def test_an_image_without_a_pixel_is_an_input_error(kind: str) -> None:
+    data = {**KINDS, **MORE_KINDS}[kind]
+    if "JPEG" in kind:
+        scan = data.index(b"\xff\xda") + 2
+        end = scan + int.from_bytes(data[scan : scan + 2], "big")
+    else:
+        end = data.index(b"IDAT") + 8 if "PNG" in kind else 242
+    for load in (load_image, load_pixels, read_photo):
+        with pytest.raises(
+            ImageError, match=r"^reef 7\.jpg: no pixel of the image can be read; it"
+        ):
+            load(data[:end], "reef 7.jpg")
+
+
+@pytest.mark.usefixtures("refusing")
+@pytest.mark.parametrize("missing", [1, 2, 100, 500])
+@pytest.mark.parametrize("kind", ["JPEG", "progressive JPEG"])
+def test_a_truncated_jpeg_is_an_input_error_where_such_are_refused(kind: str, missing: int) -> None:
+    for load in (load_image, load_pixels):
+        with pytest.raises(ImageError, match=r"reef 7\.jpg: .*cut short.*truncated"):
+            load(KINDS[kind][:-missing], "reef 7.jpg")
+
+
+@pytest.mark.usefixtures("refusing")
+@pytest.mark.parametrize("kind", ["PNG", "TIFF, compressed", "BMP", "WebP", "GIF of three frames"])
+def test_half_an_image_is_an_input_error_where_such_are_refused(kind: str) -> None:
+    data = KINDS[kind]
+    first_frame = len(data) // (3 if "frames" in kind else 1)
     with pytest.raises(ImageError, match="reef"):
-        load_image(data[: len(data) // 2], "reef")
+        load_image(data[: first_frame // 2], "reef")
+
+
+@pytest.mark.usefixtures("refusing")
+def test_a_jpeg_that_is_damaged_inside_is_an_input_error_where_such_are_refused() -> None:
+    data = bytearray(KINDS["JPEG with restart markers"])
+    data[data.rindex(b"\xff\xd2") + 1] = 0xD7
+    with pytest.raises(ImageError, match=r"reef: .*Corrupt JPEG data: found marker"):
+        load_pixels(bytes(data), "reef")
+    assert read_photo(KINDS["JPEG"], "reef").incomplete is None
+
+
+@pytest.mark.parametrize("kind", ["TIFF, compressed", "WebP"])
+def test_half_an_image_is_an_input_error_where_pillow_takes_it_whole(kind: str) -> None:
+    with pytest.raises(ImageError, match="reef"):
+        load_image(KINDS[kind][: len(KINDS[kind]) // 2], "reef")
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,9 @@ class QueueTest(SiteTest):
 
     def test_a_job_that_is_left_is_not_in_the_next_test(self) -> None:
         """With `test_no_jobs` and its twin below, in whatever order they are run."""
-        tasks.submit("extract_features", self.extraction())
+        job_id = tasks.submit("extract_features", self.extraction())
+        # only what was sent here is there to be collected
+        self.assertEqual([job.pk for job in Job.objects.all()], [job_id])
 
     def test_a_job_that_is_left_is_not_in_the_next_test_either(self) -> None:
         tasks.submit("extract_features", self.extraction())
