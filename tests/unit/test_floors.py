@@ -19,7 +19,7 @@ ELSEWHERE = {
     "spacer/mailman.py": "the images'",
     "mysite/spacer_callbacks.py": "a site's",
     "python/caffe/proto/__init__.py": "Caffe's",
-}
+"vision_backend/callbacks.py", "jobs/tasks.py"}
 
 
 def floors() -> list[list[str]]:
