@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 # pip says on each call that it could be newer
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test test-unit test-integration test-fuzz test-acceptance coverage coverage-report soak many pins fuzz \
+.PHONY: help setup demo test test-unit test-integration test-fuzz test-acceptance coverage coverage-report soak many kills pins fuzz \
 	audit lint format docs bench clean
 
 help:  ## What there is to make
@@ -40,7 +40,11 @@ test-unit: $(READY)  ## The tests that need no server
 test-integration: $(READY)  ## The tests of parts against a real Redis and a real S3 server
 	$(MEASURED) $(PARALLEL) tests/integration $(PYTEST_ARGS)
 
-test-pins: $(READY)  ## Installing beside CoralNet's pins: each Python, both of the reference's versions
+test-kills: $(READY)  ## A batch whose worker is killed before each command of its last part; 10,000 images
+	TEST_KILL_EVERY=1 TEST_BATCH_IMAGES=10000 $(PYTEST) --numprocesses 2 \
+		tests/acceptance/batches/test_killed_last_part.py $(PYTEST_ARGS)
+
+pins: $(READY)  ## Installing beside CoralNet's pins: each Python, both of the reference's versions
 	TEST_PINS=all $(PYTEST) tests/acceptance/installation/test_beside_coralnet.py $(PYTEST_ARGS)
 
 fuzz: $(READY)  ## Mutated files and messages, a few of each
