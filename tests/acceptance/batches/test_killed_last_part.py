@@ -39,7 +39,7 @@ QUIET = ("--without-mingle", "--without-gossip", "--concurrency=1")
 MANY = int(os.environ.get("TEST_BATCH_IMAGES", "60"))
 #: of the last part
 LAST = f".extract.{IMAGES - 1}"
-#: of the commands of a part, each so many is one before which a worker is killed; 1 is the whole test
+#: a worker is killed before one in so many of the commands of a part; 1 is the whole test
 EVERY = int(os.environ.get("TEST_KILL_EVERY", "4"))
 #: commands of a part, at least
 COMMANDS = 8
