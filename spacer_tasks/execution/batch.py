@@ -28,8 +28,7 @@ from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.data_classes.task_ids import MAX_PART_LENGTH, checked_id
 from spacer_tasks.exceptions import BrokerUnavailableError, TaskCancelledError
 from spacer_tasks.execution import cancellation
-from spacer_tasks.execution.connection import worker_redis
-from spacer_tasks.execution.once import count_of, sent_once
+from spacer_tasks.execution.once import sent_before, sent_once
 from spacer_tasks.execution.payload import pointer_to
 from spacer_tasks.execution.progress import progress_only, report_progress
 from spacer_tasks.execution.task import MessageTask, OperationTask
@@ -197,7 +196,7 @@ def replace_by_chord(
     parts_then_body["kwargs"]["header"] = group(signatures, task_id=group_id)
     series = f"{group_id}:parts"
     try:
-        known = count_of(worker_redis(), series)
+        known = sent_before(series)
         if known:
             logger.info("%d of %d parts of %s were sent before", known, len(parts), batch_id)
         with sent_once(series, known):

@@ -15,9 +15,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, cast
 
-from redis import Redis
-
 from spacer_tasks.broker.contract import WAITS_AT_MOST_S
+from spacer_tasks.execution.connection import worker_redis
 
 PREFIX = "spacer-sent:"
 
@@ -61,7 +60,7 @@ def sent_once(name: str, known: int = 0) -> Iterator[None]:
     name
         Of the series.
     known
-        How many were sent before, as `count_of` tells.
+        How many were sent before, as `sent_before` tells.
     """
     token = _SENDING.set(_Sending(PREFIX + name, known))
     try:
@@ -70,9 +69,9 @@ def sent_once(name: str, known: int = 0) -> Iterator[None]:
         _SENDING.reset(token)
 
 
-def count_of(redis: Redis, name: str) -> int:
-    """How many messages of a series were sent."""
-    return int(cast("bytes | None", redis.get(PREFIX + name)) or 0)
+def sent_before(name: str) -> int:
+    """How many messages of a series were sent. Raises what the Redis client raises."""
+    return int(cast("bytes | None", worker_redis().get(PREFIX + name)) or 0)
 
 
 def push(redis: Any, prefix: str, key: str, headers: Any, text: str) -> bool:

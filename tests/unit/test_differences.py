@@ -56,9 +56,17 @@ POINTS = "spacer.exceptions.RowColumnInvalidError"
     ("change", "name", "text"),
     [
         (set_field(foo=1), OURS, "foo"),
-        (set_extractor(foo=1), OURS, "unknown option foo; it takes feature_dim"),
-        (set_extractor(feature_dim=0), OURS, "expected an integer from 1"),
-        (set_extractor(feature_dim="7"), OURS, "feature_dim is '7'"),
+        (set_extractor(foo=1), OURS, "unknown option foo; its options are: feature_dim"),
+        (
+            set_extractor(feature_dim=0),
+            OURS,
+            "option feature_dim: Input should be greater than or equal to 1",
+        ),
+        (
+            set_extractor(feature_dim="7"),
+            OURS,
+            "option feature_dim: Input should be a valid integer (found '7')",
+        ),
         (set_field(extractor=None), OURS, "extractor"),
         (set_field(extractor={}), OURS, "extractor.class_path: Field required"),
         (

@@ -181,7 +181,7 @@ def test_a_sample_is_random_and_the_same_each_time() -> None:
         (("nowhere",), "nothing to verify is there"),
         (("photos",), "photos: nothing to verify is there"),
         (("features", "--extractor", "resnet"), "no extractor 'resnet'"),
-        (("features", "--sha256", "0" * 64), "give the network's weights file"),
+        (("features", "--sha256", "0" * 64), "there is no --weights to check"),
     ],
 )
 def test_what_cannot_begin(arguments: tuple[str, ...], text: str) -> None:
