@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -42,6 +42,26 @@ KEY_LENGTH = 16
 Keys = Annotated[
     tuple[Annotated[SecretStr, Field(min_length=KEY_LENGTH)], ...], BeforeValidator(listed)
 ]
+#: what can be read. JPEG is also MPO. Pillow reads 30 more, each a program to be attacked: EPS runs
+#: another one (Ghostscript), icons hold images of another size than they say
+IMAGE_FORMATS = (
+    "JPEG", "PNG", "TIFF", "BMP", "DIB", "WEBP", "GIF", "JPEG2000", "AVIF", "PPM", "TGA",
+)  # fmt: skip
+#: what survey cameras and the programs behind them write
+CAMERA_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF")
+
+
+def _known_formats(formats: tuple[str, ...]) -> tuple[str, ...]:
+    upper = tuple(name.upper() for name in formats)
+    for name in upper:
+        if name not in IMAGE_FORMATS:
+            raise ValueError(f"found {name[:40]!r}, expected of {', '.join(IMAGE_FORMATS)}")
+    if not upper:
+        raise ValueError(f"no format, expected of {', '.join(IMAGE_FORMATS)}")
+    return upper
+
+
+ImageFormats = Annotated[tuple[str, ...], BeforeValidator(listed), AfterValidator(_known_formats)]
 
 
 class Settings(BaseSettings):
@@ -191,7 +211,23 @@ class Settings(BaseSettings):
         description="images that are damaged or cut short: read as far as they go, which answers,"
         " feature files and the command line say; or refused",
     )
-    max_points_per_image: PositiveInt = Field(1000, description="points of one image")
+    image_formats: ImageFormats = Field(
+        CAMERA_FORMATS,
+        description="formats of images that are read, separated by blanks; beside these there are"
+        " DIB, JPEG2000, AVIF, PPM and TGA, with which small files can take much memory and time",
+    )
+    decoded_bytes: PositiveInt = Field(
+        4 * 2**30,
+        description="memory that the images of one process take while they are decoded and their"
+        " patches cut; tasks wait for their share. 8 bytes a pixel, 16 in some formats",
+    )
+    # a feature file has at most as many (data_classes/features.py)
+    max_points_per_image: Annotated[int, Field(gt=0, le=100_000)] = Field(
+        1000, description="points of one image"
+    )
+    max_scores: PositiveInt = Field(
+        5_000_000, description="points times classes of one answer; each takes 50 bytes"
+    )
     training_batch_label_count: PositiveInt = Field(
         5000, description="labels of one training batch, and at most of the reference set"
     )

@@ -9,6 +9,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    FailFast,
     Field,
     JsonValue,
     SerializerFunctionWrapHandler,
@@ -17,7 +18,7 @@ from pydantic import (
 )
 
 from spacer_tasks.data_classes.labels import ImageLabels, LabelId, Point
-from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.data_classes.locations import DataLocation, few_unknown
 from spacer_tasks.messages.parsing import JsonDict, parse
 from spacer_tasks.messages.specs import ExtractorSpec, TrainerSpec
 
@@ -34,6 +35,11 @@ class Message(BaseModel):
     """Base of all messages: unknown fields are refused, by name."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_unknown_fields(cls, data: Any) -> Any:
+        return few_unknown(cls, data)
 
     def to_wire(self) -> JsonDict:
         """The message as JSON-ready data, equal to what the reference sends."""
@@ -72,7 +78,7 @@ class ImageAnswer(Answer):
         return self.model_dump(mode="json", exclude=OURS)
 
 
-Points = Annotated[list[Point], Field(min_length=1)]
+Points = Annotated[list[Point], Field(min_length=1), FailFast()]
 
 
 class ExtractFeaturesMsg(Message):
@@ -126,7 +132,7 @@ class TrainClassifierMsg(Message):
     nbr_epochs: Annotated[int, Field(ge=1)]
     clf_type: ClassifierType
     labels: TrainingTaskLabels
-    previous_model_locs: list[DataLocation] = Field(default_factory=list)
+    previous_model_locs: Annotated[list[DataLocation], FailFast()] = Field(default_factory=list)
     model_loc: DataLocation
     valresult_loc: DataLocation
     #: "auto", "disabled" or a folder: where the reference keeps downloaded features during

@@ -115,10 +115,10 @@ def test_what_is_hashed_and_given_to_functions_is_bounded(name: str) -> None:
         state_dict_of(data, "reef")
 
 
-def old(names: Any, magic: int = 0x1950A86A20F9469CFC6C) -> bytes:
+def old(names: bytes, magic: int = 0x1950A86A20F9469CFC6C) -> bytes:
     """As torch saved before 1.6: five pickles, of which the last has the tensors' names."""
     start = b"\x80\x02\x8a\x0a" + magic.to_bytes(10, "little") + b"."
-    return start + b"\x80\x02M\xe9\x03." + b"\x80\x02}." * 2 + b"\x80\x02" + names + b"."
+    return b"".join([start, b"\x80\x02M\xe9\x03.", b"\x80\x02}." * 2, b"\x80\x02", names, b"."])
 
 
 @pytest.mark.parametrize("names", [b"](" + NESTED + b"e", b"](K\x01\x85e", NESTED, b"}"])
