@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections import Counter, OrderedDict, defaultdict
-from typing import Any
 
 import numpy as np
 import pytest
