@@ -45,6 +45,8 @@ MAX_JSON_NUMBERS = 2**23
 #: points of a file, of which lists are made: 100 times what the reference takes
 MAX_POINTS = 100_000
 
+#: kinds of numpy's types that are real numbers; numpy also makes numbers of dates
+REAL = "fiub"
 #: characters of what a file says of its image
 MAX_NOTE = 400
 #: the entry of `origin` that says what of the image was missing; whole ones have none
@@ -222,6 +224,8 @@ def _vectors(
     values: NDArray[Any], name: str, as_stored: bool
 ) -> NDArray[np.float32] | NDArray[np.float64]:
     """As float32; as float64 where that holds numbers which float32 does not."""
+    if values.dtype.kind not in REAL:
+        raise FeatureFileError(f"{name}: vectors of {values.dtype}, expected numbers")
     if not (as_stored and values.dtype == np.float64):
         with np.errstate(over="ignore"):
             narrow = np.require(values, np.float32, ["C", "A"])
@@ -235,6 +239,8 @@ def _vectors(
 
 def _indices(values: NDArray[Any]) -> NDArray[np.int64]:
     """Rows or columns as the reference reads them: what has a fraction is cut off."""
+    if values.dtype.kind not in REAL:
+        raise ValueError(f"rows or columns of {values.dtype}, expected numbers")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise ValueError("a row or column is no number")
     indices = values.astype(np.int64)

@@ -124,7 +124,7 @@ DAMAGED = {
 }
 
 
-@pytest.mark.parametrize("entry", ["meta", "rows", "cols", "feat", "origin"])
+@pytest.mark.parametrize("entry", ["meta", "rows", "cols", "feat"])
 @pytest.mark.parametrize("name", DAMAGED)
 @pytest.mark.filterwarnings("ignore")
 def test_a_damaged_feature_file_is_an_input_error(name: str, entry: str) -> None:
