@@ -99,6 +99,16 @@ class Settings(BaseSettings):
         description="folders whose files messages may name; all where not set, 'none' allows no"
         " file. Where set, locations in memory are refused too",
     )
+    allowed_write_s3: S3List | None = Field(
+        None,
+        description="buckets and prefixes that messages may name for what is written; as"
+        " SPACER_ALLOWED_S3 where not set",
+    )
+    allowed_write_roots: RootList | None = Field(
+        None,
+        description="folders in which messages may have files written; as SPACER_ALLOWED_ROOTS"
+        " where not set",
+    )
     allowed_urls: HostList | None = Field(
         None,
         description="hosts whose URLs messages may name, also private ones; 'public', as where not"

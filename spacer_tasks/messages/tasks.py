@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -35,6 +35,8 @@ class Message(BaseModel):
     """Base of all messages: unknown fields are refused, by name."""
 
     model_config = ConfigDict(extra="forbid")
+    #: names of what says where something is written: fields, and properties made of them
+    written: ClassVar[tuple[str, ...]] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -84,6 +86,8 @@ Points = Annotated[list[Point], Field(min_length=1), FailFast()]
 class ExtractFeaturesMsg(Message):
     """Asks for the features of an image at some points."""
 
+    written = ("feature_loc",)
+
     job_token: JobToken
     extractor: ExtractorSpec
     rowcols: Points
@@ -126,6 +130,8 @@ def _auto_if_none(feature_cache_dir: Any) -> Any:
 
 class TrainClassifierMsg(Message):
     """Asks for a classifier. Older form: `trainer_name` instead of `trainer`, or before it."""
+
+    written = ("model_loc", "valresult_loc", "metrics_loc")
 
     job_token: JobToken
     trainer: TrainerSpec
