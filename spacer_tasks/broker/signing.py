@@ -37,6 +37,8 @@ SIGNED = (
     "task", "id", "root_id", "parent_id", "group", "group_index", "retries", "eta", "expires",
     "timelimit", "shadow", "ignore_result", "replaced_task_nesting", "stamped_headers", "stamps",
 )  # fmt: skip
+#: commands of Celery's that look at a worker's memory
+HEAVY = {"objgraph", "memsample", "memdump"}
 #: tasks of this package; others are a site's own, which our workers only pass on
 _OURS = "spacer_tasks."
 
@@ -112,6 +114,37 @@ def require_signatures() -> None:
         return checked
 
     Task.start_strategy = start_checked  # type: ignore[method-assign]  # Celery has no hook here
+    _refuse_unknown_tasks()
+    _listen_to_no_orders()
+
+
+def _refuse_unknown_tasks() -> None:
+    """Give no answer under the id that an unsigned message for an unknown task claims."""
+    from celery.worker.consumer import Consumer
+
+    answer_unknown = Consumer.on_unknown_task
+
+    def refuse(self: Any, body: Any, message: Message, exc: Exception) -> None:
+        fault = _fault_of_message(message, body)
+        if fault is None:
+            answer_unknown(self, body, message, exc)
+            return
+        logger.error("a message for a task that is not known was thrown away: %s", fault)
+        message.reject_log_error(logger, self.connection_errors)
+
+    Consumer.on_unknown_task = refuse  # type: ignore[method-assign]  # Celery has no hook here
+
+
+def _listen_to_no_orders() -> None:
+    """Forget the commands that change a worker, for they carry no signature.
+
+    Those that only look at it stay, without the ones that write its memory down.
+    """
+    from celery.worker.control import Panel
+
+    for name, about in list(Panel.meta.items()):
+        if about.type != "inspect" or name in HEAVY:
+            Panel.data.pop(name, None)
 
 
 def _fault_of_message(message: Message, payload: Any) -> str | None:

@@ -13,7 +13,7 @@ from spacer_tasks.cli.predictions import Predictions
 from spacer_tasks.cli.stored.csv_report import store_csv
 from spacer_tasks.data_classes.csv_cells import quoted, unquoted
 from spacer_tasks.data_classes.locations import DataLocation
-from spacer_tasks.data_classes.points_csv import read_points
+from spacer_tasks.data_classes.points_csv import read_points_file
 from spacer_tasks.messages.tasks import ClassifyReturnMsg
 
 FORMULAS = ["=1+1", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "'=1", "''=1", "\uff1d1"]
@@ -45,7 +45,7 @@ def test_predictions_run_no_formula_and_are_read_back(text: str, tmp_path: Path)
     predictions.store(DataLocation.parse(str(path)))
     for row in csv.reader(StringIO(path.read_text())):
         assert not any(map(RUN.match, row)), row
-    read = read_points(path.read_bytes(), str(path))
+    read = read_points_file(path.read_bytes(), str(path))
     assert list(read.images) == [f"{text}.jpg"]
     assert [point.label for point in read.images[f"{text}.jpg"]] == [text]
 
