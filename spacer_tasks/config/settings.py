@@ -25,6 +25,7 @@ from pydantic_settings import (
 
 from spacer_tasks.config.location_lists import HostList, RootList, S3List, listed
 from spacer_tasks.config.sources import PREFIX, leave_django, sources, unused
+from spacer_tasks.data_classes.locations import printable, shown_url
 from spacer_tasks.exceptions import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -337,17 +338,36 @@ def shown(settings: Settings) -> dict[str, str]:
 
 
 def _shown(value: Any) -> str:
+    if value is None:
+        return "(not set)"
     if isinstance(value, tuple):
         return " ".join(map(_shown, value)) or "(not set)"
-    if not isinstance(value, SecretStr):
-        return "(not set)" if value is None else str(value)
-    try:
-        url = urlsplit(value.get_secret_value())
-        if url.scheme and url.hostname and not url.query:
-            # a broker's address helps to find a mistake; its password does not
+    if isinstance(value, SecretStr):
+        return _shown_secret(value.get_secret_value())
+    text = json.dumps(_without_logins(value)) if isinstance(value, dict) else str(value)
+    return printable(text if isinstance(value, dict) else _without_logins(text))
+
+
+def _shown_secret(secret: str) -> str:
+    """Of a broker's address, or several, all but passwords: it helps to find a mistake."""
+    shown = []
+    for part in secret.split(";"):
+        try:
+            url = urlsplit(part)
+            if not (url.scheme and url.hostname) or url.query or "://" in url.path:
+                return "***"
             port = f":{url.port}" if url.port else ""
-            secret = "***@" if url.password or url.username else ""
-            return f"{url.scheme}://{secret}{url.hostname}{port}{url.path}"
-    except ValueError:
-        return "***"
-    return "***"
+        except ValueError:
+            return "***"
+        login = "***@" if url.password or url.username else ""
+        shown.append(f"{url.scheme}://{login}{url.hostname}{port}{url.path}")
+    return printable(";".join(shown))
+
+
+def _without_logins(value: Any) -> Any:
+    """The value, and whatever is in it, with URLs as errors show them."""
+    if isinstance(value, dict):
+        return {_without_logins(key): _without_logins(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_logins(item) for item in value]
+    return shown_url(value) if isinstance(value, str) and "://" in value else value

@@ -31,6 +31,19 @@ def shown_url(url: str) -> str:
     return f"{shown}?…{hashlib.sha256(query.encode()).hexdigest()[:8]}" if query else shown
 
 
+def printable(text: str) -> str:
+    """The text on one line: what ends lines or moves a terminal's cursor stands as an escape.
+
+    A key or a file's name can hold it, and would forge lines of a log.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
 def few_unknown(cls: type[BaseModel], data: Any) -> Any:
     """`data`, unless it has so many unknown fields that an error for each takes gigabytes."""
     if isinstance(data, Mapping) and len(data) > MAX_UNKNOWN + len(cls.model_fields):
@@ -85,8 +98,12 @@ class DataLocation(BaseModel):
         return self.key
 
     def __str__(self) -> str:
-        """As errors and logs show it: `uri`, and of a URL what `shown_url` leaves."""
-        return shown_url(self.key) if self.storage_type == "url" else self.uri
+        """As errors and logs show it: `uri` on one line, and of a URL what `shown_url` leaves.
+
+        Also of a key that looks like a URL: who wrote it there may have meant one.
+        """
+        is_url = self.storage_type == "url" or "://" in self.key
+        return printable(shown_url(self.uri) if is_url else self.uri)
 
     @property
     def filename(self) -> str:
