@@ -63,8 +63,9 @@ soak: $(READY)  ## Every fault on real workers, for half an hour; writes docs/re
 many: $(READY)  ## A thousand trainings in one batch
 	TEST_TRAININGS=1000 $(PYTEST) tests/acceptance/workers/test_train_many.py --durations=3 $(PYTEST_ARGS)
 
-fuzz: $(READY)  ## Mutated files and messages, 40 times as many as in the tests and new ones each time
-	TEST_FUZZ_TIMES=40 $(PYTEST) --numprocesses 2 tests/fuzz $(PYTEST_ARGS)
+# TEST_FUZZ_SEED=… sends the messages of a run again
+fuzz: $(READY)  ## Mutated files, and 100,000 malformed messages to a real worker; new ones each time
+	TEST_FUZZ_TIMES=40 TEST_FUZZ_ENVELOPES=100000 $(PYTEST) --numprocesses 2 tests/fuzz $(PYTEST_ARGS)
 
 # in an environment of its own: the tool brings its own versions of what it looks at. Strict, so that
 # a package of which nothing could be learnt is a failure and not a pass
