@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from spacer_tasks.exceptions import WeightsError
-from spacer_tasks.extractors.files.state_dict import state_dict_of
+from spacer_tasks.extractors.files.state_dict import read_state_dict
 from spacer_tasks.extractors.files.torch_file import check_torch_file
 from spacer_tasks.extractors.files.torch_pickle import MAX_GIVEN
 from tests.support.files.hostile_sizes import in_zip
@@ -111,7 +111,7 @@ def test_what_is_hashed_and_given_to_functions_is_bounded(name: str) -> None:
     data = in_zip(b"\x80\x02" + instructions + b".")
     assert len(data) < 5000
     with pytest.raises(WeightsError, match=f"reef.*({told})"):
-        state_dict_of(data, "reef")
+        read_state_dict(data, "reef", "net")
 
 
 def old(names: bytes, magic: int = 0x1950A86A20F9469CFC6C) -> bytes:
@@ -153,7 +153,7 @@ def test_what_is_saved_beside_weights_is_read(zipped: bool) -> None:
     }  # fmt: skip
     stream = io.BytesIO()
     torch.save(content, stream, _use_new_zipfile_serialization=zipped)
-    net = state_dict_of(stream.getvalue(), "reef")
+    net = read_state_dict(stream.getvalue(), "reef", "net")
     assert net["weight"].equal(linear.weight)
     assert list(net) == ["weight", "bias"]
 
@@ -162,7 +162,7 @@ def test_a_network_of_thousands_of_tensors_is_read() -> None:
     net = {f"layers.{number}.weight": torch.zeros(1, 1) for number in range(5_000)}
     stream = io.BytesIO()
     torch.save({"net": net}, stream)
-    assert len(state_dict_of(stream.getvalue(), "reef")) == 5_000
+    assert len(read_state_dict(stream.getvalue(), "reef", "net")) == 5_000
     assert MAX_GIVEN >= 5_000 * 20
 
 
@@ -170,4 +170,4 @@ def test_what_torch_itself_does_not_read_is_no_weights_file() -> None:
     stream = io.BytesIO()
     torch.save({"net": defaultdict(list)}, stream)
     with pytest.raises(WeightsError, match="reef is not a weights file"):
-        state_dict_of(stream.getvalue(), "reef")
+        read_state_dict(stream.getvalue(), "reef", "net")
