@@ -6,7 +6,7 @@ before it twice, is hashed in 2^60 steps, during which no other thread of Python
 knows the instructions that torch knows, and takes only what weights consist of: keys are texts and
 numbers, and functions get as much as a file could hold by itself.
 
-Source: `torch/_weights_only_unpickler.py` of torch 2.13 (the instructions), `pickletools`.
+Source: `torch._weights_only_unpickler` of torch 2.13 (the instructions), `pickletools`.
 """
 
 from __future__ import annotations
