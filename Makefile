@@ -8,8 +8,8 @@ PYTEST := $(BIN)/python -m pytest
 # pip says on each call that it could be newer
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test test-unit test-integration test-fuzz test-acceptance coverage coverage-report soak many fuzz \
-	audit lint format docs bench clean
+.PHONY: help setup demo test test-unit test-integration test-fuzz test-acceptance coverage \
+	coverage-report soak many kills pins fuzz audit lint format docs bench clean
 
 help:  ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -61,7 +61,14 @@ soak: $(READY)  ## Every fault on real workers, for half an hour; writes docs/re
 	$(BIN)/python -m tests.soak $(SOAK_ARGS)
 
 many: $(READY)  ## A thousand trainings in one batch
-	TEST_TRAININGS=1000 $(PYTEST) tests/acceptance/workers/test_train_many.py --durations=3 $(PYTEST_ARGS)
+	TEST_TRAININGS=1000 $(PYTEST) tests/acceptance/batches/test_train_many.py --durations=3 $(PYTEST_ARGS)
+
+kills: $(READY)  ## A batch whose worker is killed before each command of its last part; 10,000 images
+	TEST_KILL_EVERY=1 TEST_BATCH_IMAGES=10000 $(PYTEST) --numprocesses 2 \
+		tests/acceptance/batches/test_killed_last_part.py $(PYTEST_ARGS)
+
+pins: $(READY)  ## Installing beside CoralNet's pins: each Python, both of the reference's versions
+	TEST_PINS=all $(PYTEST) tests/acceptance/installation/test_beside_coralnet.py $(PYTEST_ARGS)
 
 # TEST_FUZZ_SEED=… sends the messages of a run again
 fuzz: $(READY)  ## Mutated files, and 100,000 malformed messages to a real worker; new ones each time

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from spacer_tasks.data_classes.features import ImageFeatures
     from spacer_tasks.exceptions import InputError, SpacerError, TransientError
     from spacer_tasks.execution.cancellation import cancel
-    from spacer_tasks.execution.status import TaskState
-    from spacer_tasks.execution.waiting import wait
+    from spacer_tasks.jobs.status import TaskState
+    from spacer_tasks.jobs.waiting import wait
     from spacer_tasks.messages import (
         BatchFailure,
         BatchImage,
@@ -135,8 +135,8 @@ _MODULES = {
     "data_classes.features": ["ImageFeatures"],
     "exceptions": ["InputError", "SpacerError", "TransientError"],
     "execution.cancellation": ["cancel"],
-    "execution.status": ["TaskState"],
-    "execution.waiting": ["wait"],
+    "jobs.status": ["TaskState"],
+    "jobs.waiting": ["wait"],
     "messages": [
         "BatchFailure",
         "BatchImage",

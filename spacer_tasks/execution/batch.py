@@ -192,7 +192,9 @@ def replace_by_chord(
     run = _run_of(task)
     then.set(headers={RUN: run})
     group_id = f"{batch_id}.{header.stage}.{run}"
-    parts_then_body = chord(group(signatures, task_id=group_id), then)
+    parts_then_body = chord(signatures, then)
+    # afterwards: a chord that is given a group takes the tasks out of it, and forgets its id
+    parts_then_body["kwargs"]["header"] = group(signatures, task_id=group_id)
     series = f"{group_id}:parts"
     try:
         known = count_of(worker_redis(), series)

@@ -19,6 +19,8 @@ ELSEWHERE = {
     "spacer/mailman.py": "the images'",
     "mysite/spacer_callbacks.py": "a site's",
     "python/caffe/proto/__init__.py": "Caffe's",
+    "vision_backend/callbacks.py": "CoralNet's",
+    "jobs/tasks.py": "CoralNet's",
 }
 
 

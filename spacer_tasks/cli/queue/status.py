@@ -20,14 +20,14 @@ from spacer_tasks.config.settings import get_settings
 from spacer_tasks.console import counted, err, out, reason, warn
 from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.exceptions import BrokerUnavailableError, ConfigError
-from spacer_tasks.execution.status import (
+from spacer_tasks.execution.storage_away import results_fault
+from spacer_tasks.jobs.status import (
     TaskState,
     in_storage,
     known_state,
     note_of,
     stage_of,
 )
-from spacer_tasks.execution.storage_away import results_fault
 from spacer_tasks.worker.pools import POOLS, transport_options
 
 #: seconds that workers have to answer; those that do answer within a tenth of it

@@ -11,12 +11,12 @@ from rich.progress import Progress, TaskID
 from spacer_tasks.console import INTERRUPTED, progress_bar, say, short
 from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.exceptions import BrokerUnavailableError
-from spacer_tasks.execution.status import (
+from spacer_tasks.jobs.status import (
     TaskState,
     note_of,
     stage_of,
 )
-from spacer_tasks.execution.waiting import watched
+from spacer_tasks.jobs.waiting import watched
 
 
 def wait_for(tasks: Mapping[str, str], description: str) -> dict[str, TaskState]:

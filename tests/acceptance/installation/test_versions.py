@@ -46,7 +46,9 @@ def installed(versions: tuple[str, ...]) -> Path:
     """A folder with these, for the path of a process."""
     folder = Path(mkdtemp(prefix="versions-"))
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-compile"]
-    subprocess.run([*pip, "--target", str(folder), *versions], check=True, timeout=600)
+    # what else these need is in this environment, but for one package
+    command = [*pip, "--no-deps", "--target", str(folder), *versions, "exceptiongroup==1.3.0"]
+    subprocess.run(command, check=True, timeout=600)
     return folder
 
 

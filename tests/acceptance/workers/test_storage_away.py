@@ -21,7 +21,7 @@ from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.services import S3Server
 from spacer_tasks.exceptions import S3ObjectNotFoundError
 from spacer_tasks.execution import dead_letters
-from spacer_tasks.execution.status import in_redis
+from spacer_tasks.jobs.status import in_redis
 from spacer_tasks.tasks import classify_features, extract_features
 from tests.support.photos import photo
 from tests.support.s3.buckets import fresh_bucket

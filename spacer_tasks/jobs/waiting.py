@@ -24,7 +24,7 @@ from spacer_tasks.exceptions import (
     ObjectNotFoundError,
     StorageUnavailableError,
 )
-from spacer_tasks.execution.status import TaskState, in_redis, in_storage
+from spacer_tasks.jobs.status import TaskState, in_redis, in_storage
 from spacer_tasks.results import TaskError, load_answer
 
 if TYPE_CHECKING:

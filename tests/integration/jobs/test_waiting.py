@@ -23,7 +23,7 @@ from spacer_tasks.exceptions import (
     JobLostError,
     RowColumnInvalidError,
 )
-from spacer_tasks.execution.waiting import watched
+from spacer_tasks.jobs.waiting import watched
 from spacer_tasks.results import TaskError, store_answer
 from spacer_tasks.tasks import extract_features
 from tests.support.photos import photo
