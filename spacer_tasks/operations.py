@@ -25,6 +25,7 @@ from spacer_tasks.data_classes.labels import ImageLabels, Point
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.data_classes.val_results import ValResults
 from spacer_tasks.exceptions import (
+    DataLimitError,
     FeatureDimensionError,
     FeatureFileError,
     InputError,
@@ -32,6 +33,7 @@ from spacer_tasks.exceptions import (
     TrainingLabelsError,
 )
 from spacer_tasks.extractors import Extractor, Photo, check_points, load_extractor, read_photo
+from spacer_tasks.extractors.images.in_flight import share
 from spacer_tasks.jobs.answering import answered
 from spacer_tasks.messages.parsing import parse
 from spacer_tasks.messages.tasks import (
@@ -370,8 +372,9 @@ def _vectors(
     image_loc: DataLocation, rowcols: list[Point], extractor: Extractor
 ) -> tuple[Any, str | None]:
     """The feature vectors, and what of the image was missing."""
-    photo = _checked_photo(image_loc, rowcols)
-    return extractor.extract(photo.pixels, rowcols), photo.incomplete
+    with share():
+        photo = _checked_photo(image_loc, rowcols)
+        return extractor.extract(photo.pixels, rowcols), photo.incomplete
 
 
 def _checked_photo(image_loc: DataLocation, rowcols: Sequence[Point]) -> Photo:
@@ -404,6 +407,12 @@ def _scores(
     name: str,
     incomplete: str | None,
 ) -> ClassifyReturnMsg:
+    limit = get_settings().max_scores
+    if len(points) * len(classifier.classes) > limit:
+        raise DataLimitError(
+            f"{name}: {len(points)} points of {len(classifier.classes)} classes, more than the"
+            f" {limit} scores of SPACER_MAX_SCORES"
+        )
     try:
         probabilities = classifier.predict_proba(vectors)
     except FeatureDimensionError as error:

@@ -32,6 +32,8 @@ SIGNED = (
     "task", "id", "root_id", "parent_id", "group", "group_index", "retries", "eta", "expires",
     "timelimit", "shadow", "ignore_result", "replaced_task_nesting", "stamped_headers", "stamps",
 )  # fmt: skip
+#: commands of Celery's that look at a worker's memory
+HEAVY = {"objgraph", "memsample", "memdump"}
 #: tasks of this package; others are a site's own, which our workers only pass on
 _OURS = "spacer_tasks."
 
@@ -92,3 +94,15 @@ def check_keys() -> None:
         raise ConfigError(
             "SPACER_REQUIRE_SIGNED is set and SPACER_SIGNING_KEYS is not: no message could be taken"
         )
+
+
+def listen_to_no_orders() -> None:
+    """Forget the commands that change a worker, for they carry no signature.
+
+    Those that only look at it stay, without the ones that write its memory down.
+    """
+    from celery.worker.control import Panel
+
+    for name, about in list(Panel.meta.items()):
+        if about.type != "inspect" or name in HEAVY:
+            Panel.data.pop(name, None)

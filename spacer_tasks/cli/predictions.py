@@ -7,6 +7,7 @@ import heapq
 from io import StringIO
 
 from spacer_tasks import storage
+from spacer_tasks.data_classes.csv_cells import quoted
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.messages.tasks import ClassifyReturnMsg
 
@@ -38,7 +39,8 @@ class Predictions:
         for row, column, scores in answer.scores:
             best_first = heapq.nlargest(top, range(len(scores)), key=scores.__getitem__)
             pairs = [(answer.classes[i], f"{scores[i]:.6f}") for i in best_first]
-            self._rows.writerow([image, row, column, *(value for pair in pairs for value in pair)])
+            cells = [image, row, column, *(value for pair in pairs for value in pair)]
+            self._rows.writerow(map(quoted, cells))
             self.points += 1
 
     def store(self, loc: DataLocation) -> None:

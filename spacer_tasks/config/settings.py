@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -25,6 +25,7 @@ from pydantic_settings import (
 
 from spacer_tasks.config.location_lists import HostList, RootList, S3List, listed
 from spacer_tasks.config.sources import PREFIX, leave_django, sources, unused
+from spacer_tasks.data_classes.locations import printable, shown_url
 from spacer_tasks.exceptions import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,26 @@ KEY_LENGTH = 16
 Keys = Annotated[
     tuple[Annotated[SecretStr, Field(min_length=KEY_LENGTH)], ...], BeforeValidator(listed)
 ]
+#: what can be read. JPEG is also MPO. Pillow reads 30 more, each a program to be attacked: EPS runs
+#: another one (Ghostscript), icons hold images of another size than they say
+IMAGE_FORMATS = (
+    "JPEG", "PNG", "TIFF", "BMP", "DIB", "WEBP", "GIF", "JPEG2000", "AVIF", "PPM", "TGA",
+)  # fmt: skip
+#: what survey cameras and the programs behind them write
+CAMERA_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF")
+
+
+def _known_formats(formats: tuple[str, ...]) -> tuple[str, ...]:
+    upper = tuple(name.upper() for name in formats)
+    for name in upper:
+        if name not in IMAGE_FORMATS:
+            raise ValueError(f"found {name[:40]!r}, expected of {', '.join(IMAGE_FORMATS)}")
+    if not upper:
+        raise ValueError(f"no format, expected of {', '.join(IMAGE_FORMATS)}")
+    return upper
+
+
+ImageFormats = Annotated[tuple[str, ...], BeforeValidator(listed), AfterValidator(_known_formats)]
 
 
 class Settings(BaseSettings):
@@ -78,6 +99,16 @@ class Settings(BaseSettings):
         None,
         description="folders whose files messages may name; all where not set, 'none' allows no"
         " file. Where set, locations in memory are refused too",
+    )
+    allowed_write_s3: S3List | None = Field(
+        None,
+        description="buckets and prefixes that messages may name for what is written; as"
+        " SPACER_ALLOWED_S3 where not set",
+    )
+    allowed_write_roots: RootList | None = Field(
+        None,
+        description="folders in which messages may have files written; as SPACER_ALLOWED_ROOTS"
+        " where not set",
     )
     allowed_urls: HostList | None = Field(
         None,
@@ -193,7 +224,23 @@ class Settings(BaseSettings):
         description="images that are damaged or cut short: read as far as they go, which answers,"
         " feature files and the command line say; or refused",
     )
-    max_points_per_image: PositiveInt = Field(1000, description="points of one image")
+    image_formats: ImageFormats = Field(
+        CAMERA_FORMATS,
+        description="formats of images that are read, separated by blanks; beside these there are"
+        " DIB, JPEG2000, AVIF, PPM and TGA, with which small files can take much memory and time",
+    )
+    decoded_bytes: PositiveInt = Field(
+        4 * 2**30,
+        description="memory that the images of one process take while they are decoded and their"
+        " patches cut; tasks wait for their share. 8 bytes a pixel, 16 in some formats",
+    )
+    # a feature file has at most as many (data_classes/features.py)
+    max_points_per_image: Annotated[int, Field(gt=0, le=100_000)] = Field(
+        1000, description="points of one image"
+    )
+    max_scores: PositiveInt = Field(
+        5_000_000, description="points times classes of one answer; each takes 50 bytes"
+    )
     training_batch_label_count: PositiveInt = Field(
         5000, description="labels of one training batch, and at most of the reference set"
     )
@@ -293,17 +340,36 @@ def shown(settings: Settings) -> dict[str, str]:
 
 
 def _shown(value: Any) -> str:
+    if value is None:
+        return "(not set)"
     if isinstance(value, tuple):
         return " ".join(map(_shown, value)) or "(not set)"
-    if not isinstance(value, SecretStr):
-        return "(not set)" if value is None else str(value)
-    try:
-        url = urlsplit(value.get_secret_value())
-        if url.scheme and url.hostname and not url.query:
-            # a broker's address helps to find a mistake; its password does not
+    if isinstance(value, SecretStr):
+        return _shown_secret(value.get_secret_value())
+    text = json.dumps(_without_logins(value)) if isinstance(value, dict) else str(value)
+    return printable(text if isinstance(value, dict) else _without_logins(text))
+
+
+def _shown_secret(secret: str) -> str:
+    """Of a broker's address, or several, all but passwords: it helps to find a mistake."""
+    shown = []
+    for part in secret.split(";"):
+        try:
+            url = urlsplit(part)
+            if not (url.scheme and url.hostname) or url.query or "://" in url.path:
+                return "***"
             port = f":{url.port}" if url.port else ""
-            secret = "***@" if url.password or url.username else ""
-            return f"{url.scheme}://{secret}{url.hostname}{port}{url.path}"
-    except ValueError:
-        return "***"
-    return "***"
+        except ValueError:
+            return "***"
+        login = "***@" if url.password or url.username else ""
+        shown.append(f"{url.scheme}://{login}{url.hostname}{port}{url.path}")
+    return printable(";".join(shown))
+
+
+def _without_logins(value: Any) -> Any:
+    """The value, and whatever is in it, with URLs as errors show them."""
+    if isinstance(value, dict):
+        return {_without_logins(key): _without_logins(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_logins(item) for item in value]
+    return shown_url(value) if isinstance(value, str) and "://" in value else value

@@ -27,7 +27,6 @@ import numpy as np
 
 # as zlib, with checksums ten times and decompression twice as fast
 from isal import isal_zlib as zlib
-from isal.igzip_lib import IsalError
 from numpy.typing import NDArray
 
 from spacer_tasks.data_classes.labels import Point
@@ -41,8 +40,13 @@ from spacer_tasks.exceptions import (
 MAX_ARRAY_BYTES = 2**28
 #: bytes of an old file of JSON, which takes several times as much when it is read: 3 times the same
 MAX_JSON_BYTES = 2**28
+#: numbers of such a file, each of which takes 40 bytes: twice a thousand points of 4096
+MAX_JSON_NUMBERS = 2**23
+#: points of a file, of which lists are made: 100 times what the reference takes
+MAX_POINTS = 100_000
 
-
+#: kinds of numpy's types that are real numbers; numpy also makes numbers of dates
+REAL = "fiub"
 #: characters of what a file says of its image
 MAX_NOTE = 400
 #: the entry of `origin` that says what of the image was missing; whole ones have none
@@ -199,16 +203,11 @@ def _from_npz(data: bytes, name: str, as_stored: bool) -> ImageFeatures:
             origin = _origin(_array(data, entries["origin.npy"]))
     except KeyError as error:
         raise FeatureFileError(f"{name}: a damaged feature file (no entry {error})") from error
-    except (
-        ValueError,
-        IndexError,
-        OSError,
-        EOFError,
-        NotImplementedError,
-        struct.error,
-        IsalError,  # type: ignore[misc]  # its stubs declare an instance, not a class
-        zipfile.BadZipFile,
-    ) as error:
+    except (MemoryError, FeatureFileError):
+        # memory that runs out says nothing about the file
+        raise
+    # zipfile, numpy and isal raise nearly anything on what is damaged
+    except Exception as error:
         raise FeatureFileError(
             f"{name}: a damaged feature file ({type(error).__name__}: {error})"
         ) from error
@@ -225,6 +224,8 @@ def _vectors(
     values: NDArray[Any], name: str, as_stored: bool
 ) -> NDArray[np.float32] | NDArray[np.float64]:
     """As float32; as float64 where that holds numbers which float32 does not."""
+    if values.dtype.kind not in REAL:
+        raise FeatureFileError(f"{name}: vectors of {values.dtype}, expected numbers")
     if not (as_stored and values.dtype == np.float64):
         with np.errstate(over="ignore"):
             narrow = np.require(values, np.float32, ["C", "A"])
@@ -238,6 +239,8 @@ def _vectors(
 
 def _indices(values: NDArray[Any]) -> NDArray[np.int64]:
     """Rows or columns as the reference reads them: what has a fraction is cut off."""
+    if values.dtype.kind not in REAL:
+        raise ValueError(f"rows or columns of {values.dtype}, expected numbers")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise ValueError("a row or column is no number")
     indices = values.astype(np.int64)
@@ -250,7 +253,7 @@ def _origin(entry: NDArray[Any]) -> dict[str, Any]:
     """What we wrote there; empty for an entry that another program made under that name."""
     try:
         found = json.loads(str(entry))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -312,10 +315,17 @@ def _from_json(data: bytes, name: str, as_stored: bool) -> ImageFeatures:
     expected = "expected an .npz with meta, rows, cols, feat, or a JSON list of vectors"
     if len(data) > MAX_JSON_BYTES:
         raise FeatureFileError(f"{name}: {len(data)} bytes that are no .npz; {expected}")
+    # before anything is made of them; texts and objects have no place in a list of vectors
+    lists, numbers = data.count(b"["), data.count(b",") + 1
+    if lists > MAX_POINTS + 1 or numbers > MAX_JSON_NUMBERS or b'"' in data or b"{" in data:
+        raise FeatureFileError(
+            f"{name}: not a feature file of at most {MAX_POINTS} points and {MAX_JSON_NUMBERS}"
+            f" numbers; {expected}"
+        )
     try:
         values = np.asarray(json.loads(data.decode("utf-8")), dtype=np.float64)
         vectors = _vectors(values, name, as_stored)
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise FeatureFileError(f"{name}: not a feature file; {expected}") from error
     _check_shapes(name, vectors, None, None)
     return ImageFeatures(vectors, None, None)
@@ -330,6 +340,10 @@ def _check_shapes(
     if vectors.ndim != 2 or 0 in vectors.shape:
         raise FeatureFileError(
             f"{name}: vectors of shape {vectors.shape}, expected (points, dimensions), not empty"
+        )
+    if len(vectors) > MAX_POINTS:
+        raise FeatureFileError(
+            f"{name}: {len(vectors)} points, expected at most {MAX_POINTS} in one image"
         )
     for label, indices in (("rows", rows), ("cols", cols)):
         if indices is not None and indices.shape != (len(vectors),):

@@ -6,9 +6,10 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, KeysView
 from numbers import Integral, Real
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import (
+    FailFast,
     Field,
     ModelWrapValidatorHandler,
     RootModel,
@@ -21,14 +22,17 @@ from pydantic import (
 
 from spacer_tasks.data_classes.locations import DataLocation
 
-LabelId = StrictInt | StrictStr
+#: of 64 bits, as numpy's: larger ones can be chosen so that all have one hash
+LabelId = Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)] | StrictStr
 #: (row, column), 0-based; row is y.
 Point = tuple[StrictInt, StrictInt]
 #: (row, column, label)
 Annotation = tuple[StrictInt, StrictInt, LabelId]
+#: each image's first mistake is told: a million would take gigabytes
+Annotations = Annotated[list[Annotation], FailFast()]
 
 
-class ImageLabels(RootModel[dict[DataLocation, list[Annotation]]]):
+class ImageLabels(RootModel[dict[DataLocation, Annotations]]):
     """Labels of points, for a set of images, each image known by where its features are.
 
     On the wire it is the reference's: an object whose keys are JSON strings of locations and
@@ -36,7 +40,7 @@ class ImageLabels(RootModel[dict[DataLocation, list[Annotation]]]):
     depend on it. Integers may come as floats, or in a type of numpy's.
     """
 
-    root: dict[DataLocation, list[Annotation]] = Field(default_factory=dict)
+    root: dict[DataLocation, Annotations] = Field(default_factory=dict)
 
     @model_validator(mode="wrap")
     @classmethod

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -15,6 +16,8 @@ from pydantic import (
     model_validator,
 )
 
+#: fields of which each is told that it is unknown: a message has fewer than 20
+MAX_UNKNOWN = 100
 StorageType = Literal["s3", "filesystem", "memory", "url"]
 
 
@@ -28,6 +31,28 @@ def shown_url(url: str) -> str:
     return f"{shown}?…{hashlib.sha256(query.encode()).hexdigest()[:8]}" if query else shown
 
 
+def printable(text: str) -> str:
+    """The text on one line: what ends lines or moves a terminal's cursor stands as an escape.
+
+    A key or a file's name can hold it, and would forge lines of a log.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
+def few_unknown(cls: type[BaseModel], data: Any) -> Any:
+    """`data`, unless it has so many unknown fields that an error for each takes gigabytes."""
+    if isinstance(data, Mapping) and len(data) > MAX_UNKNOWN + len(cls.model_fields):
+        raise ValueError(
+            f"{len(data)} fields, expected {', '.join(list(cls.model_fields)[:12])} or fewer"
+        )
+    return data
+
+
 class DataLocation(BaseModel):
     """Where a piece of data is: an S3 object, a file, a URL, or a key in memory (tests)."""
 
@@ -36,6 +61,11 @@ class DataLocation(BaseModel):
     storage_type: StorageType
     key: Annotated[str, Field(min_length=1)]
     bucket_name: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_unknown_fields(cls, data: Any) -> Any:
+        return few_unknown(cls, data)
 
     @model_validator(mode="after")
     def _s3_has_a_bucket(self) -> DataLocation:
@@ -68,8 +98,12 @@ class DataLocation(BaseModel):
         return self.key
 
     def __str__(self) -> str:
-        """As errors and logs show it: `uri`, and of a URL what `shown_url` leaves."""
-        return shown_url(self.key) if self.storage_type == "url" else self.uri
+        """As errors and logs show it: `uri` on one line, and of a URL what `shown_url` leaves.
+
+        Also of a key that looks like a URL: who wrote it there may have meant one.
+        """
+        is_url = self.storage_type == "url" or "://" in self.key
+        return printable(shown_url(self.uri) if is_url else self.uri)
 
     @property
     def filename(self) -> str:

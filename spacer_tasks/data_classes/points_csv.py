@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from io import StringIO
 from typing import Literal
 
+from spacer_tasks.data_classes.csv_cells import unquoted
 from spacer_tasks.data_classes.labels import LabelId
 from spacer_tasks.exceptions import PointsFileError
 
@@ -253,7 +254,7 @@ class _Reader:
             )
 
     def _image(self, line: int, fields: list[str]) -> str:
-        value = fields[self._places["image"]].replace("\\", "/").removeprefix("./")
+        value = unquoted(fields[self._places["image"]]).replace("\\", "/").removeprefix("./")
         if not value or value.startswith("/") or ".." in value.split("/"):
             self._wrong(line, "image", value, "a file name, or a path below the folder of images")
         return value
@@ -266,7 +267,7 @@ class _Reader:
         return -1
 
     def _label(self, line: int, fields: list[str]) -> LabelId | None:
-        value = fields[self._places["label"]] if "label" in self._places else ""
+        value = unquoted(fields[self._places["label"]]) if "label" in self._places else ""
         if not value or not self._integer_labels:
             return value or None
         if INTEGER.fullmatch(value):

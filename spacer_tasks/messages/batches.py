@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import (
+    FailFast,
     Field,
     SerializerFunctionWrapHandler,
     model_serializer,
@@ -36,10 +37,12 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class BatchImage(Message):
     """One image of a batch: with labels, to learn from, or with points, to be classified."""
 
+    written = ("feature_loc", "scores_loc")
+
     image_loc: DataLocation
     feature_loc: DataLocation
-    annotations: list[Annotation] | None = None
-    rowcols: list[Point] | None = None
+    annotations: Annotated[list[Annotation], Field(fail_fast=True)] | None = None
+    rowcols: Annotated[list[Point], Field(fail_fast=True)] | None = None
     #: where the scores of an image without labels go; beside its features where not given
     scores_loc: DataLocation | None = None
 
@@ -74,9 +77,11 @@ class TrainFromImagesMsg(Message):
     The batch goes on without images that fail, up to `max_failed_share` of them.
     """
 
+    written = ("model_loc", "valresult_loc")
+
     job_token: str
     extractor: ExtractorSpec
-    images: Annotated[list[BatchImage], Field(min_length=1)]
+    images: Annotated[list[BatchImage], Field(min_length=1), FailFast()]
     trainer: TrainerSpec = TrainerSpec(class_path="spacer_tasks.training.MiniBatchTrainer")
     nbr_epochs: Annotated[int, Field(ge=1)] = 10
     clf_type: ClassifierType = "MLP"
@@ -84,7 +89,7 @@ class TrainFromImagesMsg(Message):
     split_ratios: tuple[Share, Share] = (0.1, 0.1)
     split_mode: Literal["vectors", "points", "points_stratified"] = "vectors"
     accepted_classes: list[LabelId] | None = None
-    previous_model_locs: list[DataLocation] = Field(default_factory=list)
+    previous_model_locs: Annotated[list[DataLocation], FailFast()] = Field(default_factory=list)
     model_loc: DataLocation
     valresult_loc: DataLocation
     max_failed_share: Share = 0.1
@@ -113,6 +118,8 @@ class ScoreImageMsg(ClassifyFeaturesMsg):
     """Asks for the scores of a feature file, as a JSON object at `scores_loc`: the answer of
     `classify_features`.
     """
+
+    written = ("scores_loc",)
 
     scores_loc: DataLocation
 
@@ -183,8 +190,10 @@ class TrainFromImagesReturnMsg(Answer):
 class TrainManyMsg(Message):
     """Asks for several classifiers; the one with the best validation accuracy is published."""
 
+    written = ("publish_loc", "summary_loc")
+
     job_token: str
-    trainings: Annotated[list[TrainClassifierMsg], Field(min_length=1)]
+    trainings: Annotated[list[TrainClassifierMsg], Field(min_length=1), FailFast()]
     #: where a copy of the best classifier goes
     publish_loc: DataLocation
     #: where the summary (this workflow's answer, as JSON) goes

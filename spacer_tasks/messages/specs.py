@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
@@ -43,14 +44,27 @@ class ComponentSpec(BaseModel):
         return dict(self.model_extra or {})
 
 
+#: files of an extractor; those that there are have one or two
+MAX_FILES = 100
+
+
+def _few(files: Any) -> Any:
+    # an error for each of a million takes a gigabyte
+    if isinstance(files, Mapping) and len(files) > MAX_FILES:
+        raise ValueError(f"{len(files)} files, expected at most {MAX_FILES}")
+    return files
+
+
 def _none_given(hashes: Any) -> Any:
-    return {} if hashes is None else hashes
+    return {} if hashes is None else _few(hashes)
 
 
 class ExtractorSpec(ComponentSpec):
     """Which extractor, where its files are, and optionally their SHA-256 in hex."""
 
-    data_locations: dict[str, DataLocation] = Field(default_factory=dict)
+    data_locations: Annotated[dict[str, DataLocation], BeforeValidator(_few)] = Field(
+        default_factory=dict
+    )
     data_hashes: Annotated[dict[str, str], BeforeValidator(_none_given)] = Field(
         default_factory=dict
     )

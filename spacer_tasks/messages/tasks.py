@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    FailFast,
     Field,
     JsonValue,
     SerializerFunctionWrapHandler,
@@ -17,7 +18,7 @@ from pydantic import (
 )
 
 from spacer_tasks.data_classes.labels import ImageLabels, LabelId, Point
-from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.data_classes.locations import DataLocation, few_unknown
 from spacer_tasks.messages.parsing import JsonDict, parse
 from spacer_tasks.messages.specs import ExtractorSpec, TrainerSpec
 
@@ -34,6 +35,13 @@ class Message(BaseModel):
     """Base of all messages: unknown fields are refused, by name."""
 
     model_config = ConfigDict(extra="forbid")
+    #: names of what says where something is written: fields, and properties made of them
+    written: ClassVar[tuple[str, ...]] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_unknown_fields(cls, data: Any) -> Any:
+        return few_unknown(cls, data)
 
     def to_wire(self) -> JsonDict:
         """The message as JSON-ready data, equal to what the reference sends."""
@@ -72,11 +80,13 @@ class ImageAnswer(Answer):
         return self.model_dump(mode="json", exclude=OURS)
 
 
-Points = Annotated[list[Point], Field(min_length=1)]
+Points = Annotated[list[Point], Field(min_length=1), FailFast()]
 
 
 class ExtractFeaturesMsg(Message):
     """Asks for the features of an image at some points."""
+
+    written = ("feature_loc",)
 
     job_token: JobToken
     extractor: ExtractorSpec
@@ -121,12 +131,14 @@ def _auto_if_none(feature_cache_dir: Any) -> Any:
 class TrainClassifierMsg(Message):
     """Asks for a classifier. Older form: `trainer_name` instead of `trainer`, or before it."""
 
+    written = ("model_loc", "valresult_loc", "metrics_loc")
+
     job_token: JobToken
     trainer: TrainerSpec
     nbr_epochs: Annotated[int, Field(ge=1)]
     clf_type: ClassifierType
     labels: TrainingTaskLabels
-    previous_model_locs: list[DataLocation] = Field(default_factory=list)
+    previous_model_locs: Annotated[list[DataLocation], FailFast()] = Field(default_factory=list)
     model_loc: DataLocation
     valresult_loc: DataLocation
     #: "auto", "disabled" or a folder: where the reference keeps downloaded features during

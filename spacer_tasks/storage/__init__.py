@@ -20,7 +20,7 @@ from spacer_tasks.storage.s3 import S3Storage
 from spacer_tasks.storage.url import URLStorage
 
 
-def storage_for(loc: DataLocation) -> tuple[Storage, str]:
+def storage_for(loc: DataLocation, *, to_write: bool = False) -> tuple[Storage, str]:
     """The storage that a location lies in, and the key to use there.
 
     Raises
@@ -28,7 +28,7 @@ def storage_for(loc: DataLocation) -> tuple[Storage, str]:
     LocationNotAllowedError
         The operator has not allowed the location.
     """
-    loc = permitted(loc)
+    loc = permitted(loc, to_write=to_write)
     if loc.storage_type == "s3":
         return S3Storage(loc.bucket_name or ""), loc.key
     if loc.storage_type == "url":
@@ -59,7 +59,7 @@ def load(loc: DataLocation) -> bytes:
 
 def store(loc: DataLocation, data: bytes) -> None:
     """Write an object, whole or not at all; an older one is replaced. Raises as `load`."""
-    storage, key = storage_for(loc)
+    storage, key = storage_for(loc, to_write=True)
     with _about(loc):
         storage.store(key, data)
 
@@ -70,7 +70,7 @@ def store_once(loc: DataLocation, data: bytes) -> bool:
 
     An S3-compatible server that does not know `If-None-Match` replaces an older object.
     """
-    storage, key = storage_for(loc)
+    storage, key = storage_for(loc, to_write=True)
     with _about(loc):
         return storage.store_once(key, data)
 
@@ -82,7 +82,7 @@ def exists(loc: DataLocation) -> bool:
 
 def delete(loc: DataLocation) -> None:
     """Remove an object; none there is no error. Raises as `load`."""
-    storage, key = storage_for(loc)
+    storage, key = storage_for(loc, to_write=True)
     with _about(loc):
         storage.delete(key)
 

@@ -7,6 +7,7 @@ itself, the results prefix, is always allowed.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,10 +21,19 @@ from spacer_tasks.storage.addresses import checked_url
 
 #: an entry for every bucket
 _ANY_BUCKET = "s3://*"
+#: what this package keeps under the results prefix
+OWN_FOLDERS = ("answers", "messages", "checkpoints", "batches", "returns", "dead_letters")
+#: devices, processes and the kernel's own
+SYSTEM = ("/dev", "/proc", "/sys")
 
 
-def permitted(loc: DataLocation) -> DataLocation:
+def permitted(loc: DataLocation, *, to_write: bool = False) -> DataLocation:
     """The location, if this process may use it. A file's has its links and `..` resolved.
+
+    Parameters
+    ----------
+    to_write
+        Whether something will be stored there, for which the operator can set other lists.
 
     Raises
     ------
@@ -34,16 +44,23 @@ def permitted(loc: DataLocation) -> DataLocation:
         It is no http or https URL.
     """
     settings = get_settings()
+    buckets, roots = settings.allowed_s3, settings.allowed_roots
+    s3_setting, roots_setting = "SPACER_ALLOWED_S3", "SPACER_ALLOWED_ROOTS"
+    if to_write and settings.allowed_write_s3 is not None:
+        buckets, s3_setting = settings.allowed_write_s3, "SPACER_ALLOWED_WRITE_S3"
+    if to_write and settings.allowed_write_roots is not None:
+        roots, roots_setting = settings.allowed_write_roots, "SPACER_ALLOWED_WRITE_ROOTS"
     if loc.storage_type == "s3":
-        if settings.allowed_s3 is not None and not _is_allowed_on_s3(loc, settings):
-            raise _refusal(loc, "SPACER_ALLOWED_S3")
+        if buckets is not None and not _is_allowed_on_s3(loc, buckets, settings):
+            raise _refusal(loc, s3_setting)
     elif loc.storage_type == "filesystem":
-        if settings.allowed_roots is not None:
-            return _below_a_root(loc, settings)
+        _not_of_the_system(loc)
+        if roots is not None:
+            return _below_a_root(loc, roots, settings, roots_setting)
     elif loc.storage_type == "url":
         checked_url(loc.key)
-    elif settings.allowed_roots is not None and not _is_own_result(loc, settings):
-        raise _refusal(loc, "SPACER_ALLOWED_ROOTS")
+    elif roots is not None and not _is_own_result(loc, settings):
+        raise _refusal(loc, roots_setting)
     return loc
 
 
@@ -51,13 +68,96 @@ def permit_all(message: BaseModel) -> None:
     """Look at every location in a message before any work is done. Raises as `permitted`.
 
     Each is looked at again when it is used: by then a link may lead elsewhere, or a name mean
-    another host.
+    another host. What a message has written lies neither where this package keeps its own, nor
+    where anything lies that the same task reads.
     """
+    outputs = list(outputs_of(message))
+    for loc in outputs:
+        _not_our_own(permitted(loc, to_write=True))
+    places = {_place(loc): loc for loc in outputs}
+    # a message's own outputs are among its locations; what is left over is read
+    left_over = Counter(map(_place, locations_in(message)))
+    left_over.subtract(map(_place, _fields_written(message)))
+    for place, loc in places.items():
+        if left_over[place] > 0:
+            raise LocationNotAllowedError(
+                f"{loc}: the same task reads it, expected another place for what it writes"
+            )
     settings = get_settings()
     if settings.allowed_s3 is settings.allowed_roots is settings.allowed_urls is None:
+        # what is on this machine's own file systems is looked at in any case
+        for loc in locations_in(message):
+            if loc.storage_type == "filesystem":
+                _not_of_the_system(loc)
         return
+    written = Counter(_fields_written(message))
     for loc in locations_in(message):
-        permitted(loc)
+        if written[loc] > 0:
+            written[loc] -= 1
+        else:
+            permitted(loc)
+
+
+def outputs_of(message: Any) -> Iterator[DataLocation]:
+    """Where a message has something written, also beside the locations that it names."""
+    for part in _parts(message):
+        for name in getattr(type(part), "written", ()):
+            loc = getattr(part, name)
+            if loc is not None:
+                yield loc
+
+
+def _fields_written(message: Any) -> Iterator[DataLocation]:
+    """Those of `outputs_of` that stand in the message."""
+    for part in _parts(message):
+        for name in getattr(type(part), "written", ()):
+            loc = getattr(part, name)
+            if loc is not None and name in type(part).model_fields:
+                yield loc
+
+
+def _parts(value: Any) -> Iterator[BaseModel]:
+    if isinstance(value, BaseModel):
+        yield value
+        for name in type(value).model_fields:
+            yield from _parts(getattr(value, name))
+    elif isinstance(value, list) and value and isinstance(value[0], BaseModel):
+        for item in value:
+            yield from _parts(item)
+
+
+def _place(loc: DataLocation) -> tuple[str, ...]:
+    if loc.storage_type == "filesystem":
+        return ("filesystem", os.path.realpath(loc.key))
+    return (loc.storage_type, loc.bucket_name or "", loc.key)
+
+
+def _not_our_own(loc: DataLocation) -> None:
+    """Refuse what this package keeps under the results prefix: answers, messages, batches."""
+    prefix = get_settings().results_prefix
+    if not prefix:
+        return
+    own = DataLocation.parse(prefix)
+    for folder in OWN_FOLDERS:
+        place, wanted = _place(own.joined(folder)), _place(loc)
+        if wanted[:-1] == place[:-1] and f"{wanted[-1]}/".startswith(f"{place[-1]}/"):
+            raise LocationNotAllowedError(
+                f"{loc}: {folder}/ under SPACER_RESULTS_PREFIX takes nothing from messages;"
+                " expected another place"
+            )
+
+
+def _not_of_the_system(loc: DataLocation) -> None:
+    """Refuse devices and what the kernel shows as files: they have no size, or no end."""
+    try:
+        path = os.path.realpath(loc.key)
+    except (OSError, ValueError):
+        # said by the storage, which names the file
+        return
+    if any(f"{path}/".startswith(f"{root}/") for root in SYSTEM):
+        raise LocationNotAllowedError(
+            f"{loc}: {', '.join(SYSTEM)} are not storage; expected a file elsewhere"
+        )
 
 
 def locations_in(value: Any) -> Iterator[DataLocation]:
@@ -84,10 +184,10 @@ def _is_own_result(loc: DataLocation, settings: Settings) -> bool:
     return own is not None and own.storage_type == "memory" and loc.key.startswith(f"{own.key}/")
 
 
-def _is_allowed_on_s3(loc: DataLocation, settings: Settings) -> bool:
+def _is_allowed_on_s3(loc: DataLocation, allowed: tuple[str, ...], settings: Settings) -> bool:
     own = settings.results_prefix
     prefixes = [own] if own is not None and own.startswith("s3://") else []
-    for entry in settings.allowed_s3 or ():
+    for entry in allowed:
         if entry == _ANY_BUCKET:
             return True
         if entry != RESULTS:
@@ -108,8 +208,10 @@ def _is_below(loc: DataLocation, prefix: str) -> bool:
     )
 
 
-def _below_a_root(loc: DataLocation, settings: Settings) -> DataLocation:
-    roots = [root for root in settings.allowed_roots or () if root.startswith("/")]
+def _below_a_root(
+    loc: DataLocation, allowed: tuple[str, ...], settings: Settings, setting: str
+) -> DataLocation:
+    roots = [root for root in allowed if root.startswith("/")]
     own = settings.results_prefix
     if own is not None:
         place = DataLocation.parse(own)
@@ -118,11 +220,11 @@ def _below_a_root(loc: DataLocation, settings: Settings) -> DataLocation:
     try:
         path = os.path.realpath(loc.key)
     except (OSError, ValueError):
-        raise _refusal(loc, "SPACER_ALLOWED_ROOTS") from None
+        raise _refusal(loc, setting) from None
     for root in map(os.path.realpath, roots):
         if path == root or path.startswith(root.rstrip("/") + "/"):
             return loc.model_copy(update={"key": path})
-    raise _refusal(loc, "SPACER_ALLOWED_ROOTS")
+    raise _refusal(loc, setting)
 
 
 def _refusal(loc: DataLocation, setting: str) -> LocationNotAllowedError:

@@ -113,6 +113,7 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
     app.loader.override_backends = result_backend.BACKENDS
     if settings.require_signed:
         signing.check_keys()
+        signing.listen_to_no_orders()
     app.loader.import_default_modules()
     gate = Gate(app.tasks, signed=settings.require_signed, refused=lifecycle.note_refusal)
     transport.use(gate)

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import tracemalloc
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,8 @@ from tests.support.files.hostile_sizes import (
     WEIGHTS,
     ZEROS,
     in_zip,
+    npy,
+    npz,
     old_weights,
     weights,
     with_two_lists,
@@ -65,6 +68,86 @@ def test_an_old_feature_file_has_a_largest_size(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(features, "MAX_JSON_BYTES", len(data) - 1)
     with little_memory(2**20), pytest.raises(FeatureFileError, match=f"reef: {len(data)} bytes"):
         ImageFeatures.from_bytes(data, "reef")
+
+
+def test_a_feature_file_of_a_million_points_is_refused() -> None:
+    count = 1_000_000
+    ones = npy((count,), np.ones(count, "<u2").tobytes(), "<u2")
+    data = npz(
+        meta=npy((3,), np.array([1, count, 1], "<i8").tobytes(), "<i8"),
+        rows=ones,
+        cols=ones,
+        feat=npy((count, 1), bytes(4 * count)),
+    )
+    assert len(data) < 50_000
+    with pytest.raises(FeatureFileError, match="reef: 1000000 points, expected at most 100000"):
+        ImageFeatures.from_bytes(data, "reef")
+
+
+JUNK = {
+    "a million points": b"[" + b"[1]," * 10**6 + b"[1]]",
+    "ten million numbers": b"[[" + b"1," * 10**7 + b"1]]",
+    "texts": b"[" + b'"",' * 10**6 + b'""]',
+    "objects": b"[" + b"{}," * 10**6 + b"{}]",
+    "nothing but beginnings": b"[" * 10**5,
+    "a number that is too large": b"[[" + b"9" * 400 + b"]]",
+    "a number of too many digits": b"[[" + b"9" * 10**6 + b"]]",
+}
+
+
+@pytest.mark.parametrize("name", JUNK)
+def test_an_old_feature_file_of_junk_is_refused(name: str) -> None:
+    with little_memory(), pytest.raises(FeatureFileError, match="reef: not a feature file"):
+        ImageFeatures.from_bytes(JUNK[name], "reef")
+
+
+def structured(kind: str, shape: str = "(2, 3)") -> bytes:
+    header = f"{{'descr': {kind}, 'fortran_order': False, 'shape': {shape}, }}".encode()
+    header += b" " * (117 - len(header)) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(96)
+
+
+DAMAGED = {
+    "fields": structured("[('a', '<f8'), ('b', '<f8')]"),
+    "raw bytes": structured("'|V8'"),
+    "texts": structured("'<U2'"),
+    "dates": structured("'<M8[s]'"),
+    "complex numbers": structured("'<c16'"),
+    "a type in a type": structured("('<f4', (2,))"),
+    "a shape that is no tuple": structured("'<f4'", "7"),
+    "a shape of texts": structured("'<f4'", "('a', 'b')"),
+    "brackets without end": structured("'<f4'", "((((((((((((((("),
+    "a shape of truths": structured("'<f4'", "(True, True)"),
+    "a header of another version": b"\x93NUMPY\x09\x00" + bytes(200),
+    "nothing": b"",
+    "a magic alone": b"\x93NUMPY\x01\x00",
+}
+
+
+@pytest.mark.parametrize("entry", ["meta", "rows", "cols", "feat"])
+@pytest.mark.parametrize("name", DAMAGED)
+@pytest.mark.filterwarnings("ignore")
+def test_a_damaged_feature_file_is_an_input_error(name: str, entry: str) -> None:
+    content = DAMAGED[name]
+    with pytest.raises(FeatureFileError, match="reef: "):
+        ImageFeatures.from_bytes(npz(**{"feat": npy((2, 3), bytes(24)), entry: content}), "reef")
+
+
+def test_a_note_of_brackets_without_end_is_no_note() -> None:
+    note = "[" * 100_000
+    features = ImageFeatures.of_points([(1, 2)], np.ones((1, 3), np.float32))
+    stream = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(features.to_bytes())) as source,
+        zipfile.ZipFile(stream, "w") as target,
+    ):
+        for name in source.namelist():
+            if name != "origin.npy":
+                target.writestr(name, source.read(name))
+        packed = io.BytesIO()
+        np.save(packed, np.array(note))
+        target.writestr("origin.npy", packed.getvalue())
+    assert ImageFeatures.from_bytes(stream.getvalue(), "reef").origin == {}
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)

@@ -12,6 +12,7 @@ import pickle
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from spacer_tasks.config.settings import IMAGE_FORMATS
 from spacer_tasks.exceptions import InputError
 from spacer_tasks.extractors import load_image, read_photo
 from tests.fuzz.mutations import TIMES
@@ -83,6 +85,13 @@ def as_the_reference(folder: Path, files: list[bytes]) -> list[Any]:
     ran = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
     answers: list[Any] = json.loads(ran.stdout)
     return answers
+
+
+@pytest.fixture(autouse=True)
+def every_format(monkeypatch: pytest.MonkeyPatch, settings_changed: Callable[[], None]) -> None:
+    """Also those that are off where the operator says nothing."""
+    monkeypatch.setenv("SPACER_IMAGE_FORMATS", " ".join(IMAGE_FORMATS))
+    settings_changed()
 
 
 @pytest.fixture(scope="module")

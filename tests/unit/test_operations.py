@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from spacer_tasks import operations
 from spacer_tasks.classifiers import load_classifier
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import (
+    DataLimitError,
     ImageError,
     MessageError,
     ObjectNotFoundError,
@@ -218,3 +220,20 @@ def test_an_image_and_points_are_checked_without_an_extractor(tmp_path: Path) ->
             check("photo.png", points)
     with pytest.raises(ImageError):
         check("text", [(0, 0)])
+
+
+def test_an_answer_has_a_largest_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings_changed: Callable[[], None]
+) -> None:
+    operations.train_classifier(training(tmp_path))
+    features = sorted(FIXTURES.glob("features_str/*.featurevector"))[0]
+    message = {
+        "job_token": "1",
+        "feature_loc": {"storage_type": "filesystem", "key": str(features)},
+        "classifier_loc": {"storage_type": "filesystem", "key": str(tmp_path / "model_loc")},
+    }
+    found = len(operations.classify_features(message).scores)
+    monkeypatch.setenv("SPACER_MAX_SCORES", str(2 * found - 1))
+    settings_changed()
+    with pytest.raises(DataLimitError, match=rf"{found} points of . classes.*SPACER_MAX_SCORES"):
+        operations.classify_features(message)

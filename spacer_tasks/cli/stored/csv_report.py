@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from io import StringIO
 
 from spacer_tasks import storage
+from spacer_tasks.data_classes.csv_cells import quoted
 from spacer_tasks.data_classes.locations import DataLocation
 
 Cell = str | int | float | None
@@ -19,5 +20,5 @@ def store_csv(
     text = StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(rows)
+    writer.writerows(map(quoted, row) for row in rows)
     storage.store(loc, text.getvalue().encode())

@@ -14,8 +14,10 @@ from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from spacer_tasks.config.settings import get_settings
-from spacer_tasks.exceptions import DataLimitError, ImageError
+from spacer_tasks.exceptions import DataLimitError, ImageError, SpacerError
+from spacer_tasks.extractors.images.costs import bytes_to_decode, check_before_opening
 from spacer_tasks.extractors.images.damage import blank_rows, nothing_read
+from spacer_tasks.extractors.images.in_flight import share
 from spacer_tasks.extractors.images.jpeg import decode_jpeg, lost_pixels
 from spacer_tasks.extractors.images.leniency import cut_images
 
@@ -23,9 +25,6 @@ logger = logging.getLogger(__name__)
 
 Decoded = TypeVar("Decoded")
 
-#: what cameras and image programs write; JPEG is also MPO. Pillow reads 30 more, each a program to
-#: be attacked: EPS runs another one (Ghostscript), icons hold images of another size than they say
-FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "DIB", "WEBP", "GIF", "JPEG2000", "AVIF", "PPM", "TGA")
 #: tags of a TIFF: a tile is decoded whole, and can be far larger than the image
 TILE_WIDTH, TILE_LENGTH = 322, 323
 #: what Pillow calls the colours of the JPEGs that `decode_jpeg` takes
@@ -82,14 +81,15 @@ def read_photo(data: bytes, name: str) -> Photo:
     Parameters
     ----------
     data
-        The file's content, in one of `FORMATS`.
+        The file's content, in one of the formats of `SPACER_IMAGE_FORMATS`.
     name
         Says which image in errors.
 
     Raises
     ------
     DataLimitError
-        More pixels than `SPACER_MAX_IMAGE_PIXELS`; found from the header, before decoding.
+        More pixels than `SPACER_MAX_IMAGE_PIXELS`, or more than its bytes or `SPACER_DECODED_BYTES`
+        allow; found from the header, before decoding.
     ImageError
         The file is empty, no image, or none of its pixels can be read; or it is incomplete, and
         such images are refused.
@@ -194,11 +194,17 @@ def _decoded(data: bytes, name: str, decode: Callable[[Image.Image], Decoded]) -
         raise ImageError(f"{name}: the file is empty")
     try:
         # closed also where it fails half way; a decoded image needs its file no more
-        with BytesIO(data) as stream, Image.open(stream, formats=_formats()) as image:
+        check_before_opening(data, limit, name)
+        with (
+            share() as memory,
+            BytesIO(data) as stream,
+            Image.open(stream, formats=_formats(get_settings().image_formats)) as image,
+        ):
             _check_header(image, limit, name)
+            memory.grow_to(bytes_to_decode(image, data, name), name)
             return decode(image)
-    except (DataLimitError, ImageError, MemoryError):
-        # memory that runs out says nothing about the image
+    except (SpacerError, MemoryError):
+        # one who waits may be stopped, and memory that runs out says nothing about the image
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataLimitError(
@@ -206,18 +212,19 @@ def _decoded(data: bytes, name: str, decode: Callable[[Image.Image], Decoded]) -
         ) from error
     except UnidentifiedImageError as error:
         raise ImageError(
-            f"{name}: not an image that can be read; it starts with the bytes {data[:16]!r}"
+            f"{name}: not an image that can be read; it starts with the bytes {data[:16]!r};"
+            f" expected {', '.join(get_settings().image_formats)} (SPACER_IMAGE_FORMATS)"
         ) from error
     # Pillow's decoders raise SyntaxError, struct.error, IndexError and more on damaged files
     except Exception as error:
         raise ImageError(f"{name}: the image is damaged or cut short ({_line(error)})") from error
 
 
-@lru_cache(maxsize=1)
-def _formats() -> list[str]:
-    """Those of `FORMATS` that this build of Pillow has."""
+@lru_cache(maxsize=4)
+def _formats(allowed: tuple[str, ...]) -> list[str]:
+    """Those of the formats that this build of Pillow has."""
     Image.init()
-    return [name for name in FORMATS if name in Image.OPEN]
+    return [name for name in allowed if name in Image.OPEN]
 
 
 def _check_header(image: Image.Image, limit: int, name: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from spacer_tasks import operations
+from spacer_tasks.config.settings import IMAGE_FORMATS
 from spacer_tasks.exceptions import ImageError
 from spacer_tasks.extractors import read_photo
 from tests.support.environments.reference import run_reference
@@ -43,6 +45,13 @@ REFERENCE = """
     ExtractFeaturesReturnMsg.deserialize(args['answer'])
     return {'photos': answers, 'points': [[p.row, p.col] for p in features.point_features]}
 """
+
+
+@pytest.fixture(autouse=True)
+def every_format(monkeypatch: pytest.MonkeyPatch, settings_changed: Callable[[], None]) -> None:
+    """Also those that are off where the operator says nothing."""
+    monkeypatch.setenv("SPACER_IMAGE_FORMATS", " ".join(IMAGE_FORMATS))
+    settings_changed()
 
 
 @pytest.fixture(scope="module")

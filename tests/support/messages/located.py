@@ -15,10 +15,10 @@ INSIDE = "s3://reef/x"
 
 
 def messages(uri: dict[str, str]) -> dict[str, Message]:
-    """One of each kind; `uri` gives the location of a field, `INSIDE` elsewhere."""
+    """One of each kind; `uri` gives the location of a field; others lie below `INSIDE`."""
 
     def loc(name: str) -> dict[str, str | None]:
-        return DataLocation.parse(uri.get(name, INSIDE)).model_dump()
+        return DataLocation.parse(uri.get(name, f"{INSIDE}/{name}")).model_dump()
 
     extractor = {"class_path": "x", "data_locations": {"weights": loc("weights")}}
     labels = {DataLocation(**loc("labels")).model_dump_json(): [[1, 1, 1]]}

@@ -13,11 +13,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from spacer_tasks.config.settings import IMAGE_FORMATS
 from spacer_tasks.exceptions import DataLimitError, ImageError, InputError
 from spacer_tasks.extractors import load_image, load_pixels, read_photo
 from spacer_tasks.extractors.images import reading
 from spacer_tasks.extractors.images.jpeg import decode_jpeg
 from tests.support.files.image_kinds import KINDS, MORE_KINDS, PHOTO, SOME, file_of, png_of
+
+
+@pytest.fixture(autouse=True)
+def every_format(monkeypatch: pytest.MonkeyPatch, settings_changed: Callable[[], None]) -> None:
+    """Also those that are off where the operator says nothing."""
+    monkeypatch.setenv("SPACER_IMAGE_FORMATS", " ".join(IMAGE_FORMATS))
+    settings_changed()
 
 
 def png_header(width: int, height: int) -> bytes:

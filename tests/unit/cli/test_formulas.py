@@ -1,0 +1,58 @@
+"""Labels and names that a spreadsheet would run are texts in every CSV, and come back unchanged."""
+
+from __future__ import annotations
+
+import csv
+import re
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from spacer_tasks.cli.predictions import Predictions
+from spacer_tasks.cli.stored.csv_report import store_csv
+from spacer_tasks.data_classes.csv_cells import quoted, unquoted
+from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.data_classes.points_csv import read_points_file
+from spacer_tasks.messages.tasks import ClassifyReturnMsg
+
+FORMULAS = ["=1+1", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "'=1", "''=1", "\uff1d1"]
+TEXTS = ["reef", "'reef'", "a=b", "", "'", "-"[:0], "1", "Å"]
+#: what a spreadsheet takes for a formula
+RUN = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+
+
+@pytest.mark.parametrize("text", FORMULAS + TEXTS)
+def test_a_text_comes_back_unchanged(text: str) -> None:
+    assert unquoted(str(quoted(text))) == text
+    assert not RUN.match(str(quoted(text)))
+
+
+def test_numbers_stay_numbers() -> None:
+    assert [quoted(value) for value in (-1, -0.5, None, 3)] == [-1, -0.5, None, 3]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1+1", "@SUM(A1)", "'=1", "reef", "'reef"])
+def test_predictions_run_no_formula_and_are_read_back(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    predictions = Predictions(2)
+    predictions.add(
+        f"{text}.jpg",
+        ClassifyReturnMsg(
+            runtime=1, scores=[(3, 4, [0.25, 0.75])], classes=["b", text], valid_rowcol=True
+        ),
+    )
+    predictions.store(DataLocation.parse(str(path)))
+    for row in csv.reader(StringIO(path.read_text())):
+        assert not any(map(RUN.match, row)), row
+    read = read_points_file(path.read_bytes(), str(path))
+    assert list(read.images) == [f"{text}.jpg"]
+    assert [point.label for point in read.images[f"{text}.jpg"]] == [text]
+
+
+def test_a_report_runs_no_formula(tmp_path: Path) -> None:
+    path = tmp_path / "report.csv"
+    place = DataLocation.parse("=cmd/1.npz")
+    store_csv(DataLocation.parse(str(path)), ["file", "error"], [[place, "=1"], ["@x", -1]])
+    rows = list(csv.reader(StringIO(path.read_text())))
+    assert rows[1:] == [["'=cmd/1.npz", "'=1"], ["'@x", "-1"]]
