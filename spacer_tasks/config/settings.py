@@ -25,8 +25,8 @@ from pydantic_settings import (
 
 from spacer_tasks.config.location_lists import HostList, RootList, S3List, listed
 from spacer_tasks.config.sources import PREFIX, leave_django, sources, unused
-from spacer_tasks.data_classes.locations import printable, shown_url
 from spacer_tasks.exceptions import ConfigError
+from spacer_tasks.printable import printable, shown_url
 
 logger = logging.getLogger(__name__)
 

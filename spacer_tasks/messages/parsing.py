@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from spacer_tasks.data_classes.locations import shown_url
 from spacer_tasks.exceptions import MessageError, RowColumnInvalidError
+from spacer_tasks.printable import shown_url
 
 JsonDict = dict[str, Any]
 M = TypeVar("M", bound=BaseModel)

@@ -11,8 +11,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from spacer_tasks.config.location_lists import NONE, PUBLIC
 from spacer_tasks.config.settings import get_settings
-from spacer_tasks.data_classes.locations import shown_url
 from spacer_tasks.exceptions import URLDownloadError, URLNotAllowedError
+from spacer_tasks.printable import shown_url
 
 #: addresses by which IPv4 is reached from a network without it (RFC 6052); the last four bytes are
 #: the IPv4 address

@@ -20,7 +20,6 @@ from threading import Timer
 from typing import Any
 
 from spacer_tasks.config.settings import get_settings
-from spacer_tasks.data_classes.locations import shown_url
 from spacer_tasks.exceptions import (
     StorageError,
     URLDownloadError,
@@ -28,6 +27,7 @@ from spacer_tasks.exceptions import (
     URLNotFoundError,
     URLUnavailableError,
 )
+from spacer_tasks.printable import shown_url
 from spacer_tasks.storage.addresses import (
     checked_url,
     is_opened,

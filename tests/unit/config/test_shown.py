@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from spacer_tasks.config.settings import get_settings, shown
-from spacer_tasks.data_classes.locations import DataLocation, printable
+from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.printable import printable
 
 SECRET = "s3cr3t-p4ss"
 SIGNED = f"https://host/w.pt?X-Amz-Signature={SECRET}"

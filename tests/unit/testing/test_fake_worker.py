@@ -54,7 +54,7 @@ worker.answers(extract_features, fixed_features())
 worker.answers(classify_image, fixed_scores(["sand", "coral"], [0.25, 0.75]))
 with eager_queue(worker):
     image = {{**given, "classifier_loc": s3}}
-    load_answer(extract_features.delay({{**given, "feature_loc": s3}}))
+    load_answer(extract_features.delay({{**given, "feature_loc": {{**s3, "key": "f"}}}}))
     job = {{"task_name": "classify_image", "tasks": [image]}}
     print(load_answer(process_job.delay(job))["results"][0]["scores"])
     worker.answers(classify_image, ImageError("none"))
