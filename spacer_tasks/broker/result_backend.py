@@ -8,6 +8,7 @@ the states that it missed.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 from celery.backends import redis as celery_redis
@@ -38,13 +39,20 @@ class ResultConsumer(_CELERYS):  # type: ignore[misc]  # as above
         self._come_back()
         super().consume_from(task_id)
 
+    def _connected(self) -> bool:
+        return self._pubsub is not None
+
     def _come_back(self) -> None:
-        if not self._began or self._pubsub is not None:
+        if not self._began or self._connected():
             return
-        for waited_for in self._pending_results:
-            self.subscribed_to.update(map(self._get_key_for_task, tuple(waited_for)))
-        if self.subscribed_to:
-            self._ensure(self._reconnect_pubsub, ())
+        # since Celery 5.7, for callers of several threads
+        with getattr(self, "_locked", nullcontext)():
+            if self._connected():
+                return
+            for waited_for in self._pending_results:
+                self.subscribed_to.update(map(self._get_key_for_task, tuple(waited_for)))
+            if self.subscribed_to:
+                self._ensure(self._reconnect_pubsub, ())
 
 
 class Redis(RedisBackend):

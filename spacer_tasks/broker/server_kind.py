@@ -11,8 +11,10 @@ from typing import Any
 
 from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from spacer_tasks.broker.client import BROKER, RESULTS, broker_client, results_client
+from spacer_tasks.broker.outages import REFUSES
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.exceptions import ConfigError
 
@@ -47,6 +49,9 @@ def _check(setting: str, redis: Redis) -> None:
         logger.warning("%s: what kind of Redis this is cannot be asked: %s", setting, error)
         return
     except (AuthenticationError, ResponseError) as error:
+        if REFUSES.search(str(error)):
+            # for now: a script runs, or a replica is being promoted
+            raise RedisConnectionError(str(error)) from error
         raise ConfigError(f"{setting}: Redis refuses: {error}") from error
     if fault := fault_of(about):
         raise ConfigError(f"{setting}: {fault}")

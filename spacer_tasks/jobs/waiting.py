@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import RedisError
 
 from spacer_tasks import retries
+from spacer_tasks.broker import refused
 from spacer_tasks.broker.client import broker_client
 from spacer_tasks.broker.whereabouts import present
 from spacer_tasks.config.settings import get_settings
@@ -197,14 +198,16 @@ class _Watch:
         now = time.monotonic()
         since = {each: self._nowhere.get(each, now) for each in unknown if each not in there}
         self._nowhere = since
-        for task_id, then in since.items():
-            if now - then >= retries.NOWHERE_S:
-                lost = JobLostError(
-                    f"Redis has had no trace of the task {task_id} for {now - then:.0f} s, and"
-                    " there is no answer under the results prefix: Redis was wiped, or the task was"
-                    " never sent. Send it again"
-                )
-                self._states[task_id] = TaskState(task_id, JobState.LOST, error=TaskError.of(lost))
+        gone = [each for each, then in since.items() if now - then >= retries.NOWHERE_S]
+        if not gone:
+            return
+        try:
+            kept = {str(each.headers.get("id")): each for each in refused.listed(broker_client())}
+        except (RedisError, OSError):
+            return
+        for task_id in gone:
+            lost = JobLostError(_why_lost(task_id, now - since[task_id], kept.get(task_id)))
+            self._states[task_id] = TaskState(task_id, JobState.LOST, error=TaskError.of(lost))
 
     def _end_if_away_for_long(self, error: Exception) -> None:
         away_s = time.monotonic() - (self._away_since or time.monotonic())
@@ -213,3 +216,16 @@ class _Watch:
                 f"Redis has been away for {away_s:.0f} s ({error}); {self.described()}. Tasks that"
                 " were sent go on when it is back"
             ) from error
+
+
+def _why_lost(task_id: str, seconds: float, kept: refused.Refused | None) -> str:
+    if kept is not None:
+        return (
+            f"the message of the task {task_id} was refused ({kept.reason.value}: {kept.why}) and"
+            f" is kept: `spacer-tasks refused show {kept.ref}` shows it, and `refused requeue` puts it"
+            " back"
+        )
+    return (
+        f"Redis has had no trace of the task {task_id} for {seconds:.0f} s, and there is no answer"
+        " under the results prefix: Redis was wiped, or the task was never sent. Send it again"
+    )

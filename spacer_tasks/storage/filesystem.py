@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -103,5 +104,7 @@ def file_errors(key: str) -> Iterator[None]:
     except ValueError as error:
         raise StorageAccessError(f"{key!r} is no path: {error}") from error
     except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            raise StorageAccessError(f"{key}: {error.strerror}") from error
         # a full disk, a network mount that went away: it may come back
         raise StorageUnavailableError(f"{key}: {error.strerror or error}") from error

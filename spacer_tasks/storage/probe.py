@@ -39,7 +39,9 @@ def probe_writing(prefix: DataLocation) -> None:
 
 
 def probe_answering(loc: DataLocation) -> None:
-    """Ask for the version of an object; that there is none, or no access, is an answer too.
+    """Ask for an object beside this one; that there is none, or no access, is an answer too.
+
+    The one itself may be damaged for good, which is no outage.
 
     Raises
     ------
@@ -47,6 +49,12 @@ def probe_answering(loc: DataLocation) -> None:
         The storage did not answer.
     """
     try:
-        storage.version(loc)
+        storage.version(_beside(loc))
     except StorageError:
         return
+
+
+def _beside(loc: DataLocation) -> DataLocation:
+    folder, slash, _ = loc.key.rpartition("/")
+    key = f"{folder}{slash}spacer-tasks-probe-{secrets.token_hex(8)}"
+    return loc.model_copy(update={"key": key})

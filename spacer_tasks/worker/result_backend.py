@@ -22,6 +22,7 @@ from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 from spacer_tasks.broker.contract import WAITS_AT_MOST_S
 from spacer_tasks.broker.outages import REFUSES, redis_is_away
 from spacer_tasks.broker.result_backend import Redis, Sentinel
+from spacer_tasks.config.settings import get_settings
 from spacer_tasks.execution.once import sent_once
 from spacer_tasks.retries import CHORD_COUNT
 
@@ -101,6 +102,12 @@ class _Patient:
                 return
             time.sleep(wait)
 
+    def set_chord_size(self, group_id: str, chord_size: int) -> None:
+        """Note how many parts there are; Celery 5.6 would forget it before the last of them."""
+        super().set_chord_size(group_id, chord_size)  # type: ignore[misc]
+        backend: Any = self
+        self.client.expire(backend.get_key_for_group(group_id, ".s"), _kept_s())
+
     def _count(self, request: Any, state: str, result: Any, propagate: Any, **kwargs: Any) -> None:
         backend: Any = self
         group = request.group
@@ -115,8 +122,8 @@ class _Patient:
             request.id,
             member,
             index,
-            backend.chord_expires or 0,
-            backend._chord_result_expires,
+            _kept_s(),
+            _kept_s(),
             DONE,
         )
         if sent or counted != size:
@@ -145,6 +152,11 @@ class _Patient:
             with sent_once(f"{request.group}:body"):
                 publish(body.delay, parts)
         self.client.eval(CLEAN, 5, *keys, DONE, WAITS_AT_MOST_S)
+
+
+def _kept_s() -> int:
+    """Seconds for which the count of a batch is kept: parts may wait as long."""
+    return max(WAITS_AT_MOST_S, get_settings().results_expire_s)
 
 
 class PatientRedis(_Patient, Redis):

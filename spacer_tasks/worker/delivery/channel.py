@@ -191,7 +191,7 @@ class Taking(_Parts):
                 fault = Fault(Reason.UNREADABLE, why[:200])
         if fault is not None and self.gate is not None:
             self._refuse(raw, tag, key, self.gate, fault)
-        elif tag not in (self.qos._delivered or ()):
+        elif tag not in (self.qos._delivered or ()) and not qos.waits(tag):
             # settled by now
             self.qos._settle_now(tag, put_back=False)
 

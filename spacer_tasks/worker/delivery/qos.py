@@ -145,6 +145,11 @@ def keys_of(channel: Any) -> Keys:
     return Keys(channel.unacked_key, channel.unacked_index_key)
 
 
+def waits(tag: str) -> bool:
+    """Whether a message is put back, or acknowledged, when there is a connection."""
+    return tag in _LATER
+
+
 def known_tags() -> frozenset[str]:
     """The messages that this process knows it holds."""
     return frozenset(tuple(_KNOWN)) | frozenset(tuple(_LATER))

@@ -16,6 +16,8 @@ from celery.contrib.testing.worker import start_worker
 
 from spacer_tasks import TaskState, results, retries, storage, wait
 from spacer_tasks.app import app
+from spacer_tasks.broker import refused
+from spacer_tasks.broker.client import broker_client
 from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import (
@@ -124,6 +126,19 @@ def test_a_task_of_which_there_is_no_trace_is_lost(bucket: str) -> None:
     app.control.purge()
     with pytest.raises(JobLostError, match=f"no trace of the task {sent.id}.*Send it again"):
         wait(sent)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_task_whose_message_was_refused_ends_with_the_reason(bucket: str) -> None:
+    sent = extract_features.delay(extraction(bucket))
+    client: Any = broker_client()
+    raw = client.rpop("features")
+    entry = refused.entry_of(raw, refused.Reason.SIGNATURE, "signed by nobody", "features", "w", 1)
+    client.lpush(refused.LIST, entry)
+    ref = refused.ref_of(raw)
+    with pytest.raises(JobLostError, match=f"signature: signed by nobody.*refused show {ref}"):
+        wait(sent)
+    client.delete(refused.LIST)
 
 
 @pytest.mark.usefixtures("impatient")
