@@ -222,8 +222,8 @@ def _why_lost(task_id: str, seconds: float, kept: refused.Refused | None) -> str
     if kept is not None:
         return (
             f"the message of the task {task_id} was refused ({kept.reason.value}: {kept.why}) and"
-            f" is kept: `spacer-tasks refused show {kept.ref}` shows it, and `refused requeue` puts it"
-            " back"
+            f" is kept: `spacer-tasks refused show {kept.ref}` shows it, and `refused requeue` puts"
+            " it back"
         )
     return (
         f"Redis has had no trace of the task {task_id} for {seconds:.0f} s, and there is no answer"
