@@ -22,7 +22,7 @@ from spacer_tasks.cli.scores import print_files, print_training
 from spacer_tasks.cli.selection import stored_features
 from spacer_tasks.console import INTERRUPTED, counted, end_with, progress_bar, say, warn
 from spacer_tasks.data_classes.labels import Annotation, ImageLabels, LabelId
-from spacer_tasks.data_classes.points_csv import PointsFile
+from spacer_tasks.annotations.points import PointsFile
 from spacer_tasks.exceptions import TrainingLabelsError
 from spacer_tasks.messages.specs import TrainerSpec
 from spacer_tasks.messages.tasks import TrainClassifierMsg

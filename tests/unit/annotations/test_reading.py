@@ -4,7 +4,8 @@ import codecs
 
 import pytest
 
-from spacer_tasks.data_classes.points_csv import Column, PointsFile, read_points_file
+from spacer_tasks.annotations.points import Column, PointsFile
+from spacer_tasks.annotations.reading import read_points_file
 from spacer_tasks.exceptions import PointsFileError
 
 HEADER = "Name,Row,Column,Label\n"
