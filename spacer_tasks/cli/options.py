@@ -21,10 +21,10 @@ import typer
 from pydantic import ValidationError
 
 from spacer_tasks import storage
-from spacer_tasks.console import counted, say, warn
-from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.annotations.points import Column, PointsFile, ReadOptions
 from spacer_tasks.annotations.reading import read_points
+from spacer_tasks.console import counted, say, warn
+from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import PointsFileError, StorageError
 from spacer_tasks.messages.parsing import parse
 from spacer_tasks.messages.specs import ExtractorSpec
@@ -262,9 +262,7 @@ class ColumnOptions:
             swap=self.swap,
             coordinates=self.coordinates.value if self.coordinates else None,
         )
-        file = replace(
-            read_points(_contents(points), points, options), apply_exif=self.apply_exif
-        )
+        file = replace(read_points(_contents(points), points, options), apply_exif=self.apply_exif)
         say(
             f"{points}: read as {file.kind}: {counted(file.point_count, 'point')} of"
             f" {counted(len(file.images), 'image')}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from spacer_tasks import storage
-from spacer_tasks.annotations.placing import Placed, PhotoShape, placed
+from spacer_tasks.annotations.placing import PhotoShape, Placed, placed
 from spacer_tasks.annotations.points import FilePoint, PointsFile
 from spacer_tasks.cli.options import feature_location
 from spacer_tasks.cli.selection import Selection

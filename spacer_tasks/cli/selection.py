@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from spacer_tasks.annotations.points import FilePoint, PointsFile
 from spacer_tasks.cli.options import location
 from spacer_tasks.console import counted, listed, warn
 from spacer_tasks.data_classes.locations import DataLocation
-from spacer_tasks.annotations.points import FilePoint, PointsFile
 from spacer_tasks.exceptions import ObjectNotFoundError, PointsFileError
 from spacer_tasks.storage.listing import list_at, list_below
 

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from spacer_tasks.data_classes.labels import ImageLabels, LabelId, Point
+from spacer_tasks.data_classes.left_out import LeftOut
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.messages.parsing import JsonDict, parse
 from spacer_tasks.messages.specs import ExtractorSpec, TrainerSpec
@@ -173,6 +174,16 @@ class TrainClassifierReturnMsg(Answer):
     pc_accs: list[float]
     ref_accs: list[float]
     runtime: float
+    #: labels that were given and not learned; this project's own, left out where all were learned
+    left_out: LeftOut | None = None
+
+    def to_wire(self) -> JsonDict:
+        """As every message's, without what says nothing."""
+        return self.model_dump(mode="json", exclude=None if self.left_out else {"left_out"})
+
+    def to_reference(self) -> JsonDict:
+        """As every message's."""
+        return self.model_dump(mode="json", exclude={"left_out"})
 
 
 class ClassifyFeaturesMsg(Message):

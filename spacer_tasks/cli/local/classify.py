@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from spacer_tasks.annotations.points import PointsFile
 from spacer_tasks.cli.incomplete import IncompleteImages
 from spacer_tasks.cli.local.extract import extract_selection
 from spacer_tasks.cli.options import (
@@ -30,7 +31,6 @@ from spacer_tasks.console import (
     short,
 )
 from spacer_tasks.data_classes.locations import DataLocation
-from spacer_tasks.annotations.points import PointsFile
 from spacer_tasks.exceptions import InputError, ObjectNotFoundError, RowColumnMismatchError
 from spacer_tasks.messages.specs import ExtractorSpec
 from spacer_tasks.messages.tasks import ClassifyFeaturesMsg, ClassifyImageMsg, ClassifyReturnMsg
