@@ -53,10 +53,7 @@ class Placed:
         """What is wrong with the points outside, with what may mend it."""
         first = self.outside[0]
         width, height = self.shape.width, self.shape.height
-        if self.hints:
-            why = "; " + "; ".join(self.hints)
-        else:
-            why = ""
+        why = "".join(f"; {hint}" for hint in self.hints)
         count = len(self.outside)
         return (
             f"{count} point{'s' * (count != 1)} outside, first line {first.line}: row {first.row}"

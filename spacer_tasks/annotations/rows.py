@@ -148,7 +148,7 @@ class RowReader:
             column = self._pixel(line, column_text, "column")
             between = row % 1 or column % 1
             point = FilePoint(line, int(row), int(column), label)
-            key = (image, point.row, point.column)
+            key: Key = (image, point.row, point.column)
         else:
             between = 0.0
             y = self._share(line, row_text, "row")

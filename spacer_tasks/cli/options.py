@@ -15,13 +15,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, cast, get_type_hints
 
 import typer
 from pydantic import ValidationError
 
 from spacer_tasks import storage
-from spacer_tasks.annotations.points import Column, PointsFile, ReadOptions
+from spacer_tasks.annotations.points import Column, Coordinates, Duplicates, PointsFile, ReadOptions
 from spacer_tasks.annotations.reading import read_points
 from spacer_tasks.console import counted, say, warn
 from spacer_tasks.data_classes.locations import DataLocation
@@ -129,18 +129,18 @@ def feature_location(features: DataLocation, image: str) -> DataLocation:
 class DuplicateLabels(Enum):
     """As `annotations.points.Duplicates`."""
 
-    DROP: Literal["drop"] = "drop"
-    FIRST: Literal["first"] = "first"
-    MAJORITY: Literal["majority"] = "majority"
-    ERROR: Literal["error"] = "error"
+    DROP = "drop"
+    FIRST = "first"
+    MAJORITY = "majority"
+    ERROR = "error"
 
 
 class CoordinateKind(Enum):
     """As `annotations.points.Coordinates`."""
 
-    PIXEL: Literal["pixel"] = "pixel"
-    FRACTION: Literal["fraction"] = "fraction"
-    PERCENT: Literal["percent"] = "percent"
+    PIXEL = "pixel"
+    FRACTION = "fraction"
+    PERCENT = "percent"
 
 
 class Outside(Enum):
@@ -257,10 +257,10 @@ class ColumnOptions:
             integer_labels=self.integer_labels,
             labels_needed=labels_needed,
             where=tuple(self.where or ()),
-            duplicates=self.duplicates.value,
+            duplicates=cast(Duplicates, self.duplicates.value),
             one_based=self.one_based,
             swap=self.swap,
-            coordinates=self.coordinates.value if self.coordinates else None,
+            coordinates=cast(Coordinates, self.coordinates.value) if self.coordinates else None,
         )
         file = replace(read_points(_contents(points), points, options), apply_exif=self.apply_exif)
         say(

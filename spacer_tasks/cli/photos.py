@@ -139,7 +139,7 @@ def _at_features(points: PointsFile, loc: DataLocation, some: list[FilePoint]) -
             return None
     image = features.origin.get("image")
     shape = photo_shape(DataLocation.parse(image)) if isinstance(image, str) else None
-    return shape and placed(some, shape, apply_exif=points.apply_exif)
+    return placed(some, shape, apply_exif=points.apply_exif) if shape else None
 
 
 class _Told:

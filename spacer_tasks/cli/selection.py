@@ -107,24 +107,20 @@ class _Finder:
     def __init__(self, files: Mapping[str, DataLocation], foreign: frozenset[str]) -> None:
         self._files = files
         self._foreign = foreign
-        self._by_filename = [
-            _grouped(files, spelling) for spelling in (str, _composed, _caseless, _stem)
-        ]
+        self._by_filename = [(spelling, _grouped(files, spelling)) for spelling in SPELLINGS]
 
     def find(self, name: str) -> list[str]:
         """The files that a name may mean; one where it is clear."""
         if name in self._files:
             return [name]
-        for spelling, grouped in zip(
-            (str, _composed, _caseless, _stem), self._by_filename, strict=True
-        ):
+        for spelling, grouped in self._by_filename:
             same = grouped.get(spelling(_filename(name)), [])
-            paths = [path for path in same if self._folders_fit(name, path, spelling)]
+            paths = [path for path in same if self._folders_fit(name, path)]
             if paths:
                 return paths
         return []
 
-    def _folders_fit(self, name: str, path: str, spelling: Callable[[str], str]) -> bool:
+    def _folders_fit(self, name: str, path: str) -> bool:
         """Whether a file is in the folder that a name says, if it says one."""
         folders = name.split("/")[:-1]
         if not folders:
@@ -175,6 +171,10 @@ def _filename(path: str) -> str:
     return path.rpartition("/")[2]
 
 
+def _as_is(text: str) -> str:
+    return text
+
+
 def _composed(text: str) -> str:
     """Letters with accents as one character each: file systems and sheets differ in it."""
     return unicodedata.normalize("NFC", text)
@@ -188,6 +188,10 @@ def _stem(filename: str) -> str:
     """Without an image's extension, and without regard to case."""
     plain = _caseless(filename)
     return next((plain.removesuffix(end) for end in IMAGE_SUFFIXES if plain.endswith(end)), plain)
+
+
+#: from as it is spelled to ever more freely
+SPELLINGS: tuple[Callable[[str], str], ...] = (_as_is, _composed, _caseless, _stem)
 
 
 def _same(some: Sequence[str], others: Sequence[str]) -> bool:

@@ -22,10 +22,11 @@ Sets = dict[str, dict[DataLocation, list[Annotation]]]
 def by_whole_labels(
     labels: ImageLabels, train_goal: int, ref_goal: int, val_goal: int
 ) -> TrainingTaskLabels:
-    """Each photo to one set, the photos of rare labels first, so that each label is in each set.
+    """Each photo to one set, the photos of rare labels first, so that labels are in each set.
 
-    Where a label is on too few photos, or its photos would make a set too large, single points of
-    it go to the sets that lack it. The same labels in the same order are divided alike.
+    Where a label is on too few photos, or its photos would make a set too large, a set lacks it,
+    and where there are too few photos a set is empty: `with_every_label` mends the first. The same
+    labels in the same order are divided alike.
     """
     goals = {"val": val_goal, "ref": ref_goal, "train": train_goal}
     images = {key: labels[key] for key in labels.keys() if labels[key]}  # noqa: SIM118 -- no dict
@@ -49,7 +50,7 @@ def by_whole_labels(
 
     def room(name: str, key: DataLocation) -> bool:
         after = sizes[name] + len(images[key])
-        return not sizes[name] or after <= LARGER * goals[name]
+        return after <= LARGER * goals[name]
 
     for label in sorted(photos_of, key=lambda each: (len(photos_of[each]), str(each))):
         for name in SETS:
@@ -61,8 +62,11 @@ def by_whole_labels(
                 give(name, max(some, key=lambda key: len(on[key] - has[name])))
     for key in list(free):
         # the set that is farthest from its goal
-        give(max(SETS, key=lambda name: (goals[name] - sizes[name]) / max(1, goals[name])), key)
-    return with_every_label(_of(sets))
+        some_sets = [name for name in SETS if room(name, key)] or ["train"]
+        give(
+            max(some_sets, key=lambda name: (goals[name] - sizes[name]) / max(1, goals[name])), key
+        )
+    return _of(sets)
 
 
 def with_every_label(sets: TrainingTaskLabels) -> TrainingTaskLabels:
