@@ -15,13 +15,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, cast, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import typer
 from pydantic import ValidationError
 
 from spacer_tasks import storage
-from spacer_tasks.annotations.points import Column, Coordinates, Duplicates, PointsFile, ReadOptions
+from spacer_tasks.annotations.points import Column, PointsFile, ReadOptions
 from spacer_tasks.annotations.reading import read_points
 from spacer_tasks.console import counted, say, warn
 from spacer_tasks.data_classes.locations import DataLocation
@@ -257,10 +257,10 @@ class ColumnOptions:
             integer_labels=self.integer_labels,
             labels_needed=labels_needed,
             where=tuple(self.where or ()),
-            duplicates=cast(Duplicates, self.duplicates.value),
+            duplicates=self.duplicates.value,
             one_based=self.one_based,
             swap=self.swap,
-            coordinates=cast(Coordinates, self.coordinates.value) if self.coordinates else None,
+            coordinates=self.coordinates.value if self.coordinates else None,
         )
         file = replace(read_points(_contents(points), points, options), apply_exif=self.apply_exif)
         say(

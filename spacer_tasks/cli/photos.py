@@ -15,7 +15,6 @@ from spacer_tasks.annotations.points import FilePoint, PointsFile
 from spacer_tasks.cli.options import feature_location
 from spacer_tasks.cli.selection import Selection
 from spacer_tasks.console import counted, listed, warn
-from spacer_tasks.data_classes.features import ImageFeatures
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import InputError
 
@@ -32,8 +31,11 @@ def photo_shape(loc: DataLocation) -> PhotoShape | None:
 
     What is wrong with such a photo is said when it is extracted.
     """
-    from PIL import Image
-
+    try:
+        from PIL import Image
+    except ImportError:
+        # only sends work: the worker sees the photo
+        return None
     try:
         content: IO[bytes]
         if loc.storage_type == "filesystem":
@@ -128,6 +130,8 @@ def placed_at_features(
 
 
 def _at_features(points: PointsFile, loc: DataLocation, some: list[FilePoint]) -> Placed | None:
+    from spacer_tasks.data_classes.features import ImageFeatures
+
     try:
         features = ImageFeatures.from_bytes(storage.load(loc), str(loc))
     except InputError:
