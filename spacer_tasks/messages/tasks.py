@@ -22,8 +22,8 @@ from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.messages.parsing import JsonDict, parse
 from spacer_tasks.messages.specs import ExtractorSpec, TrainerSpec
 
-#: fields of an image's answer that the reference does not know
-OURS = {"incomplete"}
+#: fields of answers that the reference does not know
+OURS = {"incomplete", "left_out"}
 ClassifierType = Literal["MLP", "LR"]
 ClassifierFormat = Literal["spacer", "pyspacer"]
 #: what a caller knows the work by: mostly a text or a number, echoed and never looked at
