@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 # pip says on each call that it could be newer
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test test-unit test-integration test-fuzz test-acceptance coverage coverage-report soak many fuzz \
+.PHONY: help setup demo test test-unit test-integration test-fuzz test-acceptance coverage coverage-report soak many pins fuzz \
 	audit lint format docs bench clean
 
 help:  ## What there is to make
@@ -40,7 +40,10 @@ test-unit: $(READY)  ## The tests that need no server
 test-integration: $(READY)  ## The tests of parts against a real Redis and a real S3 server
 	$(MEASURED) $(PARALLEL) tests/integration $(PYTEST_ARGS)
 
-test-fuzz: $(READY)  ## Mutated files and messages, a few of each
+test-pins: $(READY)  ## Installing beside CoralNet's pins: each Python, both of the reference's versions
+	TEST_PINS=all $(PYTEST) tests/acceptance/installation/test_beside_coralnet.py $(PYTEST_ARGS)
+
+fuzz: $(READY)  ## Mutated files and messages, a few of each
 	$(PYTEST) $(PARALLEL) tests/fuzz $(PYTEST_ARGS)
 
 test-acceptance: $(READY)  ## The tests of whole processes, seen from outside, and a short soak
@@ -61,10 +64,11 @@ soak: $(READY)  ## Every fault on real workers, for half an hour; writes docs/re
 	$(BIN)/python -m tests.soak $(SOAK_ARGS)
 
 many: $(READY)  ## A thousand trainings in one batch
-	TEST_TRAININGS=1000 $(PYTEST) tests/acceptance/workers/test_train_many.py --durations=3 $(PYTEST_ARGS)
+	TEST_TRAININGS=1000 $(PYTEST) tests/acceptance/batches/test_train_many.py --durations=3 $(PYTEST_ARGS)
 
-fuzz: $(READY)  ## Mutated files and messages, 40 times as many as in the tests and new ones each time
-	TEST_FUZZ_TIMES=40 $(PYTEST) --numprocesses 2 tests/fuzz $(PYTEST_ARGS)
+# TEST_FUZZ_SEED=… sends the messages of a run again
+fuzz: $(READY)  ## Mutated files, and 100,000 malformed messages to a real worker; new ones each time
+	TEST_FUZZ_TIMES=40 TEST_FUZZ_ENVELOPES=100000 $(PYTEST) --numprocesses 2 tests/fuzz $(PYTEST_ARGS)
 
 # in an environment of its own: the tool brings its own versions of what it looks at. Strict, so that
 # a package of which nothing could be learnt is a failure and not a pass

@@ -10,6 +10,7 @@ compile it.
 from __future__ import annotations
 
 import argparse
+import gc
 import hashlib
 import json
 import os
@@ -118,7 +119,8 @@ def measure(threads: int) -> dict[str, Any]:
 
     from spacer_tasks.data_classes.locations import DataLocation
     from spacer_tasks.extractors import load_extractor
-    from spacer_tasks.extractors.caffe import extractor as vgg16
+    from spacer_tasks.extractors.caffe.extractor import VGG16CaffeExtractor
+    from spacer_tasks.extractors.caffe.net import CaffeNet
     from spacer_tasks.messages.specs import ExtractorSpec
 
     torch.set_num_threads(threads)
@@ -137,8 +139,8 @@ def measure(threads: int) -> dict[str, Any]:
     extractor = load_extractor(ExtractorSpec(class_path="vgg16", data_locations=files))
     load_s = time.perf_counter() - started
     peak = _peak_mib()
-    net = getattr(extractor, "_net", None)
-    weights = sum(each.nbytes for each in net.parameters()) if net is not None else 0
+    nets = [each for each in gc.get_objects() if isinstance(each, CaffeNet)]
+    weights = sum(each.nbytes for net in nets for each in net.parameters() if not each.is_meta)
     wall, cpu = {}, {}
     for batch in BATCHES:
         shape = (batch, SIDE, SIDE, 3)
@@ -146,7 +148,7 @@ def measure(threads: int) -> dict[str, Any]:
         extractor.forward(patches)
         times = [_timed(lambda patches=patches: extractor.forward(patches)) for _ in range(RUNS)]
         wall[batch], cpu[batch] = (min(each) * 1000 / batch for each in zip(*times, strict=True))
-    assert isinstance(extractor, vgg16.VGG16CaffeExtractor)
+    assert isinstance(extractor, VGG16CaffeExtractor)
     return {
         "hash_s": hash_s,
         "load_s": load_s,

@@ -30,7 +30,7 @@ from benchmarks.inputs import photo as make_photo
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.extractors import Extractor, load_extractor, load_pixels, loading
-from spacer_tasks.extractors.efficientnet.extractor import load_network
+from spacer_tasks.extractors.efficientnet.network import load_network
 from spacer_tasks.extractors.runtime.precision import deviation, sample_patches
 from spacer_tasks.messages.specs import ExtractorSpec
 

@@ -2,7 +2,7 @@
 
 The answer comes from the worker's own loop, and says how long ago it last asked for tasks: a
 process that runs but lost its connection does not answer, or asked long ago. It ends itself after
-SPACER_STUCK_AFTER_S.
+SPACER_STUCK_AFTER_S. And it says why, where it takes no tasks at all.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ def main() -> None:
         sys.exit(f"no worker {name} answered within {TIMEOUT_S} s")
     for answer in answers:
         for worker, health in answer.items():
+            # of a worker of an older version there is no such word
+            if why := health.get("takes_nothing"):
+                sys.exit(f"{worker} takes no tasks: {why}")
             if health["silent_s"] > get_settings().stuck_after_s / 2:
                 sys.exit(f"{worker} has not asked for tasks for {health['silent_s']:.0f} s")
 

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from spacer_tasks import storage
+from spacer_tasks import storage, wait
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.network import write_network
@@ -62,7 +62,7 @@ def main() -> None:
     began = time.monotonic()
     sent = train_from_images.delay(message)
     print(f"sent {len(tiles)} photos to {folder.uri} as task {sent.id}", flush=True)
-    summary = sent.get(timeout=options.timeout)["summary"]
+    summary = wait(sent, options.timeout)
     seconds = time.monotonic() - began
 
     scored, right = score(folder, tiles)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from spacer_tasks.data_classes.features import ImageFeatures
     from spacer_tasks.exceptions import InputError, SpacerError, TransientError
     from spacer_tasks.execution.cancellation import cancel
+    from spacer_tasks.jobs.status import TaskState
+    from spacer_tasks.jobs.waiting import wait
     from spacer_tasks.messages import (
         BatchFailure,
         BatchImage,
@@ -92,6 +94,7 @@ __all__ = [
     "SplitMode",
     "StoredAnswer",
     "TaskError",
+    "TaskState",
     "TrainClassifierMsg",
     "TrainClassifierReturnMsg",
     "TrainFromImagesMsg",
@@ -120,6 +123,7 @@ __all__ = [
     "train_classifier",
     "train_from_images",
     "train_many",
+    "wait",
 ]
 
 #: where each name is, for the interpreter; the imports above say the same to type checkers
@@ -131,6 +135,8 @@ _MODULES = {
     "data_classes.features": ["ImageFeatures"],
     "exceptions": ["InputError", "SpacerError", "TransientError"],
     "execution.cancellation": ["cancel"],
+    "jobs.status": ["TaskState"],
+    "jobs.waiting": ["wait"],
     "messages": [
         "BatchFailure",
         "BatchImage",

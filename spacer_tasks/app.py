@@ -63,6 +63,12 @@ app = Celery(
     include=["spacer_tasks.tasks", "spacer_tasks.workflows"],
 )
 app.conf.update(CONTRACT)
+# imported when a result is first asked for
+app.loader.override_backends = {
+    "redis": "spacer_tasks.broker.result_backend:Redis",
+    "rediss": "spacer_tasks.broker.result_backend:Redis",
+    "sentinel": "spacer_tasks.broker.result_backend:Sentinel",
+}
 app.add_defaults(_from_settings)
 # in each process that imports this, for whatever it sends: a worker's retries and callbacks too
 signals.before_task_publish.connect(sign)

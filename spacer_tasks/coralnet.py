@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 
 #: of a job's specification level, as CoralNet's enum says it: needs workers with more memory
 HIGH = "high"
+#: hours that a job may be under way, CoralNet's own: three days, and eight of a high level
+STUCK_H, HIGH_STUCK_H = 72.0, 192.0
 #: jobs that this process could not send and whose records Redis may hold all the same
 _REFUSED: set[str] = set()
 
@@ -195,6 +197,37 @@ def job_records() -> JobRecords:
         found: JobRecords = DjangoRecords()
         return found
     return RedisRecords()
+
+
+def stuck_jobs(
+    hours: float = STUCK_H, high_hours: float = HIGH_STUCK_H, report_every_h: float | None = None
+) -> list[JobRecord]:
+    """The jobs that were sent long ago and are not collected, oldest first.
+
+    What CoralNet's `report_stuck_jobs` asks of AWS Batch's rows, of which this queue makes none;
+    `JobRecord.job_id` is CoralNet's number of the job.
+
+    Parameters
+    ----------
+    hours
+        How long ago a job was sent.
+    high_hours
+        The same of a job of the level "high".
+    report_every_h
+        Leave out what a report that many hours ago told of already. Without it, every one is told.
+
+    Raises
+    ------
+    RedisError
+        Redis is away, and the records are there: it is not known whether a job is stuck.
+    """
+    now, found = time.time(), []
+    for record in job_records().waiting():
+        limit = high_hours if record.queue in HIGH_QUEUES.values() else hours
+        over_h = (now - record.submitted_at) / 3600 - limit
+        if over_h > 0 and (report_every_h is None or over_h <= report_every_h):
+            found.append(record)
+    return found
 
 
 def _handed_out(outcome: Outcome) -> tuple[Any, str] | None:

@@ -80,7 +80,9 @@ class TransientError(SpacerError):
 
 
 class ConfigError(InputError):
-    """A setting is unknown, malformed or missing. The text names it; see `spacer-tasks config`."""
+    """A setting is unknown, malformed or missing, or an installed package's extractor or trainer
+    does not work. The text names it; for settings see `spacer-tasks config`.
+    """
 
 
 # --- messages --------------------------------------------------------------------------------
@@ -103,6 +105,9 @@ class UnknownTrainerError(MessageError):
 
 class StorageError(InputError):
     """A location cannot be read or written, and trying again cannot help."""
+
+    #: the `DataLocation`, where it is known
+    location: object = None
 
 
 class ObjectNotFoundError(StorageError):
@@ -143,6 +148,9 @@ class URLDownloadError(StorageError):
 
 class StorageUnavailableError(TransientError):
     """The storage did not answer, broke off, or asked to come back later."""
+
+    #: the `DataLocation`, where it is known
+    location: object = None
 
 
 class URLUnavailableError(StorageUnavailableError):

@@ -119,7 +119,7 @@ def current_features(msg: ExtractFeaturesMsg | Mapping[str, Any]) -> ImageFeatur
     # what is stored went through JSON, where tuples become lists
     current = json.loads(json.dumps(origin))
     said = {key: value for key, value in stored.origin.items() if key != INCOMPLETE}
-    return stored if origin["image_version"] is not None and said == current else None
+    return stored if storage.tells_apart(origin["image_version"]) and said == current else None
 
 
 def train_classifier(

@@ -11,7 +11,12 @@ from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal
 
-from spacer_tasks.exceptions import MessageError, UnknownExtractorError, UnknownTrainerError
+from spacer_tasks.exceptions import (
+    ConfigError,
+    MessageError,
+    UnknownExtractorError,
+    UnknownTrainerError,
+)
 
 Group = Literal["spacer_tasks.extractors", "spacer_tasks.trainers"]
 
@@ -55,19 +60,54 @@ def registered_class(group: Group, class_path: str) -> Any:
     ------
     UnknownExtractorError, UnknownTrainerError
         Nothing is registered under the name; the text lists what is.
+    ConfigError
+        Two packages register the name, or what it stands for cannot be imported.
     """
     known = _registered(group)
     try:
-        entry = known[canonical_name(class_path)]
+        entry, *others = known[canonical_name(class_path)]
     except KeyError:
         kind = group.rpartition(".")[2].removesuffix("s")
         raise _UNKNOWN[group](
             f"no {kind} {class_path!r} is registered on this worker; registered are:"
             f" {', '.join(sorted(known))}"
         ) from None
-    return entry.load()
+    if others:
+        packages = " and ".join(package_of(each) for each in (entry, *others))
+        raise ConfigError(
+            f"the name {entry.name!r} is registered in {group} by {packages}; uninstall all but one"
+        )
+    try:
+        return entry.load()
+    # another package's code: it may raise anything
+    except Exception as error:
+        raise ConfigError(
+            f"{entry.name} = {entry.value} of {package_of(entry)} cannot be imported:"
+            f" {type(error).__name__}: {error}"
+        ) from error
+
+
+def package_of(entry: EntryPoint) -> str:
+    """The package that registers it, with its version."""
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown package"
+
+
+def registered(group: Group) -> dict[str, EntryPoint]:
+    """What is registered, by name; an entry says which package brings it."""
+    return {name: entries[0] for name, entries in _registered(group).items()}
+
+
+def short_names(name: str) -> list[str]:
+    """The aliases of a registered name that are no class path."""
+    return [alias for alias, known in ALIASES.items() if known == name and "." not in alias]
 
 
 @lru_cache(maxsize=2)
-def _registered(group: Group) -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=group)}
+def _registered(group: Group) -> dict[str, list[EntryPoint]]:
+    """By name; several where packages that differ register the same."""
+    found: dict[str, dict[tuple[str, str], EntryPoint]] = {}
+    for entry in entry_points(group=group):
+        # a package may be found twice, as by its checkout and by what is installed
+        package = entry.dist.name if entry.dist else ""
+        found.setdefault(entry.name, {}).setdefault((package, entry.value), entry)
+    return {name: list(entries.values()) for name, entries in found.items()}

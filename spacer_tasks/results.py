@@ -17,6 +17,7 @@ from spacer_tasks import exceptions, storage
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.data_classes.task_ids import MAX_PART_LENGTH, checked_id
 from spacer_tasks.exceptions import (
     AnswerDamagedError,
     Kind,
@@ -109,18 +110,24 @@ def results_location() -> DataLocation:
 
 
 def answer_location(task_id: str) -> DataLocation:
-    """Where the full answer of a task is, or will be."""
-    return results_location().joined("answers", f"{task_id}.json")
+    """Where the full answer of a task is, or will be.
+
+    Raises
+    ------
+    MessageError
+        This cannot be a task's id. As the two below.
+    """
+    return results_location().joined("answers", f"{checked_id(task_id, MAX_PART_LENGTH)}.json")
 
 
 def message_location(task_id: str) -> DataLocation:
     """Where a task's message is, if it was too large for Redis."""
-    return results_location().joined("messages", f"{task_id}.json")
+    return results_location().joined("messages", f"{checked_id(task_id, MAX_PART_LENGTH)}.json")
 
 
 def checkpoints_location(task_id: str) -> DataLocation:
     """Below what a task keeps the checkpoints of its trainings while it runs."""
-    return results_location().joined("checkpoints", task_id)
+    return results_location().joined("checkpoints", checked_id(task_id, MAX_PART_LENGTH))
 
 
 def store_answer(

@@ -73,7 +73,16 @@ TURN_S = 60.0
 
 # --- workers and Redis -----------------------------------------------------------------------
 
-#: Kombu's words. A worker that has a state, an answer or a part of a batch in hand; about a minute
+#: Kombu's words. A worker that has a callback, a next try or a part of a batch in hand: as long as
+#: any outage, because Celery fails a task whose callback it gives up, though its answer is stored.
+#: Not None: Celery takes that for three
+WORKER_SENDS: Mapping[str, float] = {
+    "max_retries": 1_000_000,
+    "interval_start": 0,
+    "interval_step": 0.2,
+    "interval_max": 1,
+}
+#: a worker that has a state or a result in hand; about a minute
 WORKER_TO_REDIS: Mapping[str, float] = {
     "max_retries": 60,
     "interval_start": 0,
@@ -82,9 +91,8 @@ WORKER_TO_REDIS: Mapping[str, float] = {
 }
 #: milliseconds; Celery begins the above anew for a state or result, after at most this
 STATE_AGAIN_MAX_MS = 1000
-#: a finished part of a batch that could not be counted. Celery's claim on sending the chord's body
-#: lasts 6 seconds: where the answer to the claim was lost, the next try finds it lapsed
-CHORD_COUNT = Schedule((7,) * 16, least_share=1)
+#: a finished part of a batch that could not be counted, or whose chord's body could not be sent
+CHORD_COUNT = Schedule((1, 2, 4, 7), endless=True)
 #: a Redis that refuses to hand out messages, for example because its memory is full
 REDIS_REFUSES = Schedule((1,), endless=True, least_share=1)
 
@@ -101,6 +109,20 @@ TERMINAL_RETRIES = 0
 #: a claim on answers whose own answer did not come is made again at once
 CLAIM_RETRIES = 1
 
+# --- waiting for tasks -----------------------------------------------------------------------
+
+#: seconds between two looks at Redis
+WAIT_POLL_S = 0.3
+#: seconds, at least, between two searches for the answers and messages of tasks that Redis has no
+#: state of: they cost a request to storage for each, and a look through the queues
+WAIT_SEARCH_S = 15.0
+#: seconds for which a task must be nowhere until it is called lost; its message may be on its way
+NOWHERE_S = 60.0
+#: seconds after which a Redis that is away is not waited for any longer
+REDIS_AWAY_S = 600.0
+#: reads of the answer of a task that has just finished
+ANSWER_READ = Schedule((1, 2, 4, 8, 16, 30))
+
 # --- storage ---------------------------------------------------------------------------------
 
 #: how often one request is sent to S3, with botocore's waits between: where S3 refuses one in ten,
@@ -111,6 +133,10 @@ S3_ATTEMPTS = 5
 S3_BODY = Schedule((0.2, 0.5, 1, 2))
 #: seconds after which no body is read again: a task's own retries come then
 S3_BODY_PATIENCE_S = 30
+
+#: a storage that is away, or refuses a worker's answers: asked again by each worker, which takes no
+#: task meanwhile
+STORAGE_AWAY = Schedule((1, 2, 4, 8, 15), endless=True)
 
 #: seconds in which the answer of a finished job becomes visible, where S3 is not consistent
 ANSWER_APPEARS_S = 60

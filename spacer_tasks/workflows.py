@@ -15,6 +15,7 @@ from spacer_tasks.app import app
 from spacer_tasks.data_classes.labels import ImageLabels
 from spacer_tasks.exceptions import ObjectNotFoundError, TooManyFailuresError
 from spacer_tasks.execution.batch import (
+    BatchTask,
     BodyTask,
     HeaderTask,
     batch_location,
@@ -22,7 +23,7 @@ from spacer_tasks.execution.batch import (
     in_order,
     replace_by_chord,
 )
-from spacer_tasks.execution.task import MessageTask, OperationTask
+from spacer_tasks.execution.task import MessageTask
 from spacer_tasks.messages.batches import (
     BatchFailure,
     BatchImage,
@@ -51,13 +52,13 @@ LISTED_FAILURES = 5
 
 
 @app.task(
-    base=OperationTask,
+    base=BatchTask,
     bind=True,
     shared=False,
     name="spacer_tasks.train_from_images",
     message_class=TrainFromImagesMsg,
 )
-def train_from_images(self: OperationTask, msg: TrainFromImagesMsg) -> None:
+def train_from_images(self: BatchTask, msg: TrainFromImagesMsg) -> None:
     """Extract the features of all images, train on those with labels, classify the others."""
     messages = [msg.extract_message(image) for image in msg.images]
     replace_by_chord(self, extract_one, messages, train_on_extracted, msg)
@@ -223,13 +224,13 @@ def _listed(failures: list[BatchFailure]) -> str:
 
 
 @app.task(
-    base=OperationTask,
+    base=BatchTask,
     bind=True,
     shared=False,
     name="spacer_tasks.train_many",
     message_class=TrainManyMsg,
 )
-def train_many(self: OperationTask, msg: TrainManyMsg) -> None:
+def train_many(self: BatchTask, msg: TrainManyMsg) -> None:
     """Train several classifiers side by side and publish the best."""
     replace_by_chord(self, train_candidate, msg.trainings, compare, msg)
 

@@ -22,7 +22,7 @@ from benchmarks.card.inputs import (
     worst,
 )
 from spacer_tasks.data_classes.labels import Point
-from spacer_tasks.extractors.efficientnet.extractor import load_network
+from spacer_tasks.extractors.efficientnet.network import load_network
 from spacer_tasks.extractors.runtime.precision import deviation, sample_patches
 
 PATCHES = 72

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from benchmarks.card.inputs import efficientnet, forget, memory, say, timed, vgg16, weights
-from spacer_tasks.extractors.efficientnet.extractor import load_network
+from spacer_tasks.extractors.efficientnet.network import load_network
 
 EXTRACTORS = 5
 

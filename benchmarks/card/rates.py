@@ -13,9 +13,11 @@ import torch
 from torch import nn
 
 from benchmarks.card.inputs import memory, patches_of, say, timed, weights
-from spacer_tasks.extractors.efficientnet.extractor import _from_bytes, load_network
+from spacer_tasks.extractors.efficientnet.extractor import EfficientNetExtractor
+from spacer_tasks.extractors.efficientnet.network import load_network
 from spacer_tasks.extractors.runtime.cuda_network import CudaNetwork
 from spacer_tasks.extractors.runtime.devices import allow_tf32
+from spacer_tasks.extractors.runtime.patch_network import PatchNetwork
 
 BATCHES = (8, 16, 32, 64, 128, 256)
 LAYOUTS = {"plain": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -80,7 +82,8 @@ def passes() -> None:
     """The network as a worker runs it, from bytes to vectors."""
     allow_tf32(False)
     net = load_network(weights().read_bytes(), "weights").to("cuda")
-    features = _from_bytes(net, torch.float32, torch.contiguous_format)
+    preprocessing = EfficientNetExtractor.preprocessing
+    features = PatchNetwork(net, preprocessing, layout=torch.contiguous_format).to("cuda")
     for size in (32, 64, 128, 256):
         network = CudaNetwork(features, torch.device("cuda"), 224, size, 2)
         patches = patches_of(size)

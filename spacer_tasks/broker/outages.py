@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,9 @@ from spacer_tasks.exceptions import BrokerUnavailableError
 
 #: how redis-py begins the text of a time-out before there was a connection
 _CONNECTING = "Timeout connecting"
+#: how a Redis says that it takes no writes for now: a replica, full, its disk full, a script that
+#: runs, too few replicas. An error of a script quotes it somewhere
+REFUSES = re.compile(r"\b(READONLY|OOM|MISCONF|BUSY|NOREPLICAS)\b")
 
 
 @contextmanager

@@ -6,28 +6,23 @@ headers that say which task, under which id, when and for how long. It goes alon
 header, which workers that do not know it pass over.
 
 A message that was caught can be sent again as it is. While its answer is there, that answer is
-given again; and after `SPACER_SIGNATURE_MAX_AGE_S` the message is no longer taken.
+given again; and after `SPACER_SIGNATURE_MAX_AGE_S` the message is no longer taken. What is not
+taken is kept (`refused.py`).
 """
 
 from __future__ import annotations
 
 import hmac
-import logging
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from celery.app.task import Task
 from kombu.utils import json
 
+from spacer_tasks.broker.contract import WAITS_AT_MOST_S
+from spacer_tasks.broker.refused import Reason
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.exceptions import ConfigError
-
-if TYPE_CHECKING:
-    from celery.worker.consumer import Consumer
-    from kombu import Message
-
-logger = logging.getLogger(__name__)
 
 #: header that holds the signature: version, seconds since 1970, HMAC in hex
 HEADER = "spacer_signature"
@@ -53,23 +48,28 @@ def sign(sender: str, body: Any, headers: dict[str, Any], **_: object) -> None:
         headers[HEADER] = f"{VERSION}:{at}:{_mac(keys[0].get_secret_value(), at, body, headers)}"
 
 
-def fault_of(body: Any, headers: Mapping[str, Any] | None) -> str | None:
+def fault_of(body: Any, headers: Mapping[str, Any] | None) -> tuple[Reason, str] | None:
     """Why a message that was received is not taken, or None where its signature is good."""
     settings = get_settings()
     found = (headers or {}).get(HEADER)
     if headers is None or not isinstance(found, str):
-        return "it has no signature"
+        return Reason.UNSIGNED, "it has no signature"
     version, _, rest = found.partition(":")
     at, _, mac = rest.partition(":")
     if version != VERSION or not at.isdecimal() or len(at) > 12 or not mac.isascii():
-        return "its signature has another form"
+        return Reason.SIGNATURE, "its signature has another form"
     good = False
     for key in settings.signing_keys:
         good |= hmac.compare_digest(_mac(key.get_secret_value(), at, body, headers), mac)
     if not good:
-        return "its signature is by none of the keys, or it was changed on the way"
-    if time.time() - int(at) > settings.signature_max_age_s:
-        return "its signature is older than SPACER_SIGNATURE_MAX_AGE_S"
+        why = "its signature is by none of the keys, or it was changed on the way"
+        return Reason.SIGNATURE, why
+    longest = settings.signature_max_age_s
+    if headers.get("group"):
+        # a part of a batch: it is signed when the batch begins, and counts for as long as that runs
+        longest = max(longest, WAITS_AT_MOST_S)
+    if time.time() - int(at) > longest:
+        return Reason.AGE, "its signature is older than SPACER_SIGNATURE_MAX_AGE_S"
     return None
 
 
@@ -80,45 +80,15 @@ def _mac(key: str, at: str, body: Any, headers: Mapping[str, Any]) -> str:
     return hmac.new(key.encode(), text.encode(), "sha256").hexdigest()
 
 
-def require_signatures() -> None:
-    """Let this worker process take signed messages only, of whatever task.
-
-    Celery's own tasks too: `celery.map` runs any other task.
+def check_keys() -> None:
+    """See that a worker which requires signatures has keys to check them with.
 
     Raises
     ------
     ConfigError
-        There are no keys to check with.
+        There are none.
     """
     if not get_settings().signing_keys:
         raise ConfigError(
             "SPACER_REQUIRE_SIGNED is set and SPACER_SIGNING_KEYS is not: no message could be taken"
         )
-    start_strategy = Task.start_strategy
-
-    def start_checked(self: Task[Any, Any], app: Any, consumer: Consumer, **options: Any) -> Any:
-        handle = start_strategy(self, app, consumer, **options)
-        errors: Any = consumer.connection_errors  # type: ignore[attr-defined]  # not in the stubs
-
-        def checked(message: Message, payload: Any, ack: Any, reject: Any, *rest: Any) -> Any:
-            fault = _fault_of_message(message, payload)
-            if fault is None:
-                return handle(message, payload, ack, reject, *rest)
-            # no answer under the id that it claims: it may be that of another's task
-            logger.error("a message for %s was thrown away: %s", str(self.name)[:100], fault)
-            reject(logger, errors, False)
-            return None
-
-        return checked
-
-    Task.start_strategy = start_checked  # type: ignore[method-assign]  # Celery has no hook here
-
-
-def _fault_of_message(message: Message, payload: Any) -> str | None:
-    if payload is not None:
-        return "it has no signature"
-    try:
-        return fault_of(message.payload, message.headers)
-    # whatever is in it: it is a stranger's
-    except Exception as error:  # noqa: BLE001
-        return f"it cannot be read ({type(error).__name__})"

@@ -151,6 +151,34 @@ def find_waiting(redis: Redis, task_id: str) -> Waiting | None:
     return None
 
 
+def present(redis: Redis, task_ids: set[str]) -> set[str]:
+    """Those of the tasks that some message in a queue or at a worker names: its own, or one of a
+    batch that it is of.
+
+    Raises
+    ------
+    redis.exceptions.RedisError
+        Redis does not answer.
+    """
+    marks = {task_id: task_id.encode() for task_id in task_ids}
+    found: set[str] = set()
+
+    def among(messages: list[bytes]) -> None:
+        text = b"\n".join(messages)
+        found.update(each for each in task_ids - found if marks[each] in text)
+
+    # a message moves from its queue to a worker: looked for in this order, it is met on its way
+    for queue in QUEUES:
+        for key in lists_of(queue):
+            for page in pages(redis, key):
+                among(page)
+                if found == task_ids:
+                    return found
+    for pool in dict.fromkeys(POOL_OF.values()):
+        among(cast("list[bytes]", redis.hvals(Keys.of(pool).unacked)))
+    return found
+
+
 def _in_list(redis: Redis, key: str, task_id: str, queue: str) -> tuple[TaskMessage, int] | None:
     """A task's message, and how many messages of the list came later."""
     behind, mark = 0, task_id.encode()

@@ -19,7 +19,8 @@ _lock = Lock()
 
 
 def load_classifier(loc: DataLocation) -> Classifier:
-    """The classifier at a location; read once while it is not replaced there.
+    """The classifier at a location; read once while it is not replaced there. One at a URL whose
+    server cannot tell whether it was is read each time.
 
     Its file is ours or a pickle of the reference; the first bytes say which.
 
@@ -31,8 +32,8 @@ def load_classifier(loc: DataLocation) -> Classifier:
         It cannot be read; see `storage.load`.
     """
     version = storage.version(loc)
-    if version is None:
-        # reading says best why there is nothing
+    # where there is no version, reading says best why there is nothing
+    if version is None or not storage.tells_apart(version):
         return decoded(storage.load(loc), str(loc))
     key = (loc, version)
     with _lock:

@@ -5,21 +5,26 @@ a JSON header, the header, the arrays. The arrays are `layer.0.weight` (in, out)
 (out,), and so on, `calibration.a` and `calibration.b` (outputs,); float32 where that loses
 nothing, otherwise float64. The header's `__metadata__` holds one entry, `classifier`, a JSON text:
 
-- `format`: "spacer-tasks classifier"; `version`: 1
+- `format` and `version`: `FORMAT`, `VERSION`
 - `clf_type`, `hidden_activation` ("relu"), `output` (softmax, logistic or identity)
 - `layers`: the number of layers; `feature_dim`
 - `classes`: the labels, integers or texts
 - `trained`: how it was trained
+
+A file of any version in `READERS` is read; `VERSION` is written. A later version gets a reader of
+its own beside those that there are.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import to_json
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
@@ -27,20 +32,21 @@ from spacer_tasks.classifiers.model import Classifier, FloatArray, Layer, Output
 from spacer_tasks.data_classes.labels import LabelId
 from spacer_tasks.exceptions import ClassifierFileError
 from spacer_tasks.messages.tasks import ClassifierType
+from spacer_tasks.version import __version__
 
+#: what a file is
 FORMAT = "spacer-tasks classifier"
+#: of the files that are written
 VERSION = 1
 #: the reference's networks have two or three; a header cannot make us look for a billion
 MAX_LAYERS = 16
 
 
 class Header(BaseModel):
-    """What a file says about its arrays."""
+    """What a file of version 1 says about its arrays, beside its format and version."""
 
     model_config = ConfigDict(extra="forbid")
 
-    format: Literal["spacer-tasks classifier"]
-    version: Literal[1]
     clf_type: ClassifierType
     hidden_activation: Literal["relu"]
     output: OutputActivation
@@ -53,8 +59,6 @@ class Header(BaseModel):
 def to_bytes(classifier: Classifier) -> bytes:
     """The file of a classifier."""
     header = Header(
-        format="spacer-tasks classifier",
-        version=1,
         clf_type=classifier.clf_type,
         hidden_activation="relu",
         output=classifier.output,
@@ -70,7 +74,10 @@ def to_bytes(classifier: Classifier) -> bytes:
     arrays["calibration.a"] = classifier.calibration_a
     arrays["calibration.b"] = classifier.calibration_b
     smallest = {name: _smallest(array) for name, array in arrays.items()}
-    return save(smallest, metadata={"classifier": header.model_dump_json()})
+    content = to_json(
+        {"format": FORMAT, "version": VERSION, **header.model_dump()}, inf_nan_mode="null"
+    )
+    return save(smallest, metadata={"classifier": content.decode()})
 
 
 def from_bytes(data: bytes, name: str) -> Classifier:
@@ -82,7 +89,23 @@ def from_bytes(data: bytes, name: str) -> Classifier:
         The file is no classifier file, damaged, of another version, or its parts do not fit. The
         text says what was found and what was expected.
     """
-    header = _header(data, name)
+    content = _content(data, name)
+    version = content.pop("version", None)
+    # a true value is equal to 1, and no version
+    reader = READERS.get(version) if type(version) is int else None
+    if reader is None:
+        readable = ", ".join(map(str, READERS))
+        raise ClassifierFileError(
+            f"{name}: a classifier file of version {str(version)[:40]}; spacer-tasks {__version__}"
+            f" reads version {readable}. If a newer version of spacer-tasks wrote it, update this"
+            " one"
+        )
+    return reader(content, data, name)
+
+
+def _of_version_1(content: dict[str, Any], data: bytes, name: str) -> Classifier:
+    # as JSON again: its number and text types are checked as strictly as they are written
+    header = _header(lambda: Header.model_validate_json(json.dumps(content)), name)
     try:
         arrays = load(data)
     # the library refuses damage with its own error, and array types that numpy lacks otherwise
@@ -93,19 +116,20 @@ def from_bytes(data: bytes, name: str) -> Classifier:
     return assembled(header, arrays, name)
 
 
+#: by the version: from the rest of the header and the file, with its name for errors, to what it
+#: holds
+READERS: dict[int, Callable[[dict[str, Any], bytes, str], Classifier]] = {1: _of_version_1}
+
+
 def checked_header(content: dict[str, Any], name: str) -> Header:
-    """A header of these entries beside the format's own.
+    """A header of these entries.
 
     Raises
     ------
     ClassifierFileError
         An entry is missing, unknown or not as expected.
     """
-    own = {"format": FORMAT, "version": VERSION, "hidden_activation": "relu"}
-    try:
-        return Header.model_validate({**own, **content})
-    except ValidationError as error:
-        raise ClassifierFileError(f"{name}: {_first(error)}") from error
+    return _header(lambda: Header.model_validate(content), name)
 
 
 def assembled(header: Header, arrays: dict[str, Any], name: str) -> Classifier:
@@ -138,7 +162,15 @@ def _smallest(array: FloatArray) -> NDArray[Any]:
     return np.ascontiguousarray(narrow if np.array_equal(narrow, array) else array)
 
 
-def _header(data: bytes, name: str) -> Header:
+def _header(validated: Callable[[], Header], name: str) -> Header:
+    try:
+        return validated()
+    except (ValidationError, RecursionError) as error:
+        raise ClassifierFileError(f"{name}: {_first(error)}") from error
+
+
+def _content(data: bytes, name: str) -> dict[str, Any]:
+    """What the header says of a classifier, without its format, which is seen to be ours."""
     if data[8:9] != b"{":
         raise ClassifierFileError(
             f"{name}: {len(data)} bytes that are no classifier file; expected a classifier file"
@@ -151,22 +183,17 @@ def _header(data: bytes, name: str) -> Header:
         )
     try:
         outer = json.loads(data[8 : 8 + length].decode("utf-8"))
-        text = outer["__metadata__"]["classifier"]
-        content = json.loads(text)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        content = json.loads(outer["__metadata__"]["classifier"])
+        found = content.pop("format")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ClassifierFileError(
             f"{name}: no classifier in its header; expected a classifier file of spacer-tasks"
         ) from error
-    version = content.get("version") if isinstance(content, dict) else None
-    if version != VERSION:
+    if found != FORMAT:
         raise ClassifierFileError(
-            f"{name}: classifier file of version {str(version)[:40]}, expected {VERSION}"
+            f"{name}: a file of the format {str(found)[:80]!r}, expected {FORMAT!r}"
         )
-    try:
-        # as JSON again: its number and text types are checked as strictly as they are written
-        return Header.model_validate_json(text)
-    except (ValidationError, RecursionError) as error:
-        raise ClassifierFileError(f"{name}: {_first(error)}") from error
+    return dict(content)
 
 
 def _first(error: Exception) -> str:

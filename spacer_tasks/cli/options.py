@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,16 +25,12 @@ from spacer_tasks.annotations.reading import read_points
 from spacer_tasks.console import counted, say, warn
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import PointsFileError, StorageError
-from spacer_tasks.messages.parsing import parse
-from spacer_tasks.messages.specs import ExtractorSpec
-from spacer_tasks.registry import canonical_name
 from spacer_tasks.storage.listing import list_below
 
-EFFICIENTNET, VGG16 = canonical_name("efficientnet"), canonical_name("vgg16")
 #: files of a folder that are read where --points names it
 POINTS_SUFFIXES = (".cpc", ".csv", ".tsv", ".txt", ".xlsx", ".json")
 #: titles in the commands' help
-CSV, NETWORK, TRAINING = "Reading the CSV", "The network", "Training"
+CSV, TRAINING = "Reading the CSV", "Training"
 
 Images = Annotated[
     str, typer.Argument(help="An image, a folder, or s3://bucket/prefix.", show_default=False)
@@ -270,79 +265,6 @@ class ColumnOptions:
         for line in file.warnings:
             warn(line)
         return file
-
-
-@dataclass(frozen=True)
-class ExtractorOptions:
-    """Which network, and its files."""
-
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="The network's weights: a path, s3://… or https://…",
-            rich_help_panel=NETWORK,
-        ),
-    ] = None
-    definition: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="The network's definition (.prototxt), where its weights are a .caffemodel.",
-            rich_help_panel=NETWORK,
-        ),
-    ] = None
-    sha256: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HEX", help="The SHA-256 that the weights must have.", rich_help_panel=NETWORK
-        ),
-    ] = None
-    extractor: Annotated[
-        str | None,
-        typer.Option(
-            help="efficientnet, vgg16, dummy, or what an installed package registers. If not given:"
-            " vgg16 with a definition, efficientnet without.",
-            rich_help_panel=NETWORK,
-        ),
-    ] = None
-    extractor_option: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=VALUE",
-            help="An option of the extractor; may be repeated.",
-            rich_help_panel=NETWORK,
-        ),
-    ] = None
-
-    def spec(self) -> ExtractorSpec:
-        """The extractor as a message names it."""
-        extractor = self.extractor or ("vgg16" if self.definition else "efficientnet")
-        if canonical_name(extractor) in (EFFICIENTNET, VGG16) and not self.weights:
-            raise typer.BadParameter("give the network's weights file", param_hint="--weights")
-        if canonical_name(extractor) == VGG16 and not self.definition:
-            raise typer.BadParameter("give the network's .prototxt", param_hint="--definition")
-        if self.sha256 and not self.weights:
-            raise typer.BadParameter("there is no --weights to check", param_hint="--sha256")
-        spec: dict[str, Any] = dict(map(_name_and_value, self.extractor_option or []))
-        spec["class_path"] = extractor
-        given = {"definition": self.definition, "weights": self.weights}
-        files = {key: location(text) for key, text in given.items() if text}
-        if files:
-            spec["data_locations"] = files
-        if self.sha256:
-            spec["data_hashes"] = {"weights": self.sha256}
-        return parse(ExtractorSpec, spec)
-
-
-def _name_and_value(text: str) -> tuple[str, Any]:
-    name, separator, value = text.partition("=")
-    if not separator or not name:
-        raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--extractor-option")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
 
 
 class ClassifierKind(str, Enum):

@@ -12,8 +12,9 @@ from typer.core import TyperGroup
 from spacer_tasks.cli.demo import demo
 from spacer_tasks.cli.local.classify import classify
 from spacer_tasks.cli.local.extract import extract
+from spacer_tasks.cli.local.extractors import extractors
 from spacer_tasks.cli.local.train import train
-from spacer_tasks.cli.queue import dead, jobs, operate, status, submit
+from spacer_tasks.cli.queue import dead, jobs, operate, refused, status, submit
 from spacer_tasks.cli.queue.cancel import cancel
 from spacer_tasks.cli.queue.mailman import env_job, mailman
 from spacer_tasks.cli.stored import verify
@@ -100,6 +101,7 @@ STORED = "What is stored already"
 program.command(rich_help_panel=HERE)(extract)
 program.command(rich_help_panel=HERE)(train)
 program.command(rich_help_panel=HERE)(classify)
+program.command(rich_help_panel=HERE)(extractors)
 program.command(rich_help_panel=HERE)(env_job)
 program.add_typer(verify.commands, name="verify", rich_help_panel=STORED)
 program.command(rich_help_panel=STORED)(convert)
@@ -108,6 +110,7 @@ program.command(rich_help_panel=QUEUE)(status.status)
 program.command(rich_help_panel=QUEUE)(cancel)
 program.add_typer(jobs.commands, name="jobs", rich_help_panel=QUEUE)
 program.add_typer(dead.commands, name="dead", rich_help_panel=QUEUE)
+program.add_typer(refused.commands, name="refused", rich_help_panel=QUEUE)
 program.command(rich_help_panel=QUEUE, context_settings=operate.PASS_ON)(operate.worker)
 program.command(rich_help_panel=QUEUE)(mailman)
 program.command(rich_help_panel=SETUP)(operate.config)

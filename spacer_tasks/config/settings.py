@@ -167,7 +167,9 @@ class Settings(BaseSettings):
         "auto", description="where networks run; auto takes a GPU where there is one"
     )
     cpu_runtime: Literal["auto", "onnxruntime", "torch"] = Field(
-        "auto", description="runs networks on a CPU; auto: onnxruntime if installed, else torch"
+        "auto",
+        description="runs networks on a CPU, but for those in Caffe's formats; auto: onnxruntime if"
+        " it is installed and can run the network, else torch",
     )
     caffe_runtime: Literal["torch", "caffe"] = Field(
         "torch",

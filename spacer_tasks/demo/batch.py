@@ -17,7 +17,7 @@ from spacer_tasks.console import progress_bar
 from spacer_tasks.data_classes.labels import Annotation
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.quadrats import Quadrats
-from spacer_tasks.execution.status import TaskState, in_redis, note_of, stage_of
+from spacer_tasks.jobs.status import TaskState, in_redis, note_of, stage_of
 from spacer_tasks.messages.batches import BatchImage, TrainFromImagesMsg, TrainFromImagesReturnMsg
 from spacer_tasks.messages.specs import ExtractorSpec
 from spacer_tasks.messages.tasks import ClassifyReturnMsg

@@ -11,11 +11,13 @@ the batch's plan, never the plan.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
-from celery import Task, chord
+from celery import Task, chord, group
 from celery.canvas import Signature
 from celery.exceptions import TaskPredicate
 
@@ -23,17 +25,26 @@ from spacer_tasks import storage
 from spacer_tasks.broker.outages import redis_is_away
 from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.data_classes.task_ids import MAX_PART_LENGTH, checked_id
 from spacer_tasks.exceptions import BrokerUnavailableError, TaskCancelledError
 from spacer_tasks.execution import cancellation
+from spacer_tasks.execution.connection import worker_redis
+from spacer_tasks.execution.once import count_of, sent_once
 from spacer_tasks.execution.payload import pointer_to
 from spacer_tasks.execution.progress import progress_only, report_progress
-from spacer_tasks.execution.task import MessageTask
+from spacer_tasks.execution.task import MessageTask, OperationTask
 from spacer_tasks.messages.batches import BatchFailure
 from spacer_tasks.messages.tasks import Message
 from spacer_tasks.results import StoredAnswer, TaskError, results_location
 
 if TYPE_CHECKING:
+    from celery.result import AsyncResult
     from redis import Redis
+
+logger = logging.getLogger(__name__)
+
+#: header of a message: which sending of a batch it belongs to
+RUN = "spacer_run"
 
 #: seconds that a batch's count of finished parts is kept after the last of them
 COUNT_EXPIRES_S = 86400
@@ -51,7 +62,7 @@ def part_id(batch_id: str, header_name: str, index: int) -> str:
 
 def batch_location(batch_id: str, name: str) -> DataLocation:
     """Where a batch keeps something between its stages."""
-    return results_location().joined("batches", batch_id, name)
+    return results_location().joined("batches", checked_id(batch_id), name)
 
 
 class HeaderTask(MessageTask):
@@ -63,6 +74,8 @@ class HeaderTask(MessageTask):
     abstract = True
     #: what the parts do, for the batch's progress
     stage: str
+    # which begins with the batch's own
+    longest_id = MAX_PART_LENGTH
 
     def __call__(
         self, message: dict[str, Any], batch_id: str, index: int, total: int
@@ -108,6 +121,24 @@ class HeaderTask(MessageTask):
             if not cancelled:
                 progress = {"stage": self.stage, "done": done, "total": total}
                 report_progress(self, batch_id, progress)
+
+
+class BatchTask(OperationTask):
+    """A task that replaces itself by a chord."""
+
+    abstract = True
+
+    def apply_async(  # type: ignore[override]  # as of MessageTask
+        self,
+        args: Any = None,
+        kwargs: Any = None,
+        task_id: str | None = None,
+        **options: Any,
+    ) -> AsyncResult[Any]:
+        """Send the batch. See `MessageTask.apply_async`."""
+        # a next try brings the one of the first
+        options["headers"] = {RUN: uuid4().hex[:12], **(options.get("headers") or {})}
+        return super().apply_async(args, kwargs, task_id=task_id, **options)
 
 
 class BodyTask(MessageTask):
@@ -157,9 +188,20 @@ def replace_by_chord(
         # a batch that can wait has parts that can
         for signature in (*signatures, then):
             signature.set(priority=priority)
+    # the same if this is begun again, so that what was counted, and sent, stays so
+    run = _run_of(task)
+    then.set(headers={RUN: run})
+    group_id = f"{batch_id}.{header.stage}.{run}"
     parts_then_body = chord(signatures, then)
+    # afterwards: a chord that is given a group takes the tasks out of it, and forgets its id
+    parts_then_body["kwargs"]["header"] = group(signatures, task_id=group_id)
+    series = f"{group_id}:parts"
     try:
-        task.replace(parts_then_body)
+        known = count_of(worker_redis(), series)
+        if known:
+            logger.info("%d of %d parts of %s were sent before", known, len(parts), batch_id)
+        with sent_once(series, known):
+            task.replace(parts_then_body)
     except TaskPredicate:
         raise
     except Exception as error:
@@ -167,6 +209,11 @@ def replace_by_chord(
             raise
         # what was sent stays, and is sent again with the same ids
         raise BrokerUnavailableError(f"not all parts of the batch were sent: {error}") from error
+
+
+def _run_of(task: MessageTask) -> str:
+    """What tells this sending of a batch from another under the same id, long after."""
+    return str((task.request.headers or {}).get(RUN) or "")
 
 
 def failures_of(parts: list[dict[str, Any]], names: list[str]) -> list[BatchFailure]:

@@ -5,6 +5,10 @@ visibility timeout. Whoever runs it holds a lock, renewed by a thread while the 
 delivery finds it and stands aside. When the worker dies, the lock lapses after
 SPACER_WORKER_SILENT_S.
 
+A worker may only have been suspended. When it wakes, it asks for its task before it stores
+anything: a task that another began since, or finished, is not its own any more. The mark of the
+end is the stored answer, which lasts longer than anything sleeps.
+
 Each start is noted until the task is answered, so that a task which ends its worker each time can
 be told from one that was delivered again by chance. Of the tasks that have one start left, a
 process runs one at a time: a task that ends its worker would otherwise take the same others with it
@@ -29,9 +33,9 @@ from typing import Any, cast
 from redis import Redis
 from redis.exceptions import RedisError
 
-from spacer_tasks import retries
+from spacer_tasks import results, retries
 from spacer_tasks.config.settings import get_settings
-from spacer_tasks.exceptions import RunningElsewhere
+from spacer_tasks.exceptions import AnswerDamagedError, RunningElsewhere
 from spacer_tasks.execution.connection import me, worker_redis
 from spacer_tasks.execution.lock_renewal import RENEWALS, keeper
 
@@ -54,14 +58,24 @@ redis.call('RPUSH', KEYS[2], ARGV[3])
 redis.call('EXPIRE', KEYS[2], ARGV[4])
 return {'', unpack(redis.call('LRANGE', KEYS[2], 0, -1))}
 """
-#: a lock that lapsed while Redis was away is taken again, unless somebody else has it
+#: a lock that lapsed is taken again where the task's last start is still this one. Where another
+#: came after it, the task is another's; where none is noted, another may have ended it meanwhile
 RENEW = """
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then
-    return 0
+    return 'lost'
+end
+if not holder then
+    local last = redis.call('LINDEX', KEYS[2], -1)
+    if not last then
+        return 'unknown'
+    end
+    if not string.find(last, ARGV[3], 1, true) then
+        return 'lost'
+    end
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return 1
+return 'held'
 """
 RELEASE = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then
@@ -101,6 +115,8 @@ class Running:
         When and where it was begun and not answered, this start included.
     last_start
         Whether it is given up if its worker ends once more: one of these runs at a time.
+    doubtful
+        Whether the lock and the start are gone: the task may have been finished elsewhere.
     renewed_at
         On `_now()`, when it was last known to be held here.
     """
@@ -109,22 +125,55 @@ class Running:
     token: str
     starts: list[dict[str, Any]] = field(default_factory=list)
     lost: bool = False
+    doubtful: bool = False
     last_start: bool = False
     ended: bool = False
     #: held while it is renewed: a renewal that came after the release would take it again
     renewing: threading.Lock = field(default_factory=threading.Lock, repr=False)
     renewed_at: float = -math.inf
 
-    def check(self) -> None:
-        """Raise `RunningElsewhere` if another worker took the task over: nothing may be stored."""
-        if not self.lost and _now() - self.renewed_at > _fresh_s():
+    def check(self) -> bool:
+        """Whether the task is still this worker's without a doubt. False: it was not held for a
+        while, and no other worker has finished it.
+
+        To be asked before each output is stored: a worker may have been suspended for hours.
+
+        Raises
+        ------
+        RunningElsewhere
+            Another worker took the task over, or finished it: nothing may be stored.
+        StorageError, StorageUnavailableError
+            It cannot be told, because the stored answer cannot be read.
+        """
+        since = _now() - self.renewed_at
+        if not self.lost and (self.doubtful or since > _fresh_s()):
             try:
                 self.renew(worker_redis())
             except (RedisError, OSError) as error:
-                # while Redis is away, nobody else is given the task
                 logger.warning("%s: its lock cannot be renewed now: %s", self.task_id, error)
+                # while Redis is away, nobody else is given the task. But before, somebody was, if
+                # this worker was away itself
+                self.doubtful = self.doubtful or since * 1000 > _lapse_ms()
+        if self.doubtful and not self.lost:
+            if _is_answered(self.task_id):
+                self.lost = True
+            else:
+                self._begin_again()
+                return False
         if self.lost:
             raise RunningElsewhere(f"{self.task_id} was taken over by another worker")
+        return True
+
+    def _begin_again(self) -> None:
+        try:
+            _begin(self)
+        except (RedisError, OSError) as error:
+            logger.warning("%s runs without a lock, Redis is away: %s", self.task_id, error)
+        except RunningElsewhere:
+            self.lost = True
+            raise
+        else:
+            self.doubtful = False
 
     def progressed(self) -> None:
         """The task has come further than ever: what ended its workers before does not count."""
@@ -139,10 +188,20 @@ class Running:
             if self.ended:
                 return
             asked_at = _now()
-            if redis.eval(RENEW, 1, keys_of(self.task_id)[0], self.token, _lapse_ms()):
-                self.renewed_at = asked_at
+            found = redis.eval(
+                RENEW, 2, *keys_of(self.task_id)[:2], self.token, _lapse_ms(), self.run
+            )
+            if found == b"held":
+                self.renewed_at, self.doubtful = asked_at, False
+            elif found == b"unknown":
+                self.doubtful = True
             else:
                 self.lost = True
+
+    @property
+    def run(self) -> str:
+        """What tells this start from others."""
+        return self.token.rpartition("/")[2]
 
 
 _current: ContextVar[Running | None] = ContextVar("running", default=None)
@@ -196,7 +255,7 @@ def running(task_id: str) -> Iterator[Running]:
 
 def _begin(lock: Running) -> None:
     asked_at = _now()
-    start = {"at": round(time.time(), 3), "worker": me()}
+    start = {"at": round(time.time(), 3), "worker": me(), "run": lock.run}
     found = worker_redis().eval(
         BEGIN,
         2,
@@ -232,6 +291,14 @@ def _take_turn(lock: Running) -> None:
             f"{lock.task_id} has one start left, as another task that runs at {me()}"
         )
     _begin(lock)
+
+
+def _is_answered(task_id: str) -> bool:
+    """Whether the task has a stored answer: the mark of its end, which lasts."""
+    try:
+        return results.find_answer(task_id) is not None
+    except AnswerDamagedError:
+        return False
 
 
 def forget_starts(task_id: str) -> None:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from celery import Task
 from celery.exceptions import Reject
+from celery.states import RETRY
 
 from spacer_tasks import retries
 from spacer_tasks.broker.outages import redis_is_away
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.exceptions import RunningElsewhere, SpacerError
+from spacer_tasks.execution.storage_away import found_away
 
 if TYPE_CHECKING:
     CeleryTask = Task[..., Any]
@@ -47,6 +49,27 @@ class RetriedTask(CeleryTask):
         except Reject:
             # Celery would drop the task
             raise Reject(str(error), requeue=True) from error
+
+    def give_back_in_outage(self, error: SpacerError) -> None:
+        """Return if what the task failed of is the task's own.
+
+        Raises
+        ------
+        celery.exceptions.Reject
+            The storage is away, or refuses this worker: the message goes back to its queue, and the
+            worker takes no more. That is no try.
+        """
+        found = found_away(error)
+        if found is None:
+            return
+        logger.warning("%s is given back: %s", self.request.id, found)
+        try:
+            # so that callers do not think that it runs
+            self.backend.store_result(str(self.request.id), error, RETRY)
+        except Exception as away:
+            if not redis_is_away(away):
+                raise
+        raise Reject(found, requeue=True) from error
 
     def stand_aside(self, found: RunningElsewhere) -> None:
         """Send the task again for later: by then the other worker has answered it, or its lock has

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from celery.exceptions import Ignore, TaskPredicate
@@ -23,11 +24,14 @@ from spacer_tasks.concurrency import device_watch
 from spacer_tasks.concurrency.stopping import stopped_by
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.data_classes.job_state import JobState
+from spacer_tasks.data_classes.task_ids import MAX_LENGTH, checked_id
 from spacer_tasks.exceptions import (
     DeviceLostError,
     InputError,
     ObjectNotFoundError,
     RunningElsewhere,
+    StorageError,
+    StorageUnavailableError,
     TaskAbandonedError,
     TaskCancelledError,
     TransientError,
@@ -39,6 +43,7 @@ from spacer_tasks.execution.retries import RetriedTask
 from spacer_tasks.messages.parsing import parse
 from spacer_tasks.messages.tasks import Message
 from spacer_tasks.results import StoredAnswer, TaskError
+from spacer_tasks.storage.fence import fenced_by
 from spacer_tasks.storage.policy import permit_all
 
 if TYPE_CHECKING:
@@ -59,6 +64,8 @@ class MessageTask(RetriedTask):
     throws = (InputError, TransientError)
     #: Celery would check arguments against `run`, but they are what `__call__` takes
     typing = False
+    #: characters of a task's id, at most
+    longest_id: ClassVar[int] = MAX_LENGTH
     #: whether an object that is not there may be one that the batch has just written, and which S3
     #: does not show yet: it is looked for again
     reads_what_the_batch_wrote: ClassVar[bool] = False
@@ -75,13 +82,14 @@ class MessageTask(RetriedTask):
         Raises
         ------
         MessageError, RowColumnInvalidError
-            The message is malformed; the text names the field.
+            The message is malformed; the text names the field. Or the id that was given has other
+            characters than letters, digits, `-`, `_` and `.`, or more than 255.
         StorageError, StorageUnavailableError
             The message is over 64 KiB and could not be stored.
         BrokerUnavailableError
             Redis is away; the task was not sent.
         """
-        task_id = task_id or uuid()
+        task_id = checked_id(uuid() if task_id is None else task_id, self.longest_id)
         message, *rest = tuple(args or ()) or (dict(kwargs or {}).get("message"),)
         # what is tried again was checked when it was first sent, and will be by its worker
         sent = message if "retries" in options else self._packed(message, task_id)
@@ -126,8 +134,17 @@ class MessageTask(RetriedTask):
         ------
         celery.exceptions.TaskPredicate
             Retry after a transient error: the task will run again. Ignore after `replace`:
-            another task goes on under this one's id.
+            another task goes on under this one's id. Reject where the storage is away: the message
+            goes back into its queue, and no try is counted.
         """
+        try:
+            return self._performed(sent, *extra)
+        except (StorageError, StorageUnavailableError) as error:
+            # also the answer that the task came to could not be kept
+            self.give_back_in_outage(error)
+            raise
+
+    def _performed(self, sent: dict[str, Any], *extra: Any) -> StoredAnswer:
         # imported here: who only sends has no use for it
         from spacer_tasks.execution import lock as running_lock
 
@@ -150,6 +167,7 @@ class MessageTask(RetriedTask):
             if isinstance(error, DeviceLostError):
                 # the worker ends and gives the task back, which is no try of the task's own
                 device_watch.wait_for_the_end()
+            self.give_back_in_outage(error)
             self.retry_or_give_up(error)
             return self._kept(error=TaskError.of(error))
         except TaskCancelledError as error:
@@ -167,7 +185,7 @@ class MessageTask(RetriedTask):
         if len(lock.starts) > get_settings().max_deliveries:
             return self._given_up(lock)
         try:
-            with stopped_by(self.stop_if_cancelled):
+            with stopped_by(self.stop_if_cancelled), fenced_by(partial(self._check_own, lock)):
                 message = self.received(sent)
                 answer = self.run(message, *extra).to_wire()
             if incomplete := answer.get("incomplete"):
@@ -175,16 +193,22 @@ class MessageTask(RetriedTask):
                     message, "feature_loc", None
                 )
                 logger.warning("%s: the image is incomplete: %s", source, incomplete)
-            lock.check()
+            self._check_own(lock)
             return self._kept(answer=answer)
         except (TaskPredicate, RunningElsewhere, TransientError, TaskCancelledError):
             raise
         except Exception as error:
             if isinstance(error, ObjectNotFoundError) and self.reads_what_the_batch_wrote:
                 raise
-            lock.check()
+            self._check_own(lock)
             logger.warning("%s failed: %s: %s", lock.task_id, type(error).__name__, error)
             return self._kept(error=TaskError.of(error))
+
+    def _check_own(self, lock: Running) -> None:
+        """Raise unless this worker may still store what the task made."""
+        if not lock.check():
+            # whoever cancelled it need not have met a lock
+            cancellation.check(self.app, *self.cancelled_with())
 
     def _given_up(self, lock: Running) -> StoredAnswer:
         from spacer_tasks.execution import dead_letters
@@ -235,6 +259,7 @@ class MessageTask(RetriedTask):
             return self._kept(error=TaskError.of(error))
         except TransientError as away:
             # run again, the task comes to the same error
+            self.give_back_in_outage(away)
             self.retry_or_give_up(away)
             raise
 
@@ -260,7 +285,9 @@ class MessageTask(RetriedTask):
 
         loc = results.checkpoints_location(self.task_id)
         lock = running_lock.current()
-        return Checkpoints(loc, lock.check, lock.progressed) if lock else Checkpoints(loc)
+        if lock is None:
+            return Checkpoints(loc)
+        return Checkpoints(loc, partial(self._check_own, lock), lock.progressed)
 
     def report_progress(self, **fields: Any) -> None:
         """Tell callers (as the state PROGRESS with `fields`) and Flower how far the task is.

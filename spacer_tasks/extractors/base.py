@@ -1,31 +1,48 @@
-"""What every extractor is."""
+"""What every extractor is.
+
+Its class says which files and options it takes, for the command line too. So this imports nothing
+that computes: numpy comes with the first image.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakMethod
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+from pydantic import BaseModel, ConfigDict
 
 from spacer_tasks.config.settings import Precision, get_settings
 from spacer_tasks.data_classes.labels import Point
 from spacer_tasks.exceptions import FeaturesNotFiniteError
 from spacer_tasks.extractors.files.weights import ExtractorFile, OpenedFile
-from spacer_tasks.extractors.images.patches import cut_patches
-from spacer_tasks.extractors.runtime.micro_batcher import MicroBatcher
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from spacer_tasks.extractors.runtime.micro_batcher import MicroBatcher
+
+
+class Options(BaseModel):
+    """The options of an extractor that takes none; those of others are its subclasses' fields.
+
+    A field's type and bounds are checked where a message arrives, and its description is what
+    `spacer-tasks extractors` says of it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Extractor(ABC):
     """Patches to feature vectors.
 
-    A subclass states its options and files in the class attributes, takes its options as keyword
-    arguments, and implements `feature_dim` and `forward`. It is made by `load_extractor`, which
-    checks options and files first. Several threads use one instance at once: `forward` must not
-    change it.
+    A subclass states its options and files in the class attributes, and implements `feature_dim`
+    and `forward`; `TorchExtractor` does that for a torch module. It is made by `load_extractor`,
+    which checks options and files first. Several threads use one instance at once: `forward` must
+    not change it.
 
     Parameters
     ----------
@@ -34,27 +51,44 @@ class Extractor(ABC):
     files
         Its files, by the keys of `file_keys`. Only what is made of them should be kept.
     options
-        All its options with their values, defaults included.
+        Its options, of its `options_type`.
     """
 
-    #: rows and columns of a patch
-    crop_size: ClassVar[int] = 224
+    #: rows and columns of a patch; an option may set another on the instance
+    crop_size: int = 224
     #: options that a message may give
-    option_names: ClassVar[frozenset[str]] = frozenset()
-    #: keys that a message's `data_locations` must have
-    file_keys: ClassVar[tuple[str, ...]] = ()
+    options_type: ClassVar[type[Options]] = Options
+    #: keys that a message's `data_locations` must have, and what the file of each is
+    file_keys: ClassVar[Mapping[str, str]] = {}
     #: those of them that are given open, not loaded: too large to be held beside what is made
     opened_keys: ClassVar[frozenset[str]] = frozenset()
     #: patches of one forward pass; as the reference, and memory stays small
     batch_size: int = 10
 
+    def __init_subclass__(cls, **given: Any) -> None:
+        super().__init_subclass__(**given)
+        if not isinstance(cls.file_keys, Mapping):
+            raise TypeError(
+                f"{cls.__name__}.file_keys is a {type(cls.file_keys).__name__}, expected a dict:"
+                " what each file is, by its key"
+            )
+        if not (isinstance(cls.crop_size, int) and cls.crop_size > 0):
+            raise TypeError(
+                f"{cls.__name__}.crop_size is {cls.crop_size!r}, expected a number of pixels"
+            )
+
     def __init__(
-        self, name: str, files: Mapping[str, ExtractorFile | OpenedFile], **options: Any
+        self,
+        name: str,
+        files: Mapping[str, ExtractorFile | OpenedFile],
+        options: Options | None = None,
     ) -> None:
+        self.name = name
+        self.options: Any = options if options is not None else self.options_type()
         #: JSON-ready: equal for two extractors if and only if they give the same features
         self.identity: dict[str, Any] = {
             "name": name,
-            "options": options,
+            "options": self.options.model_dump(mode="json"),
             "files": {key: file.sha256 for key, file in sorted(files.items())},
         }
         #: whether a file had to be downloaded to make it; see `take_loaded_remotely`
@@ -72,6 +106,8 @@ class Extractor(ABC):
 
         For a device that takes `batch_size` patches in little more time than a few, as a GPU does.
         """
+        from spacer_tasks.extractors.runtime.micro_batcher import MicroBatcher
+
         wait_s = get_settings().gpu_batch_wait_ms / 1000
         # weakly, as who waits for a pass holds the extractor: one that is dropped leaves the
         # device's memory at once, not when cycles are looked for
@@ -117,6 +153,11 @@ class Extractor(ABC):
         FeaturesNotFiniteError
             The network gave numbers that no reader would take.
         """
+        import numpy as np
+        from PIL import Image
+
+        from spacer_tasks.extractors.images.patches import cut_patches
+
         if isinstance(image, Image.Image):
             rgb = image if image.mode == "RGB" else image.convert("RGB")
             pixels: NDArray[np.uint8] = np.asarray(rgb)
@@ -135,11 +176,13 @@ class Extractor(ABC):
                 vectors[batch] = self.forward(cut(batch))
         if not np.isfinite(vectors).all():
             raise FeaturesNotFiniteError(
-                f"{self.identity['name']}: features computed in"
+                f"{self.name}: features computed in"
                 f" {self.identity.get('precision', 'float32')} are not finite numbers"
             )
         return vectors
 
     def warm(self) -> None:
         """Run one full batch, so that the first image does not wait for kernels and memory."""
+        import numpy as np
+
         self.forward(np.zeros((self.batch_size, self.crop_size, self.crop_size, 3), np.uint8))

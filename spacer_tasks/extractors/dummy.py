@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
+from pydantic import Field, StrictInt
 
-from spacer_tasks.exceptions import MessageError
-from spacer_tasks.extractors.base import Extractor
-from spacer_tasks.extractors.files.weights import ExtractorFile
+from spacer_tasks.extractors.base import Extractor, Options
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 #: numbers of a vector; a message could otherwise ask for all memory
 MAX_DIM = 2**16
+
+
+class DummyOptions(Options):
+    """How long the vectors are."""
+
+    feature_dim: Annotated[
+        StrictInt, Field(ge=1, le=MAX_DIM, description="numbers of a vector")
+    ] = 4096
 
 
 class DummyExtractor(Extractor):
@@ -25,26 +33,17 @@ class DummyExtractor(Extractor):
     gives an unrelated one; the vectors say nothing about what the patch shows.
     """
 
-    option_names: ClassVar[frozenset[str]] = frozenset({"feature_dim"})
-
-    def __init__(
-        self, name: str, files: Mapping[str, ExtractorFile], feature_dim: int = 4096
-    ) -> None:
-        whole = isinstance(feature_dim, int) and not isinstance(feature_dim, bool)
-        if not whole or not 1 <= feature_dim <= MAX_DIM:
-            raise MessageError(
-                f"extractor {name}: feature_dim is {str(feature_dim)[:40]!r}; expected an integer"
-                f" from 1 to {MAX_DIM}"
-            )
-        super().__init__(name, files, feature_dim=feature_dim)
-        self._feature_dim = feature_dim
+    options_type: ClassVar[type[Options]] = DummyOptions
+    options: DummyOptions
 
     @property
     def feature_dim(self) -> int:
-        return self._feature_dim
+        return self.options.feature_dim
 
     def forward(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
-        vectors = np.empty((len(patches), self._feature_dim), dtype=np.float32)
+        import numpy as np
+
+        vectors = np.empty((len(patches), self.feature_dim), dtype=np.float32)
         for vector, patch in zip(vectors, patches, strict=True):
             digest = hashlib.blake2b(patch.tobytes(), digest_size=16).digest()
             np.random.default_rng(int.from_bytes(digest, "big")).random(

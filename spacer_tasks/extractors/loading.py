@@ -9,6 +9,7 @@ taken up within that time.
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 from collections import OrderedDict
@@ -18,11 +19,13 @@ from threading import Lock
 
 from spacer_tasks import storage
 from spacer_tasks.data_classes.locations import DataLocation
-from spacer_tasks.exceptions import MessageError
-from spacer_tasks.extractors.base import Extractor
+from spacer_tasks.exceptions import ConfigError, MessageError, SpacerError
+from spacer_tasks.extractors.base import Extractor, Options
 from spacer_tasks.extractors.files.weights import ExtractorFile, OpenedFile, load_file, open_file
-from spacer_tasks.messages.specs import ExtractorSpec
+from spacer_tasks.messages.specs import ExtractorSpec, options_of
 from spacer_tasks.registry import canonical_name, registered_class
+
+log = logging.getLogger(__name__)
 
 #: a site runs one extractor and, while it moves to another, two; each may take 0.6 GB
 MAX_LOADED = 3
@@ -42,11 +45,30 @@ def load_extractor(spec: ExtractorSpec) -> Extractor:
     HashMismatchError, WeightsError
         A file is not the one that the message states, or not this extractor's.
     StorageError, StorageUnavailableError, ConfigError
-        A file cannot be read, or a setting does not fit this machine.
+        A file cannot be read, a setting does not fit this machine, or the extractor's own code
+        does not work.
     """
-    extractor_class: type[Extractor] = registered_class("spacer_tasks.extractors", spec.class_path)
-    _check(spec, extractor_class)
-    return _LOADED.get(spec, extractor_class)
+    extractor_class = class_named(spec.class_path)
+    return _LOADED.get(spec, extractor_class, check_spec(spec, extractor_class))
+
+
+def class_named(name: str) -> type[Extractor]:
+    """The class of an extractor by its name or an alias of it.
+
+    Raises
+    ------
+    UnknownExtractorError
+        Nothing is registered under it.
+    ConfigError
+        What is registered is no extractor, or cannot be imported.
+    """
+    found = registered_class("spacer_tasks.extractors", name)
+    if not (isinstance(found, type) and issubclass(found, Extractor)):
+        raise ConfigError(
+            f"extractor {name}: {found!r} is registered, expected a subclass of"
+            " spacer_tasks.extractors.Extractor"
+        )
+    return found
 
 
 def forget_extractors() -> None:
@@ -54,25 +76,33 @@ def forget_extractors() -> None:
     _LOADED.clear()
 
 
-def _check(spec: ExtractorSpec, extractor_class: type[Extractor]) -> None:
-    known, needed = extractor_class.option_names, set(extractor_class.file_keys)
-    for found, allowed, what in (
-        (spec.options, known, "option"),
-        (spec.data_locations, needed, "data location"),
+def check_spec(spec: ExtractorSpec, extractor_class: type[Extractor]) -> Options:
+    """The options in a message, once it has all files that the extractor takes and no others.
+
+    Raises
+    ------
+    MessageError
+        An option or a data location is unknown, malformed or missing; the text names it.
+    """
+    keys = set(extractor_class.file_keys)
+    for found, what in (
+        (spec.data_locations, "data location"),
         # a hash that belongs to no file would check nothing
-        (spec.data_hashes, needed, "data hash"),
+        (spec.data_hashes, "data hash"),
     ):
-        unknown = sorted(set(found) - allowed)
+        unknown = sorted(set(found) - keys)
         if unknown:
             raise MessageError(
                 f"extractor {spec.class_path}: unknown {what} {', '.join(unknown)};"
-                f" it takes {', '.join(sorted(allowed)) or 'none'}"
+                f" it takes {', '.join(sorted(keys)) or 'none'}"
             )
-    missing = sorted(needed - set(spec.data_locations))
+    options = options_of(spec, extractor_class.options_type, "extractor")
+    missing = sorted(keys - set(spec.data_locations))
     if missing:
         raise MessageError(
             f"extractor {spec.class_path}: data_locations lacks {', '.join(missing)}"
         )
+    return options
 
 
 class _Loaded:
@@ -83,7 +113,9 @@ class _Loaded:
         self._extractors: OrderedDict[str, Future[Extractor]] = OrderedDict()
         self._versions: dict[DataLocation, tuple[float, str | None]] = {}
 
-    def get(self, spec: ExtractorSpec, extractor_class: type[Extractor]) -> Extractor:
+    def get(
+        self, spec: ExtractorSpec, extractor_class: type[Extractor], options: Options
+    ) -> Extractor:
         key = self._key(spec)
         with self._lock:
             future = self._extractors.get(key)
@@ -98,7 +130,7 @@ class _Loaded:
             _release_memory()
         if first:
             try:
-                future.set_result(_load(spec, extractor_class))
+                future.set_result(_load(spec, extractor_class, options))
             except BaseException as error:
                 # who waits gets the same error; who comes later tries again
                 with self._lock:
@@ -146,7 +178,7 @@ def _release_memory() -> None:
         release_memory()
 
 
-def _load(spec: ExtractorSpec, extractor_class: type[Extractor]) -> Extractor:
+def _load(spec: ExtractorSpec, extractor_class: type[Extractor], options: Options) -> Extractor:
     files: dict[str, ExtractorFile | OpenedFile] = {}
     with ExitStack() as opened:
         for name, loc in spec.data_locations.items():
@@ -156,11 +188,32 @@ def _load(spec: ExtractorSpec, extractor_class: type[Extractor]) -> Extractor:
                 opened.enter_context(file.stream)
             else:
                 files[name] = load_file(loc, sha256)
+        return _made(extractor_class, canonical_name(spec.class_path), files, options)
+
+
+def _made(
+    extractor_class: type[Extractor],
+    name: str,
+    files: dict[str, ExtractorFile | OpenedFile],
+    options: Options,
+) -> Extractor:
+    """The extractor; what its code may raise is an error that names it."""
+    try:
         try:
-            return extractor_class(canonical_name(spec.class_path), files, **spec.options)
+            return extractor_class(name, files, options)
         except RuntimeError:
             # imported here: extractors without a network need no torch
             from spacer_tasks.extractors.runtime.devices import device_errors
 
             with device_errors():
                 raise
+    except (SpacerError, OSError, MemoryError):
+        raise
+    # an installed package's code: it may raise anything, and an exit would end the worker
+    except (Exception, SystemExit) as error:
+        log.info("extractor %s cannot be made", name, exc_info=True)
+        kind = extractor_class
+        raise ConfigError(
+            f"extractor {name}: {kind.__module__}.{kind.__qualname__} does not work, with patches"
+            f" of {kind.crop_size} × {kind.crop_size}: {type(error).__name__}: {error}"
+        ) from error

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.exceptions import MessageError
+
+M = TypeVar("M", bound=BaseModel)
+#: wrong options that an error names
+SHOWN_FAULTS = 5
 
 
 class ComponentSpec(BaseModel):
@@ -54,3 +66,36 @@ class TrainerSpec(ComponentSpec):
         if data == "minibatch":
             return {"class_path": "spacer.train_classifier.MiniBatchTrainer"}
         return data
+
+
+def options_of(spec: ComponentSpec, options_type: type[M], kind: str) -> M:
+    """The options in a spec, checked.
+
+    Parameters
+    ----------
+    options_type
+        Its fields are the options.
+    kind
+        What an error calls the component: "extractor" or "trainer".
+
+    Raises
+    ------
+    MessageError
+        An option is unknown, missing or malformed; the text names each, and those that there are.
+    """
+    try:
+        return options_type.model_validate(spec.options)
+    except ValidationError as error:
+        faults = []
+        for item in error.errors(include_url=False)[:SHOWN_FAULTS]:
+            name = ".".join(map(str, item["loc"]))
+            if item["type"] == "extra_forbidden":
+                faults.append(f"unknown option {name}")
+            elif item["type"] == "missing":
+                faults.append(f"option {name} is missing")
+            else:
+                faults.append(f"option {name}: {item['msg']} (found {str(item['input'])[:80]!r})")
+        options = ", ".join(options_type.model_fields) or "none"
+        raise MessageError(
+            f"{kind} {spec.class_path}: {'; '.join(faults)}; its options are: {options}"
+        ) from error

@@ -177,9 +177,12 @@ class TrainClassifierReturnMsg(Answer):
     #: labels that were given and not learned; this project's own, left out where all were learned
     left_out: LeftOut | None = None
 
-    def to_wire(self) -> JsonDict:
-        """As every message's, without what says nothing."""
-        return self.model_dump(mode="json", exclude=None if self.left_out else {"left_out"})
+    @model_serializer(mode="wrap")
+    def _without_what_says_nothing(self, handler: SerializerFunctionWrapHandler) -> JsonDict:
+        data: JsonDict = handler(self)
+        if not self.left_out:
+            data.pop("left_out", None)
+        return data
 
     def to_reference(self) -> JsonDict:
         """As every message's."""

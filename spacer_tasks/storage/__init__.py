@@ -7,8 +7,12 @@ or absent, in every kind of storage. Here is the one door: which locations pass 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from spacer_tasks.data_classes.locations import DataLocation
-from spacer_tasks.storage.base import Storage
+from spacer_tasks.exceptions import StorageError, StorageUnavailableError
+from spacer_tasks.storage.base import LENGTH_ALONE, Storage
 from spacer_tasks.storage.filesystem import FilesystemStorage
 from spacer_tasks.storage.memory import MEMORY
 from spacer_tasks.storage.policy import permitted
@@ -49,13 +53,15 @@ def load(loc: DataLocation) -> bytes:
         The storage did not answer or broke off.
     """
     storage, key = storage_for(loc)
-    return storage.load(key)
+    with _about(loc):
+        return storage.load(key)
 
 
 def store(loc: DataLocation, data: bytes) -> None:
     """Write an object, whole or not at all; an older one is replaced. Raises as `load`."""
     storage, key = storage_for(loc)
-    storage.store(key, data)
+    with _about(loc):
+        storage.store(key, data)
 
 
 def store_once(loc: DataLocation, data: bytes) -> bool:
@@ -65,7 +71,8 @@ def store_once(loc: DataLocation, data: bytes) -> bool:
     An S3-compatible server that does not know `If-None-Match` replaces an older object.
     """
     storage, key = storage_for(loc)
-    return storage.store_once(key, data)
+    with _about(loc):
+        return storage.store_once(key, data)
 
 
 def exists(loc: DataLocation) -> bool:
@@ -76,17 +83,46 @@ def exists(loc: DataLocation) -> bool:
 def delete(loc: DataLocation) -> None:
     """Remove an object; none there is no error. Raises as `load`."""
     storage, key = storage_for(loc)
-    storage.delete(key)
+    with _about(loc):
+        storage.delete(key)
 
 
 def version(loc: DataLocation) -> str | None:
     """A text that changes when the object is replaced, or None where there is no object.
 
     An S3 object's ETag, a file's modification time and size, a URL's ETag or date; also None for a
-    URL whose server does not say because it answers GET alone.
+    URL whose server does not say because it answers GET alone. See `tells_apart`.
     """
     storage, key = storage_for(loc)
-    return storage.version(key)
+    with _about(loc):
+        return storage.version(key)
 
 
-__all__ = ["Storage", "delete", "exists", "load", "storage_for", "store", "store_once", "version"]
+@contextmanager
+def _about(loc: DataLocation) -> Iterator[None]:
+    """Let an error of the storage say by itself which location it is about."""
+    try:
+        yield
+    except (StorageError, StorageUnavailableError) as error:
+        error.location = loc
+        raise
+
+
+def tells_apart(version: str | None) -> bool:
+    """Whether a `version` is another one after the object is replaced: not where there is none, and
+    not of a URL whose server names neither an ETag nor a date, for its length can stay the same.
+    """
+    return version is not None and not version.startswith(LENGTH_ALONE)
+
+
+__all__ = [
+    "Storage",
+    "delete",
+    "exists",
+    "load",
+    "storage_for",
+    "store",
+    "store_once",
+    "tells_apart",
+    "version",
+]

@@ -7,6 +7,9 @@ from abc import ABC, abstractmethod
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.exceptions import DataLimitError, StorageAccessError
 
+#: begins the version of a URL whose server names neither an ETag nor a date
+LENGTH_ALONE = "length-"
+
 
 class Storage(ABC):
     """Objects by key. A stored object is whole or absent; a failed store leaves the older one."""

@@ -15,6 +15,7 @@ from spacer_tasks.exceptions import (
     StorageUnavailableError,
 )
 from spacer_tasks.storage.base import Storage, check_size
+from spacer_tasks.storage.fence import pass_fence
 
 
 class _ExistsError(Exception):
@@ -57,6 +58,7 @@ class FilesystemStorage(Storage):
                     stream.flush()
                     # a crash of the machine must not leave the new name with half a content
                     os.fsync(stream.fileno())
+                pass_fence()
                 os.chmod(temporary, 0o666 & ~_umask())  # noqa: PTH101 -- a name, not a Path
                 try:
                     place(temporary, path)
@@ -67,6 +69,7 @@ class FilesystemStorage(Storage):
                 Path(temporary).unlink(missing_ok=True)
 
     def delete(self, key: str) -> None:
+        pass_fence()
         with file_errors(key):
             Path(key).unlink(missing_ok=True)
 

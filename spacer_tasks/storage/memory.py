@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from spacer_tasks.exceptions import ObjectNotFoundError
 from spacer_tasks.storage.base import Storage
+from spacer_tasks.storage.fence import pass_fence
 
 
 class MemoryStorage(Storage):
@@ -23,13 +24,16 @@ class MemoryStorage(Storage):
             raise ObjectNotFoundError(f"no object {key!r} in memory") from error
 
     def store(self, key: str, data: bytes) -> None:
+        pass_fence()
         self._blobs[key] = bytes(data)
 
     def store_once(self, key: str, data: bytes) -> bool:
+        pass_fence()
         ours = bytes(data)
         return self._blobs.setdefault(key, ours) is ours
 
     def delete(self, key: str) -> None:
+        pass_fence()
         self._blobs.pop(key, None)
 
     def version(self, key: str) -> str | None:

@@ -28,6 +28,7 @@ from spacer_tasks.exceptions import (
 )
 from spacer_tasks.storage import aws
 from spacer_tasks.storage.base import Storage, check_size
+from spacer_tasks.storage.fence import pass_fence
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -169,9 +170,26 @@ def _client_of(process: int, endpoint_url: str | None) -> S3Client:
     }
     if settings.aws_anonymous:
         options["signature_version"] = UNSIGNED
-    return aws.session(endpoint_url).client(
+    made = aws.session(endpoint_url).client(
         "s3", endpoint_url=endpoint_url, config=Config(**options)
     )
+    # of each try: botocore may wait for seconds between two
+    for write in ("PutObject", "DeleteObject"):
+        made.meta.events.register(f"before-send.s3.{write}", _pass_fence)
+    return made
+
+
+def _pass_fence(**_: Any) -> None:
+    pass_fence()
+
+
+def _after_fork() -> None:
+    # a thread of the parent may have held it
+    global _MAKING
+    _MAKING = Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 @contextmanager

@@ -35,7 +35,7 @@ from spacer_tasks.storage.addresses import (
     not_allowed,
     takes_public_hosts,
 )
-from spacer_tasks.storage.base import Storage
+from spacer_tasks.storage.base import LENGTH_ALONE, Storage
 
 #: answers that mean "not now" although they are below 500
 PASSING_STATUS = {408, 425, 429}
@@ -92,7 +92,7 @@ class URLStorage(Storage):
                     return (
                         headers.get("ETag")
                         or headers.get("Last-Modified")
-                        or f"length-{headers.get('Content-Length')}"
+                        or f"{LENGTH_ALONE}{headers.get('Content-Length')}"
                     )
             except urllib.error.HTTPError as error:
                 # Not known: a signed URL is signed for GET alone, and some servers take nothing

@@ -6,12 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from spacer_tasks.classifiers import Classifier
 from spacer_tasks.data_classes.labels import LabelId
-from spacer_tasks.exceptions import MessageError
-from spacer_tasks.messages.specs import TrainerSpec
+from spacer_tasks.messages.specs import TrainerSpec, options_of
 from spacer_tasks.messages.tasks import ClassifierType
 from spacer_tasks.registry import registered_class
 from spacer_tasks.training.checkpoints import Checkpoints
@@ -83,14 +82,4 @@ def load_trainer(spec: TrainerSpec) -> Trainer:
         An option is unknown or malformed; the text names it.
     """
     trainer_class: type[Trainer] = registered_class("spacer_tasks.trainers", spec.class_path)
-    try:
-        return trainer_class.model_validate(spec.options)
-    except ValidationError as error:
-        options = ", ".join(trainer_class.model_fields) or "none"
-        lines = [
-            f"{'.'.join(map(str, item['loc']))}: {item['msg']} (found {str(item['input'])[:80]!r})"
-            for item in error.errors(include_url=False)[:5]
-        ]
-        raise MessageError(
-            f"trainer {spec.class_path}: {'; '.join(lines)}; its options are: {options}"
-        ) from error
+    return options_of(spec, trainer_class, "trainer")

@@ -11,7 +11,7 @@ import logging
 import threading
 from typing import Any
 
-from celery.exceptions import TimeLimitExceeded, WorkerLostError
+from celery.exceptions import Reject, TimeLimitExceeded, WorkerLostError
 from celery.worker import state
 from celery.worker.request import Request as CeleryRequest
 from redis.exceptions import RedisError
@@ -20,14 +20,25 @@ from spacer_tasks import results
 from spacer_tasks.exceptions import SpacerError, TaskTimeoutError
 from spacer_tasks.execution import lock
 from spacer_tasks.execution.connection import worker_redis
+from spacer_tasks.execution.storage_away import StorageAway
 from spacer_tasks.execution.task import MessageTask
 from spacer_tasks.results import TaskError
+from spacer_tasks.worker.storage_watch import WATCH
 
 logger = logging.getLogger(__name__)
 
 
 class Request(CeleryRequest):
     """A task as the worker's main process sees it."""
+
+    def _success_was_stored(self) -> bool:
+        """Whether a lost process's task need not be delivered again.
+
+        Celery (5.7) says yes where its state in Redis is a success. But then a part of a batch may
+        not be counted yet, and it would never be. Delivered again, it is answered from what is
+        stored, and counts once.
+        """
+        return False
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """Its process was ended at the time limit."""
@@ -44,6 +55,11 @@ class Request(CeleryRequest):
         if isinstance(error, TimeLimitExceeded) and not state.should_terminate:
             # said twice; answered in `on_timeout`
             return None
+        # not in the type stubs
+        reason = getattr(error, "reason", None)
+        if isinstance(error, Reject) and isinstance(reason, StorageAway):
+            # before the message goes back, or this worker would take it again
+            WATCH.note(reason)
         if isinstance(error, WorkerLostError):
             try:
                 lock.note_loss(worker_redis(), self.id, str(error))

@@ -1,8 +1,11 @@
-"""Where workers keep states and results: Celery's Redis backend, with more patience.
+"""Where workers keep states and results: Celery's Redis backend, which loses no batch.
 
 Celery tries again while Redis is away. But a Redis that refuses writes, because it is a replica or
-out of memory, it takes for a bug, as it does one that goes away while a part of a chord is counted:
-the task would be acknowledged and its callers, or the chord's body, would wait for ever.
+out of memory, it takes for a bug, and its way to a chord's body (5.7) has places at which a worker
+that dies takes the batch with it: it claims the body for minutes, and whoever is given the part
+then finds the claim taken and leaves. Here a part is counted, and the body sent after the last,
+without a claim: whoever is given a part of a complete chord sends the body, and it is pushed once
+(`execution/once.py`).
 """
 
 from __future__ import annotations
@@ -11,47 +14,144 @@ import logging
 import time
 from typing import Any
 
-from celery.backends.redis import RedisBackend, SentinelBackend
+from celery.canvas import maybe_signature
+from celery.exceptions import ChordError
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
+from spacer_tasks.broker.contract import WAITS_AT_MOST_S
+from spacer_tasks.broker.outages import REFUSES, redis_is_away
+from spacer_tasks.broker.result_backend import Redis, Sentinel
+from spacer_tasks.execution.once import sent_once
 from spacer_tasks.retries import CHORD_COUNT
 
 logger = logging.getLogger(__name__)
+
+#: what Celery, since 5.7, writes where a chord's body was sent; it outlives a part that is
+#: delivered again
+DONE = "done"
+
+#: a part counts once, however often it is delivered. Answers whether the body was sent, how many
+#: are counted, and of how many
+COUNT = """
+if redis.call('GET', KEYS[5]) == ARGV[6] then
+    return {1, 0, 0}
+end
+local member = ARGV[1] .. ':' .. ARGV[3]
+if redis.call('SADD', KEYS[4], member) == 1 then
+    redis.call('ZADD', KEYS[1], ARGV[3], ARGV[2])
+end
+if tonumber(ARGV[4]) > 0 then
+    for number = 1, 4 do
+        redis.call('EXPIRE', KEYS[number], ARGV[4])
+    end
+    if tonumber(ARGV[5]) > 0 then
+        redis.call('EXPIRE', KEYS[6], ARGV[5])
+    end
+end
+local size = redis.call('GET', KEYS[3])
+local more = redis.call('GET', KEYS[2])
+return {0, redis.call('ZCARD', KEYS[1]), size and tonumber(size) + tonumber(more or '0') or -1}
+"""
+#: in this order: no kill leaves a chord without results that is not done
+CLEAN = """
+redis.call('SET', KEYS[5], ARGV[1], 'EX', ARGV[2])
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+"""
 
 
 class _Patient:
     """What both backends below add."""
 
     # of the backends
+    app: Any
+    client: Any
     connection_errors: tuple[type[BaseException], ...]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.connection_errors = (*self.connection_errors, ReadOnlyError, OutOfMemoryError)
 
-    def on_chord_part_return(self, *args: Any, **kwargs: Any) -> Any:
-        """Count a finished part of a chord, and send the body after the last. A part that is
-        counted again counts once.
+    def _set(self, *args: Any, **kwargs: Any) -> Any:
+        """Keep a state. One that Redis refuses for now is tried again, like one that it missed."""
+        try:
+            return super()._set(*args, **kwargs)  # type: ignore[misc]
+        except ResponseError as error:
+            if not REFUSES.search(str(error)):
+                raise
+            raise RedisConnectionError(str(error)) from error
+
+    def on_chord_part_return(
+        self, request: Any, state: str, result: Any, propagate: Any = None, **kwargs: Any
+    ) -> None:
+        """Count a finished part of a chord, and send the body after the last, until Redis has both.
+
+        Whatever is done twice, by this worker or by the next that is given the part, counts once.
         """
-        errors: tuple[type[BaseException], ...] = (*self.connection_errors, ResponseError)
+        if not request.group or not request.id:
+            return
         for wait in CHORD_COUNT.waits():
             try:
-                return super().on_chord_part_return(*args, **kwargs)  # type: ignore[misc]
-            except errors as error:
-                # a script's error is of no class of its own
-                refused = any(word in str(error) for word in ("READONLY", "OOM"))
-                if not (refused or isinstance(error, self.connection_errors)):
+                self._count(request, state, result, propagate, **kwargs)
+            except Exception as error:
+                if not (REFUSES.search(str(error)) or redis_is_away(error)):
                     raise
                 logger.warning("a part of a batch is counted again in a moment: %s", error)
+            else:
+                return
             time.sleep(wait)
-        return super().on_chord_part_return(*args, **kwargs)  # type: ignore[misc]
+
+    def _count(self, request: Any, state: str, result: Any, propagate: Any, **kwargs: Any) -> None:
+        backend: Any = self
+        group = request.group
+        keys = [backend.get_key_for_group(group, f".{name}") for name in "jtsdc"]
+        member = backend.encode([1, request.id, state, backend.encode_result(result, state)])
+        index = "+inf" if request.group_index is None else request.group_index
+        sent, counted, size = self.client.eval(
+            COUNT,
+            6,
+            *keys,
+            backend.get_key_for_group(group),
+            request.id,
+            member,
+            index,
+            backend.chord_expires or 0,
+            backend._chord_result_expires,
+            DONE,
+        )
+        if sent or counted != size:
+            return
+        if self.client.exists(backend.get_key_for_group(group)):
+            # of a group of groups, whose results have a form that Celery keeps there; none is ours
+            super().on_chord_part_return(request, state, result, propagate, **kwargs)  # type: ignore[misc]
+            return
+        self._send_body(request, keys)
+
+    def _send_body(self, request: Any, keys: list[Any]) -> None:
+        backend: Any = self
+        body: Any = maybe_signature(request.chord, app=self.app)
+        # in the order of the group: its index is their score
+        found = self.client.zrange(keys[0], 0, -1)
+        if not found:
+            # another has sent it since
+            return
+        try:
+            parts = [backend._unpack_chord_result(each, backend.decode) for each in found]
+        except ChordError as error:
+            backend.chord_error_from_stack(body, error)
+        else:
+            # since Celery 5.7, for waits between its tries
+            publish = getattr(self.app.amqp, "_retry_publish", lambda send, *args: send(*args))
+            with sent_once(f"{request.group}:body"):
+                publish(body.delay, parts)
+        self.client.eval(CLEAN, 5, *keys, DONE, WAITS_AT_MOST_S)
 
 
-class PatientRedis(_Patient, RedisBackend):
+class PatientRedis(_Patient, Redis):
     """For `redis://` and `rediss://`."""
 
 
-class PatientSentinel(_Patient, SentinelBackend):
+class PatientSentinel(_Patient, Sentinel):
     """For `sentinel://`."""
 
 

@@ -23,8 +23,9 @@ from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.concurrency.cores import cores
 from spacer_tasks.config.settings import get_settings, without_django
 from spacer_tasks.exceptions import ConfigError, InputError, TransientError
-from spacer_tasks.worker import lifecycle, request, result_backend
-from spacer_tasks.worker.delivery import channel, envelopes
+from spacer_tasks.worker import lifecycle, readiness, request, result_backend
+from spacer_tasks.worker.delivery import transport
+from spacer_tasks.worker.delivery.gate import Gate
 from spacer_tasks.worker.pools import CONNECT_S, POOLS, Pool, PoolName, for_gpu, transport_options
 
 #: seconds without a byte from the result backend
@@ -67,14 +68,16 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
     Raises
     ------
     ConfigError
-        A setting that the worker needs is missing or wrong.
+        A setting that the worker needs is missing or wrong, it may not keep answers, or its Redis
+        is not one to use.
     InputError, TransientError
         The network that `SPACER_WARM_EXTRACTOR` names could not be loaded.
     """
     without_django()
     settings = get_settings()
-    _ = settings.required_results_prefix  # missing, it would fail every task: say so now
     configure(config_module)
+    readiness.check_results()
+    redis_checked = readiness.redis_is_right()
     pool = POOLS[name]
     if name == "features" and settings.device != "cpu" and _has_gpu():
         pool = for_gpu(pool, cores(), settings.s3_max_connections)
@@ -98,7 +101,7 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
         },
         # of callbacks and the parts of a batch
         task_publish_retry=True,
-        task_publish_retry_policy=retries.WORKER_TO_REDIS,
+        task_publish_retry_policy=retries.WORKER_SENDS,
         # a state that cannot be kept would end a task outside its body: acknowledged, unanswered
         result_backend_always_retry=True,
         result_backend_max_sleep_between_retries_ms=retries.STATE_AGAIN_MAX_MS,
@@ -108,21 +111,23 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
     if app.conf.worker_max_memory_per_child is None:
         app.conf.worker_max_memory_per_child = settings.max_memory_bytes // 1024
     app.loader.override_backends = result_backend.BACKENDS
-    channel.survive_lost_connections()
+    if settings.require_signed:
+        signing.check_keys()
+    app.loader.import_default_modules()
+    gate = Gate(app.tasks, signed=settings.require_signed, refused=lifecycle.note_refusal)
+    transport.use(gate)
     options = app.conf.broker_transport_options
     lifecycle.attend(
         Keys(options["unacked_key"], options["unacked_index_key"]),
         threads=pool.implementation == "threads",
+        redis_checked=redis_checked,
     )
     request.answer_lost_tasks()
-    envelopes.throw_away()
-    if settings.require_signed:
-        signing.require_signatures()
+    # imported before the fork, so that children share the memory; and before a first task, whose
+    # thread would hold up the worker's loop for seconds
+    importlib.import_module("spacer_tasks.operations")
     if name == "features":
         _warm_network(concurrency)
-    else:
-        # imported before the fork, so that the children share the memory
-        importlib.import_module("spacer_tasks.operations")
     # at DEBUG it writes down whole messages, with the signatures of their URLs
     logging.getLogger("celery.pool").setLevel(logging.INFO)
     # its stubs say that it never returns

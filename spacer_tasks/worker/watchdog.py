@@ -1,9 +1,10 @@
 """A thread that ends a worker which cannot go on, so that it is started again.
 
-It ends a worker that takes no tasks although there is room for them and Redis answers; a feature
-worker one of whose tasks is past its time limit (Celery ends it in the other pools, where a task
-is a process); one whose memory has passed the limit, after its tasks (likewise); and one whose GPU
-does not answer, or computes for too long.
+It ends a worker that holds a message without a record of who holds it; one that takes no tasks
+although there is room for them and Redis answers; a feature worker one of whose tasks is past its
+time limit (Celery ends it in the other pools, where a task is a process); one whose memory has
+passed the limit, after its tasks (likewise); and one whose GPU does not answer, or computes for too
+long.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from spacer_tasks.concurrency import device_watch
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.exceptions import SpacerError
 from spacer_tasks.execution.connection import worker_redis
-from spacer_tasks.worker.delivery import channel
+from spacer_tasks.worker.delivery import channel, qos
 from spacer_tasks.worker.exit import exit_at_once
 from spacer_tasks.worker.request import store_overdue
 
@@ -78,9 +79,20 @@ class Watchdog:
                     self._watch_device()
                     self._end_overdue()
                     self._watch_memory()
+                self._watch_records()
                 self._watch_consumer()
             except Exception:
                 logger.exception("watching the worker failed")
+
+    def _watch_records(self) -> None:
+        if held := qos.unrecorded():
+            logger.critical(
+                "%d message(s) are held here, and Redis does not know by whom: this worker ends, to"
+                " be started again; if it happens again, this Kombu is not one of those that"
+                " workers know",
+                len(held),
+            )
+            exit_at_once(self._worker, self._keys, HANGS)
 
     # --- a consumer that does not consume ----------------------------------------------------
 
@@ -104,6 +116,9 @@ class Watchdog:
             # an outage, not a fault of the worker's
             self._answers_since = None
             return
+        # not the time before the question: an outage may have ended between it and the answer, and
+        # the worker is owed the time after it
+        now = time.monotonic()
         self._answers_since = self._answers_since or now
         if now - self._content_at > limit and now - self._answers_since > limit / 2:
             logger.critical(

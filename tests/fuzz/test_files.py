@@ -18,7 +18,7 @@ from spacer_tasks.classifiers.safetensors_file import to_bytes
 from spacer_tasks.data_classes.features import ImageFeatures
 from spacer_tasks.exceptions import InputError
 from spacer_tasks.extractors import load_image, load_pixels
-from spacer_tasks.extractors.efficientnet.extractor import _tensors
+from spacer_tasks.extractors.files.state_dict import read_state_dict
 from tests.fuzz.mutations import damaged, examples
 from tests.support.checkout import FIXTURES_FOLDER
 from tests.support.files.image_kinds import KINDS
@@ -116,7 +116,7 @@ def test_a_weights_file(data: bytes) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            assert isinstance(_tensors(data, "reef"), dict)
+            assert isinstance(read_state_dict(data, "reef", "net"), dict)
         except InputError as error:
             assert str(error).startswith("reef")
 

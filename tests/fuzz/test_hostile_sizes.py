@@ -81,7 +81,7 @@ LOAD = """
 import sys
 from pathlib import Path
 from spacer_tasks.exceptions import InputError
-from spacer_tasks.extractors.efficientnet.extractor import load_network
+from spacer_tasks.extractors.efficientnet.network import load_network
 
 def peak():
     # getrusage would count what the process was before it became this one

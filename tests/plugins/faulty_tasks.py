@@ -10,7 +10,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,8 +17,7 @@ import numpy as np
 
 from spacer_tasks.concurrency import device_watch
 from spacer_tasks.exceptions import DeviceLostError
-from spacer_tasks.extractors.base import Extractor
-from spacer_tasks.extractors.files.weights import ExtractorFile
+from spacer_tasks.extractors import Extractor, Options
 from spacer_tasks.training.minibatch import MiniBatchTrainer
 
 #: what "grow" takes: more than a worker of the tests has in all
@@ -50,24 +48,27 @@ def misbehave(fault: str) -> None:
         raise DeviceLostError("simulated")
 
 
+class FaultyOptions(Options):
+    """What to do, how often, and where to note it."""
+
+    fault: str
+    times: int
+    folder: str
+
+
 class FaultyExtractor(Extractor):
     """Misbehaves in the first `times` tasks; then gives vectors of zeros."""
 
-    option_names: ClassVar[frozenset[str]] = frozenset({"fault", "times", "folder"})
-
-    def __init__(
-        self, name: str, files: Mapping[str, ExtractorFile], fault: str, times: int, folder: str
-    ) -> None:
-        super().__init__(name, files, fault=fault, times=times, folder=folder)
-        self._fault, self._times, self._folder = fault, times, folder
+    options_type: ClassVar[type[Options]] = FaultyOptions
+    options: FaultyOptions
 
     @property
     def feature_dim(self) -> int:
         return 4
 
     def forward(self, patches: Any) -> Any:
-        if begun(self._folder) < self._times:
-            misbehave(self._fault)
+        if begun(self.options.folder) < self.options.times:
+            misbehave(self.options.fault)
         return np.zeros((len(patches), 4), np.float32)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import random
 import signal
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from redis.exceptions import RedisError
 
@@ -56,6 +58,8 @@ class Scene:
     events: list[Event] = field(default_factory=list)
     #: how often the fault happened
     times: int = 0
+    #: what S3 does when it is not away
+    s3: S3Faults = field(default_factory=S3Faults)
 
     def held(self, process: int | None = None) -> list[str]:
         """The ids of the tasks that workers hold, or that one worker does."""
@@ -195,11 +199,11 @@ def promote_the_replica(scene: Scene) -> None:
         redis.replace_primary()
 
 
-def stop_redis(scene: Scene) -> None:
-    """Away for half a minute."""
+def stop_redis(scene: Scene, seconds: float = 30) -> None:
+    """Away for half a minute, or longer than a worker's retries of one state."""
     with scene.event():
         _durable(scene).stop()
-        time.sleep(30)
+        time.sleep(seconds)
         _durable(scene).start()
 
 
@@ -244,10 +248,41 @@ def fill_its_memory(scene: Scene, seconds: float = 8) -> None:
         client.config_set("maxmemory", "0")
 
 
+def take_s3_away(scene: Scene, seconds: float = 45) -> None:
+    """S3 answers nothing but 503 for some time."""
+    with scene.event():
+        scene.servers.front.set(S3Faults(error_503=1))
+        time.sleep(seconds)
+        scene.servers.front.set(scene.s3)
+
+
+def take_s3_away_from_waiting(scene: Scene, seconds: float = 600, waiting: int = 1000) -> None:
+    """The same for ten minutes, while a thousand tasks wait."""
+    scene.caller.stop()
+    with scene.event():
+        scene.servers.front.set(S3Faults(error_503=1))
+        for _ in range(waiting):
+            scene.caller.send("extract")
+        time.sleep(seconds)
+        scene.servers.front.set(scene.s3)
+
+
+def kill_a_child(scene: Scene) -> None:
+    """SIGKILL of a process that runs tasks for its worker, which starts another."""
+    process = scene.workers.one_of(random.choice(("classify", "trainer")))
+    if process is None:
+        return
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    if children:
+        with scene.event(process.pid), suppress(ProcessLookupError):
+            os.kill(int(random.choice(children)), signal.SIGKILL)
+
+
 @contextmanager
 def misbehaving_s3(scene: Scene, faults: S3Faults | None) -> Iterator[None]:
     """S3 does these as long as the block."""
-    scene.servers.front.set(faults or S3Faults())
+    scene.s3 = faults or S3Faults()
+    scene.servers.front.set(scene.s3)
     try:
         yield
     finally:
@@ -268,6 +303,10 @@ FAULTS = (
     Fault("all connections to Redis are cut", "every 5 s", 0.09, 5, cut_connections),
     Fault("Redis is read-only for 8 s", "every 20 s", 0.09, 20, make_read_only),
     Fault("Redis is out of memory for 8 s", "every 20 s", 0.09, 20, fill_its_memory),
+    Fault("a worker's child is killed (SIGKILL)", "every 3 s", 0.09, 3, kill_a_child),
+    Fault("Redis is stopped for 100 s", "once", 0.08, 1e6, partial(stop_redis, seconds=100)),
+    Fault("S3 is away for 45 s", "every 80 s", 0.12, 80, take_s3_away),
+    Fault("S3 is away for 10 min, 1,000 tasks wait", "once", 0.01, 1e6, take_s3_away_from_waiting),
     Fault("S3 misbehaves", "one request in six", 0.14, 5, nothing, ALL),
 )
 
@@ -289,6 +328,8 @@ _ALL_IN_TURN: Iterator[Callable[[Scene], None]] = itertools.cycle(
         kill_a_worker,
         partial(make_read_only, seconds=3),
         change_the_pool,
+        kill_a_child,
+        partial(take_s3_away, seconds=3),
         partial(fill_its_memory, seconds=3),
         restart_redis,
         kill_a_worker,

@@ -69,6 +69,7 @@ class _Reader:
         header = checked_header(
             {
                 "clf_type": "MLP" if estimator.name == "MLPClassifier" else "LR",
+                "hidden_activation": "relu",
                 "output": output,
                 "layers": len(layers),
                 "feature_dim": int(layers[0][0].shape[0]),

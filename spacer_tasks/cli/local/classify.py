@@ -10,10 +10,10 @@ import typer
 from spacer_tasks.annotations.points import PointsFile
 from spacer_tasks.cli.incomplete import IncompleteImages
 from spacer_tasks.cli.local.extract import extract_selection
+from spacer_tasks.cli.network import ExtractorOptions
 from spacer_tasks.cli.options import (
     Classifier,
     ColumnOptions,
-    ExtractorOptions,
     expanded,
     feature_location,
     location,

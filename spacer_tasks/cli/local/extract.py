@@ -13,9 +13,9 @@ from typing import Annotated
 import typer
 
 from spacer_tasks.cli.incomplete import IncompleteImages
+from spacer_tasks.cli.network import ExtractorOptions
 from spacer_tasks.cli.options import (
     ColumnOptions,
-    ExtractorOptions,
     Features,
     Images,
     Points,

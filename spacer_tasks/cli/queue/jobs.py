@@ -96,6 +96,9 @@ def show(task_id: TaskOrJob, as_json: AsJson = False) -> None:
     """
     from spacer_tasks.cli.queue.story import lines_of
 
+    if not task_id.strip() or not task_id.isprintable():
+        complain(f"no task has an id like {task_id!r}: expected letters, digits and dashes")
+        raise typer.Exit(SOME_FAILED)
     story = _story_of(task_id)
     if as_json:
         out.print_json(story.model_dump_json(exclude_none=True))

@@ -11,7 +11,7 @@ from spacer_tasks.cli.incomplete import IncompleteImages
 from spacer_tasks.cli.queue.broker import reached_redis
 from spacer_tasks.console import INTERRUPTED, counted, out, reason, say
 from spacer_tasks.exceptions import BrokerUnavailableError
-from spacer_tasks.execution.status import TaskState
+from spacer_tasks.jobs.status import TaskState
 
 if TYPE_CHECKING:
     from spacer_tasks.execution.task import MessageTask

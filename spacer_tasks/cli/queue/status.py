@@ -11,13 +11,17 @@ from rich.table import Table
 from rich.text import Text
 
 from spacer_tasks.app import app
+from spacer_tasks.broker import refused
 from spacer_tasks.broker.contract import QUEUES
 from spacer_tasks.broker.queue_depths import queue_depths
+from spacer_tasks.broker.server_kind import check_redis
 from spacer_tasks.cli.queue.broker import reached_redis
-from spacer_tasks.console import err, out, reason, warn
+from spacer_tasks.config.settings import get_settings
+from spacer_tasks.console import counted, err, out, reason, warn
 from spacer_tasks.data_classes.job_state import JobState
-from spacer_tasks.exceptions import BrokerUnavailableError
-from spacer_tasks.execution.status import (
+from spacer_tasks.exceptions import BrokerUnavailableError, ConfigError
+from spacer_tasks.execution.storage_away import results_fault
+from spacer_tasks.jobs.status import (
     TaskState,
     in_storage,
     known_state,
@@ -50,8 +54,19 @@ def status(
     if task_id is None:
         with reached_redis() as redis:
             _print_everything(redis)
+        _warn_of_faults()
     else:
         print_task(_state_of(task_id))
+
+
+def _warn_of_faults() -> None:
+    """Say what workers that start with these settings would refuse."""
+    try:
+        check_redis()
+    except ConfigError as error:
+        warn(str(error))
+    if get_settings().results_prefix and (fault := results_fault()):
+        warn(fault)
 
 
 def _state_of(task_id: str) -> TaskState:
@@ -135,6 +150,8 @@ def _print_everything(redis: Redis) -> None:
                 Text(str(count), "red" if waiting and not count else ""),
             )
     out.print(queues)
+    if kept := refused.kept(redis):
+        warn(f"{counted(kept, 'message')} refused by workers: `spacer-tasks refused list`")
 
     out.print()
     if not names:

@@ -9,7 +9,7 @@ from typing import Any
 from spacer_tasks.broker.contract import Priority
 from spacer_tasks.console import counted
 from spacer_tasks.data_classes.job_state import JobState
-from spacer_tasks.execution.status import note_of, stage_of
+from spacer_tasks.jobs.status import note_of, stage_of
 from spacer_tasks.story.facts import JobStory
 
 #: characters of an answer's value; the answer itself has all

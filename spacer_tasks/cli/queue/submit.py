@@ -17,10 +17,10 @@ from spacer_tasks.cli.local.classify import (
 )
 from spacer_tasks.cli.local.extract import extract_message
 from spacer_tasks.cli.local.train import plan_training
+from spacer_tasks.cli.network import ExtractorOptions
 from spacer_tasks.cli.options import (
     Classifier,
     ColumnOptions,
-    ExtractorOptions,
     Features,
     Images,
     Points,

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import typer
-from redis.exceptions import RedisError
 from rich.progress import Progress, TaskID
 
 from spacer_tasks.console import INTERRUPTED, progress_bar, say, short
 from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.exceptions import BrokerUnavailableError
-from spacer_tasks.execution.status import (
+from spacer_tasks.jobs.status import (
     TaskState,
-    in_redis,
-    in_storage,
     note_of,
     stage_of,
 )
-
-#: seconds between two looks at Redis
-POLL_S = 0.3
-#: seconds between two looks for stored answers of tasks that Redis does not know; it may have been
-#: wiped, and a look costs a request for each
-STORAGE_POLL_S = 15.0
+from spacer_tasks.jobs.waiting import watched
 
 
 def wait_for(tasks: Mapping[str, str], description: str) -> dict[str, TaskState]:
@@ -41,7 +32,7 @@ def wait_for(tasks: Mapping[str, str], description: str) -> dict[str, TaskState]
     Raises
     ------
     BrokerUnavailableError
-        Redis went away. The tasks go on without this process.
+        Redis was away for longer than `retries.REDIS_AWAY_S`. The tasks go on without this process.
     typer.Exit
         The wait was interrupted.
     """
@@ -54,7 +45,7 @@ def wait_for(tasks: Mapping[str, str], description: str) -> dict[str, TaskState]
 def _one(task_id: str, progress: Progress) -> dict[str, TaskState]:
     bar = progress.add_task("waiting for a worker", total=None, note="")
     stage = ""
-    for states in _looks([task_id]):
+    for states in watched([task_id]):
         state = states[task_id]
         now = stage_of(state.progress)
         if now is not None:
@@ -85,29 +76,13 @@ def _fill(progress: Progress, bar: TaskID) -> None:
 def _many(tasks: Mapping[str, str], description: str, progress: Progress) -> dict[str, TaskState]:
     bar = progress.add_task(description, total=len(tasks), note="")
     finished: dict[str, TaskState] = {}
-    for states in _looks(list(tasks)):
+    for states in watched(list(tasks)):
         finished |= {task_id: state for task_id, state in states.items() if state.finished}
         running = [tasks[each] for each, state in states.items() if state.state is JobState.RUNNING]
         progress.update(bar, completed=len(finished), note=short(running[0]) if running else "")
         if len(finished) == len(tasks):
             break
     return finished
-
-
-def _looks(task_ids: list[str]) -> Iterator[dict[str, TaskState]]:
-    """The states of those that have not finished yet, again and again."""
-    pending = task_ids
-    looked = time.monotonic()
-    while pending:
-        states = {task_id: in_redis(task_id) for task_id in pending}
-        if time.monotonic() - looked >= STORAGE_POLL_S:
-            for task_id, state in states.items():
-                if state.state is JobState.UNKNOWN:
-                    states[task_id] = in_storage(task_id) or state
-            looked = time.monotonic()
-        yield states
-        pending = [task_id for task_id in pending if not states[task_id].finished]
-        time.sleep(POLL_S if pending else 0)
 
 
 @contextmanager
@@ -121,7 +96,5 @@ def _left_alone(progress: Progress, tasks: Mapping[str, str]) -> Iterator[None]:
         progress.stop()
         say(f"Not waiting any more; the workers go on, {how}", "yellow")
         raise typer.Exit(INTERRUPTED) from None
-    except (RedisError, OSError) as error:
-        raise BrokerUnavailableError(
-            f"Redis went away ({error}); tasks that were sent go on when it is back, {how}"
-        ) from error
+    except BrokerUnavailableError as error:
+        raise BrokerUnavailableError(f"{error}; {how}") from error

@@ -14,7 +14,7 @@ from torch import Tensor
 from spacer_tasks.compat.data_classes.locations import DataLocation
 from spacer_tasks.compat.extractors.base import FeatureExtractor
 from spacer_tasks.compat.storage import storage_factory
-from spacer_tasks.extractors.files.state_dict import state_dict_of
+from spacer_tasks.extractors.files.state_dict import read_state_dict
 from spacer_tasks.extractors.runtime.devices import chosen_device
 
 Self = TypeVar("Self", bound="TorchExtractor")
@@ -37,7 +37,9 @@ def with_weights(model: torch.nn.Module, weights_datastream: BytesIO) -> torch.n
     WeightsError
         It is no such file.
     """
-    model.load_state_dict(state_dict_of(weights_datastream.getvalue(), "the file `weights`"))
+    model.load_state_dict(
+        read_state_dict(weights_datastream.getvalue(), "the file `weights`", "net")
+    )
     return model.requires_grad_(False).to(chosen_device())
 
 

@@ -1,12 +1,6 @@
 """Nets in Caffe's file formats, read without Caffe and run in torch.
 
-`load_net` takes a definition (`.prototxt`) and a weights file (`.caffemodel`), in the current
+`net.load_net` takes a definition (`.prototxt`) and a weights file (`.caffemodel`), in the current
 format or the one before it (V1), and gives a torch module. What it computes is what Caffe's own
 layers compute in the phase TEST; what it cannot compute so is refused, by the layer's name.
 """
-
-from __future__ import annotations
-
-from spacer_tasks.extractors.caffe.net import CaffeNet, load_net
-
-__all__ = ["CaffeNet", "load_net"]

@@ -1,4 +1,4 @@
-"""EfficientNet-B0 up to its global average pool, for inference.
+"""EfficientNet-B0 up to its global average pool, for inference, from the weights files in use.
 
 Source: Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks"
 (ICML 2019), table 1, with the padding and the batch-norm epsilon of the authors' TensorFlow code.
@@ -12,7 +12,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+from spacer_tasks.extractors.files.state_dict import TRAINING_COUNTERS, load_module
 
 FEATURE_DIM = 1280
 #: of the TensorFlow code; torch's default (1e-5) gives other numbers
@@ -20,6 +22,8 @@ BATCH_NORM_EPSILON = 1e-3
 STEM_CHANNELS = 32
 #: squeezed channels per channel that enters the block
 SQUEEZE_RATIO = 0.25
+#: the layer after the features
+CLASSIFICATION_LAYER = "_fc.*"
 #: table 1: kernel, expansion, channels out, repeats, stride of the first repeat
 STAGES = (
     (3, 1, 16, 1, 1),
@@ -140,6 +144,36 @@ def _blocks() -> Iterator[MBConv]:
 
 
 def _fold(module: nn.Module, convolution: str, norm: str) -> None:
-    folded = fuse_conv_bn_eval(getattr(module, convolution), getattr(module, norm))
-    setattr(module, convolution, folded)
+    conv, bn = getattr(module, convolution), getattr(module, norm)
+    conv.weight, conv.bias = fuse_conv_bn_weights(
+        conv.weight, conv.bias, bn.running_mean, bn.running_var, bn.eps, bn.weight, bn.bias
+    )
     setattr(module, norm, nn.Identity())
+
+
+def load_network(data: bytes, name: str) -> EfficientNetB0:
+    """The network of a weights file, its batch norms folded, on the CPU in float32.
+
+    Parameters
+    ----------
+    data
+        What `torch.save({"net": state_dict})` wrote.
+    name
+        Which file, in errors.
+
+    Raises
+    ------
+    WeightsError
+        The file is no such file, or its tensors are not of this network.
+    """
+    net = load_module(
+        EfficientNetB0,
+        data,
+        name,
+        network="EfficientNet-B0",
+        entry="net",
+        unused=(CLASSIFICATION_LAYER, TRAINING_COUNTERS),
+    )
+    net.fold_batch_norm()
+    # torch's stubs leave out this form of `to`
+    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

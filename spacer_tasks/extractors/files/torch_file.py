@@ -16,9 +16,11 @@ from io import BytesIO
 
 from spacer_tasks.exceptions import WeightsError
 
-#: what errors say
-EXPECTED = 'expected what torch.save({"net": state_dict}) writes'
+#: what errors say where nothing more is known
+EXPECTED = "expected what torch.save writes"
 OTHER_ZIP = "a zip that is cut short, or that another program wrote"
+#: characters of another library's error that ours shows
+SHOWN = 200
 #: torch's own test of whether a file is a zip
 ZIP = b"PK\3\4"
 #: bytes of the list of entries; the 366 of an EfficientNet-B0 take 22 kB
@@ -34,8 +36,17 @@ OLD_PICKLES = 5
 _END, _END64, _LOCATOR64 = 22, 56, 20
 
 
-def check_torch_file(data: bytes, name: str) -> None:
+class _UnlikeTorchError(Exception):
+    """torch did not write the file; the text says how that shows."""
+
+
+def check_torch_file(data: bytes, name: str, expected: str = EXPECTED) -> None:
     """Refuse a file of which torch would make more than the file is long.
+
+    Parameters
+    ----------
+    name, expected
+        Which file, and what it should be, in errors.
 
     Raises
     ------
@@ -44,16 +55,19 @@ def check_torch_file(data: bytes, name: str) -> None:
         is not where torch and Python both look for it; or a pickle is large, has a large text, or
         makes an array of bytes.
     """
-    if data.startswith(ZIP):
-        _check_zip(data, name)
-        return
-    at = 0
-    for _ in range(OLD_PICKLES):
-        at += _check_pickle(data[at : at + MAX_PICKLE], name)
+    try:
+        if data.startswith(ZIP):
+            _check_zip(data, name)
+            return
+        at = 0
+        for _ in range(OLD_PICKLES):
+            at += _check_pickle(data[at : at + MAX_PICKLE], name)
+    except _UnlikeTorchError as error:
+        raise WeightsError(f"{name} is not a weights file; {expected} ({error})") from error
 
 
 def _check_zip(data: bytes, name: str) -> None:
-    start, end = _directory(data, name)
+    start, end = _directory(data)
     if end - start > MAX_DIRECTORY:
         raise WeightsError(
             f"{name}: {end - start} bytes list what is in the file, expected at most"
@@ -68,9 +82,9 @@ def _check_zip(data: bytes, name: str) -> None:
             pickles = [e for e in entries if e.filename.lower().endswith("data.pkl")]
     # it raises more than BadZipFile on what is damaged
     except Exception as error:
-        raise _unlike_torch(name, f"a damaged zip: {error}") from error
+        raise _UnlikeTorchError(f"a damaged zip: {error}"[:SHOWN]) from error
     if found != start:
-        raise _unlike_torch(name, OTHER_ZIP)
+        raise _UnlikeTorchError(OTHER_ZIP)
     for entry in entries:
         if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size:
             raise WeightsError(
@@ -84,19 +98,19 @@ def _check_zip(data: bytes, name: str) -> None:
             f"{name}: {total} bytes in a file of {len(data)}; expected no more than the file has"
         )
     for entry in pickles:
-        _check_pickle(_head(data, entry, name), name)
+        _check_pickle(_head(data, entry), name)
 
 
-def _head(data: bytes, entry: zipfile.ZipInfo, name: str) -> bytes:
+def _head(data: bytes, entry: zipfile.ZipInfo) -> bytes:
     """The first bytes of an entry, as many as a pickle may have."""
     try:
         with zipfile.ZipFile(BytesIO(data)) as archive, archive.open(entry) as stream:
             return stream.read(MAX_PICKLE)
     except Exception as error:
-        raise _unlike_torch(name, f"a damaged zip: {error}") from error
+        raise _UnlikeTorchError(f"a damaged zip: {error}"[:SHOWN]) from error
 
 
-def _directory(data: bytes, name: str) -> tuple[int, int]:
+def _directory(data: bytes) -> tuple[int, int]:
     """Where the list of entries begins and ends, by torch's way of looking for it.
 
     Readers differ in files that are put together to show each another list, so only files are
@@ -104,17 +118,17 @@ def _directory(data: bytes, name: str) -> tuple[int, int]:
     """
     end = len(data) - _END
     if end < 0 or data[end : end + 4] != b"PK\5\6" or data[-2:] != b"\0\0":
-        raise _unlike_torch(name, OTHER_ZIP)
+        raise _UnlikeTorchError(OTHER_ZIP)
     (start,) = struct.unpack_from("<I", data, end + 16)
     locator = end - _LOCATOR64
     if locator >= _END64 and data[locator : locator + 4] == b"PK\6\7":
         end = locator - _END64
         (said,) = struct.unpack_from("<Q", data, locator + 8)
         if said != end or data[end : end + 4] != b"PK\6\6":
-            raise _unlike_torch(name, OTHER_ZIP)
+            raise _UnlikeTorchError(OTHER_ZIP)
         (start,) = struct.unpack_from("<Q", data, end + 48)
     if start > end:
-        raise _unlike_torch(name, OTHER_ZIP)
+        raise _UnlikeTorchError(OTHER_ZIP)
     return start, end
 
 
@@ -132,9 +146,5 @@ def _check_pickle(data: bytes, name: str) -> int:
                     f" {MAX_TEXT}"
                 )
     except ValueError as error:
-        raise _unlike_torch(name, f"a damaged pickle, or a large one: {error}") from error
+        raise _UnlikeTorchError(f"a damaged pickle, or a large one: {error}"[:SHOWN]) from error
     return end
-
-
-def _unlike_torch(name: str, why: str) -> WeightsError:
-    return WeightsError(f"{name} is not a weights file; {EXPECTED} ({why[:200]})")

@@ -25,9 +25,6 @@ from spacer_tasks.storage.policy import permitted
 
 log = logging.getLogger(__name__)
 
-#: version of a URL whose server names neither an ETag nor a date: it cannot tell one file from
-#: another of the same length
-NO_VERSION = "length-"
 #: bytes hashed at a time
 HASHED = 2**20
 
@@ -64,7 +61,7 @@ def open_file(loc: DataLocation, sha256: str | None = None) -> OpenedFile:
             raise _mismatch(loc, found, expected)
         return OpenedFile(stream, found, downloaded=False)
     version = storage.version(loc) if loc.is_remote and expected is None else None
-    may_be_kept = loc.is_remote and (expected is not None or _tells_objects_apart(version))
+    may_be_kept = loc.is_remote and (expected is not None or storage.tells_apart(version))
     slot = _slot(loc, version)
     kept = _open_kept(slot, expected) if may_be_kept else None
     if kept is not None:
@@ -103,7 +100,7 @@ def load_file(loc: DataLocation, sha256: str | None = None) -> ExtractorFile:
     # a kept file is not asked for at the storage, which looks too
     permitted(loc)
     version = storage.version(loc) if expected is None else None
-    may_keep = expected is not None or _tells_objects_apart(version)
+    may_keep = expected is not None or storage.tells_apart(version)
     slot = _slot(loc, version)
     if may_keep:
         kept = _kept_file(slot, expected)
@@ -139,10 +136,6 @@ def _sha256_of(stream: BinaryIO) -> str:
             digest.update(memoryview(buffer)[:count])
         stream.seek(0)
     return digest.hexdigest()
-
-
-def _tells_objects_apart(version: str | None) -> bool:
-    return version is not None and not version.startswith(NO_VERSION)
 
 
 def _slot(loc: DataLocation, version: str | None) -> str:

@@ -103,13 +103,13 @@ def is_taken(
     return False
 
 
-@lru_cache(maxsize=1)
-def sample_patches(size: int = 224) -> NDArray[np.uint8]:
+@lru_cache(maxsize=4)
+def sample_patches(size: int = 224, count: int = SAMPLE_PATCHES) -> NDArray[np.uint8]:
     """Patches with texture of several grains, the same in every process."""
     random = np.random.default_rng(0)
-    values = np.full((SAMPLE_PATCHES, size, size, 3), 128.0)
+    values = np.full((count, size, size, 3), 128.0)
     for grain in SAMPLE_GRAINS:
         side = -(-size // grain)
-        coarse = random.standard_normal((SAMPLE_PATCHES, side, side, 3)) * SAMPLE_CONTRAST
+        coarse = random.standard_normal((count, side, side, 3)) * SAMPLE_CONTRAST
         values += coarse.repeat(grain, axis=1).repeat(grain, axis=2)[:, :size, :size]
     return values.clip(0, 255).astype(np.uint8)

@@ -1,12 +1,9 @@
-"""What a worker has taken and not acknowledged: nothing lost on the way, or when Redis is.
+"""How a worker asks Redis for messages: taken and recorded in one step.
 
 Kombu (5.7) takes a message from its queue in one step and records it in the next: a worker that is
-killed in between, or whose connection is cut, takes it with it. And when it loses Redis, Kombu
-puts all of it back, also tasks that are running, which start a second time beside the first; and
-with Redis still away it raises, in places where Celery takes that for a bug and ends the worker
-("Unrecoverable error"). Here a message is taken and recorded in one step (`unacked.py`), one
-whose task is running stays taken and is acknowledged when the task ends, by whatever connection
-there is then, and all others are put back as soon as there is one.
+killed in between, or whose connection is cut, takes it with it. Here a message is taken and
+recorded with its holder by one script (`unacked.py`), looked at (`gate.py`), and handed on. What
+becomes of it then is in `qos.py`.
 """
 
 from __future__ import annotations
@@ -18,17 +15,20 @@ from queue import Empty
 from typing import Any
 
 from celery.worker import state
-from kombu.transport.redis import Channel
-from kombu.transport.redis import QoS as RedisQoS
-from kombu.transport.virtual.base import QoS as BaseQoS
+from kombu.transport.redis import Channel as RedisChannel
+from kombu.transport.redis import SentinelChannel as RedisSentinelChannel
 from kombu.utils.encoding import bytes_to_str
-from kombu.utils.json import loads
+from kombu.utils.json import dumps, loads
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
-from spacer_tasks.broker.whereabouts import Keys
-from spacer_tasks.execution.connection import me
+from spacer_tasks.broker.outages import REFUSES
+from spacer_tasks.broker.refused import Reason
+from spacer_tasks.execution import once
 from spacer_tasks.retries import REDIS_REFUSES
-from spacer_tasks.worker.delivery import unacked
+from spacer_tasks.worker.delivery import intake, qos, unacked
+from spacer_tasks.worker.delivery.gate import Fault, Gate
+from spacer_tasks.worker.delivery.qos import QoS, keys_of
 
 logger = logging.getLogger(__name__)
 
@@ -39,12 +39,6 @@ WAIT_S = 0.5
 #: how Redis says that it refuses for now; a script's error quotes it somewhere
 _FULL_OR_BUSY = re.compile(r"\b(OOM|MISCONF|BUSY|NOREPLICAS)\b")
 
-#: tags of messages that wait for a connection: whether to put each back or to acknowledge it.
-#: Tags are unique, so one channel can do it for another.
-_LATER: dict[str, bool] = {}
-#: tags of all messages that this process has taken and not settled
-_KNOWN: set[str] = set()
-
 
 class Poll:
     """What a worker's channel asked Redis last, and when it was answered."""
@@ -53,6 +47,7 @@ class Poll:
     answered_at = 0.0
 
     def __init__(self) -> None:
+        self.keys: list[str] = []
         self.queues: list[str] = []
         #: queues of this channel whose messages are not acknowledged
         self.unacknowledged: set[str] = set()
@@ -61,120 +56,215 @@ class Poll:
         self.next = "take"
 
 
-class QoS(RedisQoS):
-    """Kombu's record of taken messages, one for each channel."""
+class _Parts:
+    """Of Kombu's channels, what is used below and is not in its type stubs."""
 
-    # not in Kombu's type stubs
-    channel: Any
-    _on_collect: Any
-    _flush: Any
+    active_queues: Any
+    priority_steps: Any
+    global_keyprefix: str
+    client: Any
+    connection: Any
+    connection_errors: Any
+    qos: Any
+    _queue_cycle: Any
+    _q_for_pri: Any
+    _in_poll: Any
+    _brpop_sent_at: Any
 
-    def append(self, message: Any, delivery_tag: str) -> None:
-        """Take note of a message: it is in Redis already if it was taken by `_take`."""
-        if delivery_tag in _KNOWN:
-            BaseQoS.append(self, message, delivery_tag)
-        else:
-            super().append(message, delivery_tag)
 
-    def ack(self, delivery_tag: str) -> None:
-        """Let Redis forget a message, now or when it is back."""
-        self._settle_one(delivery_tag, put_back=False, why="a finished task's message")
+class Taking(_Parts):
+    """What both channels below do otherwise than Kombu's.
 
-    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        """Give a message back, or let Redis forget it, now or when it is back."""
-        self._settle_one(delivery_tag, put_back=requeue, why="a message")
+    A connection of a worker has several channels; those for events and for its commands listen to
+    what is published, and never take from a queue.
+    """
 
-    def _settle_one(self, tag: str, put_back: bool, why: str) -> None:
-        try:
-            if self._usable:
-                self._settle_now(tag, put_back, last=True)
-                BaseQoS.ack(self, tag)
-                return
-        except self._errors as error:
-            what = "given back" if put_back else "acknowledged"
-            logger.warning("%s is %s later: %s", why, what, error)
-        _LATER[tag] = put_back
-        BaseQoS.ack(self, tag)
+    # of Kombu's type in its stubs
+    QoS: Any = QoS
+    #: what may go on to Celery; all, where there is none
+    gate: Gate | None = None
 
-    def restore_by_tag(self, tag: str, client: Any = None, leftmost: bool = False) -> None:
-        """Give a message back, whoever holds it."""
-        with self.channel.conn_or_acquire(client) as redis:
-            if not unacked.give_back(redis, keys_of(self.channel), [tag], last=leftmost):
-                # of a worker of an older version, or given back by now
-                super().restore_by_tag(tag, client, leftmost)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # before Kombu's, which asks for what follows
+        self._asking = Poll()
+        super().__init__(*args, **kwargs)
 
-    def restore_visible(self, *args: Any, **kwargs: Any) -> None:
-        """Every few seconds of a connected worker: what waits for a connection, and what others
-        have held for longer than the visibility timeout.
+    def basic_consume(self, queue: str, no_ack: bool = False, *args: Any, **options: Any) -> Any:
+        """Take from a queue; where nobody acknowledges, as for answers to `inspect`, in Kombu's
+        way.
         """
-        self._settle()
-        super().restore_visible(*args, **kwargs)
+        if no_ack:
+            self._asking.unacknowledged.add(queue)
+        inherited: Any = super()
+        return inherited.basic_consume(queue, no_ack, *args, **options)
 
-    def restore_unacked_once(self, stderr: Any = None) -> None:
-        """When a channel closes: what it has taken goes back, except for tasks that run on."""
-        self._on_collect.cancel()
-        self._flush()
-        running = (
-            set()
-            if _stopping()
-            else {request.message.delivery_tag for request in tuple(state.active_requests)}
-        )
-        for tag in tuple(self._delivered or ()):
-            if tag not in running:
-                _LATER[tag] = True
-        if self._delivered is not None:
-            self._delivered.clear()
-        if _stopping() and self._usable:
-            try:
-                self._settle()
-            except self._errors as error:
-                logger.warning(
-                    "%d message(s) stay taken until another worker sees it: %s", len(_LATER), error
-                )
+    def _brpop_start(self, timeout: float | None = None) -> None:
+        """Ask for a message; in Kombu's place, which would take it without a record.
 
-    def _settle(self) -> None:
-        while _LATER:
-            tag, put_back = _LATER.popitem()
-            try:
-                self._settle_now(tag, put_back)
-            except ResponseError as error:
-                # read-only, or full: it is asked again in a few seconds
-                _LATER[tag] = put_back
-                logger.warning("%d message(s) cannot be settled now: %s", len(_LATER), error)
-                return
-            except self._errors:
-                _LATER[tag] = put_back
-                raise
-
-    def _settle_now(self, tag: str, put_back: bool, last: bool = False) -> None:
-        if put_back:
-            self.restore_by_tag(tag, leftmost=last)
+        When there is none, wait at the first queue. The move of its oldest message to where it was
+        changes nothing, and is answered as soon as there is one: Redis has no other command that
+        waits and leaves the message.
+        """
+        poll = self._asking
+        if poll.unacknowledged.intersection(self.active_queues):
+            poll.asked = "kombu"
+            inherited: Any = super()
+            inherited._brpop_start(timeout)
+            return
+        queues = self._queue_cycle.consume(len(self.active_queues))
+        if not queues:
+            return
+        listed = [
+            (self.global_keyprefix + self._q_for_pri(queue, priority), queue)
+            for priority in self.priority_steps
+            for queue in queues
+        ]
+        first = listed[0][0]
+        poll.asked = "refused" if intake.closed() else poll.next
+        poll.keys, poll.queues = [key for key, _ in listed], [queue for _, queue in listed]
+        connection = self.client.connection
+        self._in_poll = connection
+        self._brpop_sent_at = time.monotonic()
+        if poll.asked == "take":
+            connection.send_command(*unacked.take_command(keys_of(self), poll.keys))
+        elif poll.asked == "wait":
+            connection.send_command("BLMOVE", first, first, "RIGHT", "RIGHT", WAIT_S)
         else:
-            with self.channel.conn_or_acquire() as redis:
-                unacked.forget(redis, keys_of(self.channel), tag)
-        _KNOWN.discard(tag)
+            # of a key that nobody writes: Redis takes this also when it refuses what needs memory
+            connection.send_command("BRPOP", f"{first}.refused", REDIS_REFUSES.wait_s(0))
+
+    def _brpop_read(self, **options: Any) -> bool:
+        """Read the answer, and hand on the message if it holds one."""
+        poll = self._asking
+        if poll.asked == "kombu":
+            inherited: Any = super()
+            return bool(self._guarded(lambda: inherited._brpop_read(**options)))
+        try:
+            answer = self._answer()
+            Poll.answered_at = time.monotonic()
+            if poll.asked != "take" or not answer:
+                poll.next = "wait" if poll.asked == "take" else "take"
+                raise Empty
+            poll.next = "take"
+            number, raw, tag = answer
+            self._hand_on(raw, tag.decode(), poll.keys[number], poll.queues[number])
+            return True
+        finally:
+            self._in_poll = None
+            # since Kombu 5.7
+            if flush := getattr(self, "_flush_brpop_reauth", None):
+                flush()
+
+    def _answer(self) -> Any:
+        connection = self.client.connection
+        try:
+            return connection.read_response()
+        except self.connection_errors:
+            connection.disconnect()
+            raise
+        except ResponseError as error:
+            if not _FULL_OR_BUSY.search(str(error)):
+                # such as READONLY: another Redis is the master by now, so connect again
+                connection.disconnect()
+                raise ConnectionError(str(error)) from error
+            logger.warning("Redis refuses to hand out messages: %s", error)
+            self._asking.next = "refused"
+            raise Empty from None
+
+    def _hand_on(self, raw: bytes, tag: str, key: str, queue: str) -> None:
+        self._queue_cycle.rotate(queue)
+        qos.taken(tag)
+        if self.gate is None:
+            message, fault = loads(bytes_to_str(raw)), None
+        else:
+            message, fault = self.gate.read(raw, tag)
+        if fault is None:
+            try:
+                self.connection._deliver(message, queue)
+            except self._lost:
+                raise
+            except Exception as error:
+                if self.gate is None or _is_begun(tag):
+                    raise
+                logger.exception("a message made an error on its way to its task")
+                why = f"Celery cannot take it: {type(error).__name__}: {error}"
+                fault = Fault(Reason.UNREADABLE, why[:200])
+        if fault is not None and self.gate is not None:
+            self._refuse(raw, tag, key, self.gate, fault)
+        elif tag not in (self.qos._delivered or ()):
+            # settled by now
+            self.qos._settle_now(tag, put_back=False)
+
+    def _refuse(self, raw: bytes, tag: str, key: str, gate: Gate, fault: Fault) -> None:
+        entry = gate.refuse(raw, key, fault)
+        (self.qos._delivered or {}).pop(tag, None)
+        try:
+            with self.conn_or_acquire() as redis:  # type: ignore[attr-defined]  # Kombu's
+                unacked.refuse(redis, keys_of(self), tag, entry, fault.reason)
+        except self._lost:
+            # it is taken again, by whoever is there then
+            qos.settle_later(tag, put_back=True)
+            raise
+        qos.settled(tag)
+
+    def _receive(self) -> Any:
+        """Read what was published: commands, and events of other workers."""
+        inherited: Any = super()
+        return self._guarded(inherited._receive)
+
+    def _guarded(self, read: Any) -> Any:
+        """Read what is not a task: nonsense in it is passed over."""
+        try:
+            return read()
+        except Empty:
+            raise
+        except self._lost:
+            raise
+        except Exception:
+            logger.exception("what was not understood is passed over: it is not a task")
+            raise Empty from None
 
     @property
-    def _usable(self) -> bool:
-        """Whether the channel is one of a connection that is not closed."""
-        connection = self.channel.connection
-        return connection is not None and connection.client is not None
-
-    @property
-    def _errors(self) -> tuple[type[BaseException], ...]:
-        # Kombu's do not hold what a Redis says that is read-only or full: such a message stayed
-        # with its worker until the visibility timeout, as if its task still ran
-        return (*self.channel.connection_errors, RedisError)
+    def _lost(self) -> tuple[type[Exception], ...]:
+        # Kombu's have KeyError among them, which a message makes as well
+        errors = [error for error in self.connection_errors if error is not KeyError]
+        return (*errors, RedisError)
 
 
-def keys_of(channel: Any) -> Keys:
-    """The keys of a channel's pool."""
-    return Keys(channel.unacked_key, channel.unacked_index_key)
+class Once(_Parts):
+    """How a worker's channel pushes a message.
+
+    One that is sent once (`execution/once.py`) is pushed with its count. A Redis that refuses for
+    now, because it is full or a replica, is tried again as one that is away: Celery would take its
+    refusal of a callback for a failure of the task.
+    """
+
+    conn_or_acquire: Any
+    _get_message_priority: Any
+
+    def _put(self, queue: str, message: Any, **options: Any) -> None:
+        try:
+            self._push(queue, message, **options)
+        except ResponseError as error:
+            if not REFUSES.search(str(error)):
+                raise
+            raise RedisConnectionError(str(error)) from error
+
+    def _push(self, queue: str, message: Any, **options: Any) -> None:
+        with self.conn_or_acquire() as redis:
+            key = self._q_for_pri(queue, self._get_message_priority(message, reverse=False))
+            headers = message.get("headers")
+            if once.push(redis, self.global_keyprefix, key, headers, dumps(message)):
+                return
+        super()._put(queue, message, **options)  # type: ignore[misc]  # of Kombu's channel
 
 
-def known_tags() -> frozenset[str]:
-    """The messages that this process knows it holds."""
-    return frozenset(tuple(_KNOWN)) | frozenset(tuple(_LATER))
+class Channel(Taking, Once, RedisChannel):
+    """For `redis://` and `rediss://`."""
+
+
+class SentinelChannel(Taking, Once, RedisSentinelChannel):
+    """For `sentinel://`."""
 
 
 def polled_at() -> float:
@@ -182,109 +272,7 @@ def polled_at() -> float:
     return Poll.answered_at
 
 
-# not in Kombu's type stubs
-_CHANNEL: Any = Channel
-_kombu_start, _kombu_read = _CHANNEL._brpop_start, _CHANNEL._brpop_read
-_kombu_consume = _CHANNEL.basic_consume
-
-
-def _poll_of(channel: Any) -> Poll:
-    found: Poll = channel.__dict__.setdefault("_poll", Poll())
-    return found
-
-
-def _consume(channel: Any, queue: str, no_ack: bool = False, **options: Any) -> Any:
-    """Take from a queue; where nobody acknowledges, as for answers to `inspect`, in Kombu's way."""
-    if no_ack:
-        _poll_of(channel).unacknowledged.add(queue)
-    return _kombu_consume(channel, queue, no_ack=no_ack, **options)
-
-
-def _ask(channel: Any, timeout: float | None = None) -> None:
-    """Ask for a message; in Kombu's place, which would take it without a record.
-
-    When there is none, wait at the first queue. The move of its oldest message to where it was
-    changes nothing, and is answered as soon as there is one: Redis has no other command that waits
-    and leaves the message.
-    """
-    poll = _poll_of(channel)
-    if poll.unacknowledged.intersection(channel.active_queues):
-        poll.asked = "kombu"
-        _kombu_start(channel, timeout)
-        return
-    queues = channel._queue_cycle.consume(len(channel.active_queues))
-    if not queues:
-        return
-    listed = [
-        (channel.global_keyprefix + channel._q_for_pri(queue, priority), queue)
-        for priority in channel.priority_steps
-        for queue in queues
-    ]
-    first = listed[0][0]
-    poll.asked, poll.queues = poll.next, [queue for _, queue in listed]
-    connection = channel.client.connection
-    channel._in_poll = connection
-    channel._brpop_sent_at = time.monotonic()
-    if poll.asked == "take":
-        taking = unacked.take_command(keys_of(channel), [key for key, _ in listed])
-        connection.send_command(*taking)
-    elif poll.asked == "wait":
-        connection.send_command("BLMOVE", first, first, "RIGHT", "RIGHT", WAIT_S)
-    else:
-        # of a key that nobody writes: Redis takes this also when it refuses what needs memory
-        connection.send_command("BRPOP", f"{first}.refused", REDIS_REFUSES.wait_s(0))
-
-
-def _read(channel: Any, **options: Any) -> bool:
-    """Read the answer, and hand on the message if it holds one."""
-    poll = _poll_of(channel)
-    if poll.asked == "kombu":
-        return bool(_kombu_read(channel, **options))
-    try:
-        try:
-            answer = channel.client.connection.read_response()
-        except channel.connection_errors:
-            channel.client.connection.disconnect()
-            raise
-        except ResponseError as error:
-            if not _FULL_OR_BUSY.search(str(error)):
-                # such as READONLY: another Redis is the master by now, so connect again
-                channel.client.connection.disconnect()
-                raise ConnectionError(str(error)) from error
-            logger.warning("Redis refuses to hand out messages: %s", error)
-            poll.next = "refused"
-            raise Empty from None
-        Poll.answered_at = time.monotonic()
-        if poll.asked != "take" or not answer:
-            poll.next = "wait" if poll.asked == "take" else "take"
-            raise Empty
-        poll.next = "take"
-        number, raw = answer
-        queue = poll.queues[number]
-        channel._queue_cycle.rotate(queue)
-        message = loads(bytes_to_str(raw))
-        tag = message["properties"]["delivery_tag"]
-        _KNOWN.add(tag)
-        channel.connection._deliver(message, queue)
-        if tag not in (channel.qos._delivered or ()):
-            # thrown away (`envelopes.py`), or settled by now
-            channel.qos._settle_now(tag, put_back=False)
-        return True
-    finally:
-        channel._in_poll = None
-        # since Kombu 5.7
-        if flush := getattr(channel, "_flush_brpop_reauth", None):
-            flush()
-
-
-def _stopping() -> bool:
-    return state.should_stop is not None or state.should_terminate is not None
-
-
-def survive_lost_connections() -> None:
-    """Let this process's Redis channels take and keep messages as above."""
-    me()
-    _CHANNEL.QoS = QoS
-    _CHANNEL.basic_consume = _consume
-    _CHANNEL._brpop_start = _ask
-    _CHANNEL._brpop_read = _read
+def _is_begun(tag: str) -> bool:
+    """Whether the task of a message is with the pool: it cannot be refused any more."""
+    requests = (*state.reserved_requests, *state.active_requests)
+    return any(request.message.delivery_tag == tag for request in requests)

@@ -1,34 +1,139 @@
-"""What lies in a queue and is no message of Celery's: thrown away before it does harm.
+"""Which messages can be delivered: every header and property that is read on the way is looked at.
 
 Kombu (5.7) and Celery (5.7) believe what they find in a queue: of an envelope of another form, a
-header of another type or a body that is no list they make an exception in the worker's loop, which
-ends the worker. The message stays taken, so the next worker gets it in its turn. Here the form of
-an envelope is looked at first.
+header of another type or a body that is not a list they make an exception in the worker's loop,
+which ends the worker. The message stays taken, so the next worker gets it in its turn.
 """
 
 from __future__ import annotations
 
-import binascii
 import json
-import logging
+import math
 from base64 import b64decode
+from collections.abc import Callable
+from datetime import timezone
 from typing import Any
 
-from kombu.transport import redis as redis_transport
+from celery.utils.time import maybe_iso8601, maybe_make_aware
+from kombu.utils.json import loads
 
-logger = logging.getLogger(__name__)
+from spacer_tasks.broker.contract import SENT_AT
+from spacer_tasks.broker.signing import HEADER
+from spacer_tasks.data_classes.task_ids import MAX_PART_LENGTH, fault_of_id
 
-#: lists of tasks in a task's body; where one is none, Celery fails after the task has run, and then
-#: the message is neither finished nor given back, and holds its place at the worker for ever
+#: lists of tasks in a task's body; where one is not a list, Celery fails after the task has run,
+#: and then the message is neither finished nor given back, and holds its place at the worker
 _FOLLOWING = ("callbacks", "errbacks", "chain")
-#: characters of a queue's name in the log
+#: encodings of text in which a body of JSON is sent
+_ENCODINGS = ("utf-8", "utf8", "us-ascii", "ascii")
+#: what a count, a time limit or a time can be at most: 30 years of seconds
+_LARGEST = 10**9
+#: tasks that follow one that follows, and so on
+_DEEPEST = 20
+#: what an error says of Python's own
 _SHOWN = 100
+
+
+def _text(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _flag(value: Any) -> bool:
+    return value is None or isinstance(value, bool)
+
+
+def _count(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST
+    )
+
+
+def _seconds(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and (isinstance(value, int) or math.isfinite(value))
+        and 0 <= value <= 10 * _LARGEST
+    )
+
+
+def _limits(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, list)
+        and len(value) == 2
+        and all(_seconds(limit) and (limit or 0) <= _LARGEST for limit in value)
+    )
+
+
+def _time(value: Any) -> bool:
+    if value is None:
+        return True
+    if not isinstance(value, str):
+        return False
+    try:
+        # as Celery reads it, which takes an empty one for none and fails over that
+        found = maybe_iso8601(value)
+        return found is not None and math.isfinite(
+            maybe_make_aware(found).astimezone(timezone.utc).timestamp()
+        )
+    except Exception:  # noqa: BLE001 -- a stranger's text
+        return False
+
+
+def _texts(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, list) and all(isinstance(each, str) for each in value)
+    )
+
+
+def _object(value: Any) -> bool:
+    return value is None or isinstance(value, dict)
+
+
+_Check = tuple[Callable[[Any], bool], str]
+#: what Celery and this package read of the headers; others only travel along
+_HEADERS: dict[str, _Check] = {
+    **dict.fromkeys(
+        ("lang", "root_id", "parent_id", "group", "meth", "shadow", "argsrepr", "kwargsrepr",
+         "origin", "reply_to", "correlation_id", HEADER),
+        (_text, "text"),
+    ),
+    **dict.fromkeys(("retries", "group_index", "replaced_task_nesting"), (_count, "a count")),
+    **dict.fromkeys(("ignore_result", "redelivered", "utc"), (_flag, "true or false")),
+    **dict.fromkeys(("eta", "expires"), (_time, "a time in ISO 8601")),
+    "timelimit": (_limits, "a pair of numbers"),
+    SENT_AT: (_seconds, "a number of seconds"),
+    "stamped_headers": (_texts, "a list of texts"),
+    "stamps": (_object, "an object"),
+}  # fmt: skip
+_PROPERTIES: dict[str, _Check] = {
+    **dict.fromkeys(("correlation_id", "reply_to", "type", "message_id"), (_text, "text")),
+    **dict.fromkeys(("priority", "delivery_mode"), (_count, "a count")),
+}
+#: of `delivery_info`, beside where it was sent to
+_DELIVERY: dict[str, _Check] = {
+    "redelivered": (_flag, "true or false"),
+    "priority": (_count, "a count"),
+    "consumer_tag": (_text, "text"),
+}
+
+
+def read(raw: bytes | str) -> tuple[Any, str | None]:
+    """A message as Kombu reads it, and why it cannot be delivered, or None where it can."""
+    try:
+        envelope = loads(raw if isinstance(raw, str) else raw.decode())
+    except Exception as error:  # noqa: BLE001 -- whatever is in it: it is a stranger's
+        return None, f"it cannot be read: {_said(error)}"
+    try:
+        return envelope, fault_of(envelope)
+    except Exception as error:  # noqa: BLE001 -- as above
+        return None, f"it cannot be checked: {_said(error)}"
 
 
 def fault_of(envelope: Any) -> str | None:
     """Why an envelope cannot be delivered, or None where its form is right."""
     if not isinstance(envelope, dict):
-        return "it is no JSON object"
+        return "it is not a JSON object"
     properties, headers = envelope.get("properties"), envelope.get("headers")
     if not isinstance(properties, dict) or not isinstance(properties.get("delivery_tag"), str):
         return "it has no delivery tag"
@@ -38,33 +143,70 @@ def fault_of(envelope: Any) -> str | None:
     ):
         return "it does not say where it was sent to"
     if not isinstance(headers, dict | None):
-        return "its headers are no object"
+        return "its headers are not an object"
     headers = headers or {}
+    return (
+        _fault_of_fields(headers, _HEADERS)
+        or _fault_of_fields(properties, _PROPERTIES)
+        or _fault_of_fields(info, _DELIVERY)
+        or _fault_of_task(headers)
+        or _fault_of_content(envelope, properties, headers)
+    )
+
+
+def body_of(envelope: dict[str, Any]) -> Any:
+    """The body of a message that can be delivered, as Kombu reads it."""
+    return loads(_body(envelope, envelope["properties"]))
+
+
+def _fault_of_fields(found: dict[str, Any], checks: dict[str, _Check]) -> str | None:
+    for name, (is_right, expected) in checks.items():
+        if name in found and not is_right(found[name]):
+            return f"its {name} is not {expected}"
+    try:
+        json.dumps(found, ensure_ascii=False).encode()
+    except (ValueError, TypeError):
+        return "it holds half a character, or what is not JSON"
+    return None
+
+
+def _fault_of_task(headers: dict[str, Any]) -> str | None:
     if headers.get("compression"):
         # a few bytes can be made of very many
         return "its body is compressed"
-    if "task" in headers and not all(isinstance(headers.get(it), str) for it in ("task", "id")):
-        return "its task or id is no text"
-    limits = headers.get("timelimit")
-    if limits is not None and not (
-        isinstance(limits, list)
-        and len(limits) == 2
-        and all(isinstance(limit, int | float | None) for limit in limits)
-    ):
-        return "its time limits are no pair of numbers"
+    if "task" not in headers:
+        return None
+    if not isinstance(headers["task"], str) or not headers["task"]:
+        return "its task is not a text"
+    if fault := fault_of_id(headers.get("id"), MAX_PART_LENGTH):
+        return fault
+    # Celery reads each of these as a header
+    stamped = headers.get("stamped_headers") or []
+    if any(name in _HEADERS or name in ("task", "id") for name in stamped):
+        return "its stamps have the names of headers"
+    return None
+
+
+def _fault_of_content(
+    envelope: dict[str, Any], properties: dict[str, Any], headers: dict[str, Any]
+) -> str | None:
     if envelope.get("content-type") != "application/json":
         return "its body is not JSON"
+    encoding = envelope.get("content-encoding")
+    if not isinstance(encoding, str) or encoding.lower() not in _ENCODINGS:
+        return "its content-encoding is not UTF-8"
     try:
-        body = json.loads(_body(envelope, properties))
-    except (ValueError, TypeError, RecursionError, binascii.Error):
+        # as Kombu reads it, which makes dates and ids of some objects
+        body = loads(_body(envelope, properties))
+    except Exception:  # noqa: BLE001 -- whatever is in it: it is a stranger's
         return "its body cannot be read"
     return _fault_of_body(body, is_task="task" in headers)
 
 
-def _body(envelope: dict[str, Any], properties: dict[str, Any]) -> bytes | str:
+def _body(envelope: dict[str, Any], properties: dict[str, Any]) -> str:
     body = envelope.get("body", "")
     if properties.get("body_encoding") == "base64":
-        return b64decode(body, validate=True)
+        return b64decode(body, validate=True).decode()
     if properties.get("body_encoding") is not None or not isinstance(body, str):
         raise ValueError("another encoding")
     return body
@@ -73,57 +215,54 @@ def _body(envelope: dict[str, Any], properties: dict[str, Any]) -> bytes | str:
 def _fault_of_body(body: Any, *, is_task: bool) -> str | None:
     if not is_task:
         # Celery's older protocol, which has no headers; this package never spoke it
-        if not isinstance(body, dict) or "task" in body:
-            return "it has no headers of a task"
-        return None
+        return "it has no headers of a task"
     if not isinstance(body, list) or len(body) != 3:
-        return "its body is no list of arguments, named ones, and what follows"
+        return "its body is not a list of arguments, named ones, and what follows"
     args, kwargs, embed = body
     if not isinstance(args, list) or not isinstance(kwargs, dict) or not isinstance(embed, dict):
-        return "its arguments are no list and object"
-    following = [embed.get("chord")]
+        return "its arguments are not a list and an object"
+    following = [] if embed.get("chord") is None else [embed["chord"]]
     for name in _FOLLOWING:
         tasks = embed.get(name) or []
         if not isinstance(tasks, list):
-            return f"its {name} is no list"
+            return f"its {name} is not a list"
         following += tasks
-    if not all(each is None or _is_signature(each) for each in following):
-        return "what follows it is no task"
+    if not all(_is_signature(each) for each in following):
+        return "what follows it is not a task"
     return None
 
 
-def _is_signature(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
+def _is_signature(value: Any, depth: int = 0) -> bool:
+    if not (
+        depth < _DEEPEST
+        and isinstance(value, dict)
         and isinstance(value.get("task"), str)
         and all(
             isinstance(value.get(name), kind | None)
             for name, kind in (("args", list), ("kwargs", dict), ("options", dict))
         )
-    )
+    ):
+        return False
+    return _are_options(value.get("options") or {}, depth)
 
 
-def _loads(text: str) -> Any:
-    """JSON, or None, which `fault_of` refuses, instead of an exception in the loop."""
-    try:
-        return _KOMBU_LOADS(text)
-    except (ValueError, TypeError, RecursionError):
-        return None
+def _are_options(options: dict[str, Any], depth: int) -> bool:
+    """Whether what follows can be sent with these; Celery hands them on unread."""
+    for name in ("link", "link_error"):
+        tasks = options.get(name) or []
+        listed = tasks if isinstance(tasks, list) else [tasks]
+        if not all(_is_signature(task, depth + 1) for task in listed):
+            return False
+    if options.get("chord") is not None and not _is_signature(options["chord"], depth + 1):
+        return False
+    given = options.get("task_id")
+    if given is not None and fault_of_id(given, MAX_PART_LENGTH):
+        return False
+    return all(
+        _text(options.get(name))
+        for name in ("queue", "exchange", "routing_key", "root_id", "parent_id", "group_id")
+    ) and all(_count(options.get(name)) for name in ("priority", "retries"))
 
 
-def throw_away() -> None:
-    """Let this worker process throw away what is no message."""
-    deliver = redis_transport.Transport._deliver
-
-    def checked(self: Any, message: Any, queue: str | None) -> None:
-        fault = fault_of(message)
-        if fault is None:
-            deliver(self, message, queue)
-        else:
-            logger.error("a message in %s was thrown away: %s", str(queue)[:_SHOWN], fault)
-
-    redis_transport.Transport._deliver = checked  # type: ignore[method-assign]  # no hook here
-    redis_transport.loads = _loads  # type: ignore[attr-defined]  # not in the stubs
-
-
-_KOMBU_LOADS = redis_transport.loads  # type: ignore[attr-defined]  # not in the stubs
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:_SHOWN]

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.execution.connection import me, worker_redis
-from spacer_tasks.worker.delivery import channel, unacked
+from spacer_tasks.worker.delivery import qos, unacked
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class Pulse:
 
     def _give_back_strange(self, redis: Redis, holders: dict[str, str]) -> None:
         """What this worker was given by an answer of Redis that never came."""
-        known = channel.known_tags()
+        known = qos.known_tags()
         mine = {tag for tag, worker in holders.items() if worker == me()}
         strange = mine - known
         # twice, because the answer may be on its way

@@ -18,38 +18,54 @@ from typing import Any, cast
 
 from redis import Redis
 
+from spacer_tasks.broker import refused
 from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.execution.connection import me
 
-#: messages that are none: no JSON, or without what Kombu writes into each
-UNREADABLE = "spacer-unreadable"
-#: of these, the newest are kept for who wants to know where they came from
-UNREADABLE_KEPT = 1000
-
 #: the oldest message of the first queue that has one, recorded as held. Answers the queue's place
-#: among the keys, and the message
+#: among the keys, the message and its delivery tag. What cannot be a message of Kombu's, or could
+#: not be put back as it was, goes to the messages that were refused (`broker/refused.py`); after a
+#: hundred of these others have their turn at Redis
 TAKE = """
 redis.call('ZADD', KEYS[4], ARGV[2], ARGV[1])
-for i = 6, #KEYS do
-    local raw = redis.call('RPOP', KEYS[i])
-    while raw do
-        local read, message = pcall(cjson.decode, raw)
-        local properties = read and type(message) == 'table' and message.properties
-        local tag = type(properties) == 'table' and properties.delivery_tag
-        local sent = type(properties) == 'table' and properties.delivery_info
-        if type(tag) == 'string' and type(sent) == 'table' then
-            local function text(value)
-                return cjson.encode(type(value) == 'string' and value or '')
-            end
-            local tail = ',' .. text(sent.exchange) .. ',' .. text(sent.routing_key) .. ']'
-            redis.call('HSET', KEYS[1], tag, '[' .. raw .. tail)
-            redis.call('ZADD', KEYS[2], ARGV[2], tag)
-            redis.call('HSET', KEYS[3], tag, ARGV[1] .. '\\n' .. KEYS[i])
-            return {i - 6, raw}
+local function fault_of(sent)
+    for _, value in ipairs({sent.exchange or 0, sent.routing_key or 0}) do
+        if type(value) ~= 'string' or string.find(value, '[%c"\\\\]') then
+            return 'it does not say where it was sent to'
         end
-        redis.call('LPUSH', KEYS[5], raw)
+    end
+end
+local aside = 0
+for i = 7, #KEYS do
+    local raw = aside < 100 and redis.call('RPOP', KEYS[i])
+    while raw do
+        local why = 'it is not JSON, or nested too deep'
+        local read, message = pcall(cjson.decode, raw)
+        if read then
+            local properties = type(message) == 'table' and message.properties
+            local tag = type(properties) == 'table' and properties.delivery_tag
+            local sent = type(properties) == 'table' and properties.delivery_info
+            why = (type(tag) ~= 'string' or string.find(tag, '[^%w_.:-]'))
+                and 'it has no delivery tag'
+                or (type(sent) ~= 'table' and 'it does not say where it was sent to')
+                or fault_of(sent)
+            if not why then
+                local tail = ',"' .. sent.exchange .. '","' .. sent.routing_key .. '"]'
+                redis.call('HSET', KEYS[1], tag, '[' .. raw .. tail)
+                redis.call('ZADD', KEYS[2], ARGV[2], tag)
+                redis.call('HSET', KEYS[3], tag, ARGV[1] .. '\\n' .. KEYS[i])
+                return {i - 7, raw, tag}
+            end
+        end
+        local said = cjson.encode({
+            refused = string.sub(redis.sha1hex(raw), 1, ARGV[4]), reason = ARGV[5], why = why,
+            queue = KEYS[i], worker = '', at = tonumber(ARGV[2])
+        })
+        redis.call('LPUSH', KEYS[5], said .. '\\n' .. raw)
         redis.call('LTRIM', KEYS[5], 0, ARGV[3] - 1)
-        raw = redis.call('RPOP', KEYS[i])
+        redis.call('HINCRBY', KEYS[6], ARGV[5], 1)
+        aside = aside + 1
+        raw = aside < 100 and redis.call('RPOP', KEYS[i])
     end
 end
 return false
@@ -77,6 +93,9 @@ for i = 3, #ARGV do
         local raw = value and string.match(value, '^%[(.*),%s*"[^"]*",%s*"[^"]*"%]$')
         if raw then
             redis.call(ARGV[2], queue, raw)
+        elseif value then
+            -- recorded by a worker of an older version: kept where an operator sees it
+            redis.call('LPUSH', KEYS[4], value)
         end
         redis.call('ZREM', KEYS[2], tag)
         redis.call('HDEL', KEYS[1], tag)
@@ -90,8 +109,25 @@ return given
 
 def take_command(keys: Keys, queues: Sequence[str]) -> tuple[Any, ...]:
     """The command that takes a message, for who sends it and reads the answer later."""
-    named = [*keys.all(), UNREADABLE, *queues]
-    return ("EVAL", TAKE, len(named), *named, me(), time.time(), UNREADABLE_KEPT)
+    named = [*keys.all(), refused.LIST, refused.COUNTS, *queues]
+    said = (refused.KEPT, refused.REF_LENGTH, refused.Reason.UNREADABLE.value)
+    return ("EVAL", TAKE, len(named), *named, me(), time.time(), *said)
+
+
+def refuse(redis: Redis, keys: Keys, tag: str, entry: bytes, reason: refused.Reason) -> bool:
+    """Keep a message of this worker's as refused. False: another worker holds it by now."""
+    named = [*keys.all()[:3], refused.LIST, refused.COUNTS]
+    kept = redis.eval(
+        refused.REFUSE,
+        len(named),
+        *named,
+        me(),
+        tag,
+        cast("Any", entry),
+        refused.KEPT,
+        reason.value,
+    )
+    return bool(kept)
 
 
 def forget(redis: Redis, keys: Keys, tag: str) -> None:
@@ -115,7 +151,7 @@ def give_back(
     if not listed:
         return []
     push = "LPUSH" if last else "RPUSH"
-    given = redis.eval(GIVE_BACK, 3, *keys.all()[:3], holder, push, *listed)
+    given = redis.eval(GIVE_BACK, 4, *keys.all()[:3], refused.LIST, holder, push, *listed)
     return [tag.decode() for tag in cast("list[bytes]", given)]
 
 

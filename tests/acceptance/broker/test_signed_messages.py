@@ -16,6 +16,7 @@ import redis
 
 from spacer_tasks import storage
 from spacer_tasks.app import app
+from spacer_tasks.broker import refused
 from spacer_tasks.broker.signing import HEADER
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.processes import Process
@@ -130,12 +131,10 @@ def test_work_that_is_not_signed_with_the_key_is_not_done(
     assert not storage.exists(features(bucket, name))
     # nothing is said in the name of that task: its id may be another's
     assert app.AsyncResult(task_id).state == "PENDING"
-    reason = "none of the keys" if keys else "no signature"
-    assert (
-        f"spacer_tasks.extract_features was thrown away: it has {reason}"
-        in worker.log_path.read_text()
-        or f"was thrown away: its signature is by {reason}" in worker.log_path.read_text()
-    )
+    # it is kept, with the reason
+    kept = next(each for each in refused.listed(broker()) if each.headers.get("id") == task_id)
+    assert ("none of the keys" if keys else "no signature") in kept.why
+    assert kept.ref in worker.log_path.read_text()
 
 
 def changed_body(envelope: dict[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
@@ -185,8 +184,8 @@ def test_celery_s_own_tasks_do_not_run_ours_unsigned(worker: Process, bucket: st
         app.send_task(name, args, queue="features")
     assert works(bucket)
     assert not storage.exists(features(bucket, "by-map"))
-    log = worker.log_path.read_text()
-    assert "a message for celery.map was thrown away: it has no signature" in log
+    kept = {each.headers.get("task"): each.reason for each in refused.listed(broker())}
+    assert {kept[name] for name, _ in requests} == {refused.Reason.UNSIGNED}
 
 
 def test_a_batch_goes_through_with_all_that_workers_send_for_it(

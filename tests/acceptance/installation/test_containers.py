@@ -398,4 +398,7 @@ def test_the_workers_take_only_this_deployment_s_bucket(deployment: Deployment) 
         "memory://x",
     )
     told = deployment.python(FOREIGN, *foreign, "s3://spacer/missing.png")
-    assert told == ["LocationNotAllowedError"] * len(foreign) + ["ObjectNotFoundError"]
+    refused = [
+        "URLNotAllowedError" if "http" in each else "LocationNotAllowedError" for each in foreign
+    ]
+    assert told == [*refused, "S3ObjectNotFoundError"]

@@ -102,7 +102,7 @@ def through(way: Proxy, redis_url: str, **env: str) -> dict[str, str]:
     return {"SPACER_BROKER_URL": redis_url.replace(f":{port}/", f":{way.port}/"), **env}
 
 
-def health(hostname: str) -> subprocess.CompletedProcess[str]:
+def health(hostname: str, **env: str) -> subprocess.CompletedProcess[str]:
     """The container's health check, in a container of that name."""
     code = (
         "import runpy, socket;"
@@ -111,7 +111,7 @@ def health(hostname: str) -> subprocess.CompletedProcess[str]:
     )
     return subprocess.run(
         [sys.executable, "-c", code],
-        env=dict(os.environ),
+        env={**os.environ, **env},
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
@@ -125,7 +125,6 @@ def test_a_worker_that_is_given_no_tasks_ends_itself(
     send: Callable[[], AsyncResult[Any]],
     way: Proxy,
     redis_url: str,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # the default is 120
     stuck = start_worker(
@@ -143,8 +142,10 @@ def test_a_worker_that_is_given_no_tasks_ends_itself(
     sent = send()
     assert stuck.popen.wait(180) == 70
     assert patient.running
-    monkeypatch.setenv("SPACER_STUCK_AFTER_S", "2")
-    assert "patient@test has not asked for tasks for" in health("test").stderr
+    # of the health check alone: a worker that inherited two seconds would end itself while a task
+    # keeps its loop from running for as long
+    said = health("test", SPACER_STUCK_AFTER_S="2").stderr
+    assert "patient@test has not asked for tasks for" in said
     # started again, by its supervisor, on a way that works
     start_worker("feature", name="again", SPACER_WORKER_SILENT_S="2")
     assert sent.get(timeout=180)

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from celery.contrib.testing.worker import start_worker
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
-from spacer_tasks import operations, retries, storage
+from spacer_tasks import operations, results, retries, storage
 from spacer_tasks.app import app
 from spacer_tasks.broker.queue_depths import queue_depths
 from spacer_tasks.data_classes.locations import DataLocation
@@ -246,25 +247,25 @@ def test_a_worker_that_lost_its_task_stores_no_answer(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "spacer_tasks.execution.retries")
-    ended = []
     real = operations.extract_features
+    tries: list[Any] = []
 
     def loses(msg: Any) -> Any:
-        redis.delete("spacer-task:loser:lock")
-        elsewhere("loser")
-        lock = running_lock.current()
-        assert lock is not None
-        lock.renewed_at = -math.inf
-        ended.append(real(msg))
-        return ended[0]
+        tries.append(msg)
+        if len(tries) == 1:
+            redis.delete("spacer-task:loser:lock")
+            elsewhere("loser")
+            lock = running_lock.current()
+            assert lock is not None
+            lock.renewed_at = -math.inf
+        return real(msg)
 
     monkeypatch.setattr(operations, "extract_features", loses)
     sent = extract_features.apply_async((message,), task_id="loser")
-    wait_until(lambda: bool(ended), 30, "the task did not run")
     wait_until(lambda: "looked at again in" in caplog.text, 30, "the task did not stand aside")
     assert find_answer("loser") is None
+    assert not storage.exists(DataLocation(**message["feature_loc"]))
     # it stood aside, and goes on when the other's lock has lapsed
-    monkeypatch.setattr(operations, "extract_features", real)
     assert sent.get(timeout=30)
     assert load_answer("loser")
 
@@ -278,3 +279,112 @@ def test_a_repeat_of_what_the_caller_has_sends_no_second_callback(
     extract_features.apply_async((message,), task_id="once", link=link)
     wait_until(lambda: nothing_in_hand(redis), 60, "the repeat is still at the worker")
     assert find_answer("linked") is None
+
+
+def lapsed(lock: Running, redis: Redis) -> None:
+    """What a worker finds that was suspended for longer than its lock lasts."""
+    redis.delete(f"spacer-task:{lock.task_id}:lock")
+    lock.renewed_at = -math.inf
+
+
+def answered(task_id: str) -> None:
+    results.store_answer(task_id, "spacer_tasks.extract_features", "other", answer={})
+
+
+def test_a_task_that_another_finished_is_not_taken_again(redis: Redis, bucket: str) -> None:
+    with running("slept") as lock:
+        lapsed(lock, redis)
+        with running("slept"):
+            answered("slept")
+        with pytest.raises(RunningElsewhere, match="taken over"):
+            lock.check()
+        assert redis.exists("spacer-task:slept:lock") == 0
+        # and this stays so, whatever becomes of the lock
+        with pytest.raises(RunningElsewhere, match="taken over"):
+            lock.check()
+
+
+def test_a_task_that_another_gave_back_is_taken_again(redis: Redis, bucket: str) -> None:
+    with running("slept") as lock:
+        lapsed(lock, redis)
+        with running("slept"):
+            """a transient error, for example: no answer"""
+        assert lock.check() is False
+        assert redis.exists("spacer-task:slept:lock") == 1
+        assert lock.check() is True
+
+
+def test_a_task_that_another_began_since_is_lost_also_when_the_others_lock_lapsed(
+    redis: Redis, bucket: str
+) -> None:
+    with running("slept") as lock:
+        lapsed(lock, redis)
+        lapsed(elsewhere("slept"), redis)
+        with pytest.raises(RunningElsewhere, match="taken over"):
+            lock.check()
+
+
+def test_a_lock_that_lapsed_without_another_start_is_taken_again(redis: Redis) -> None:
+    with running("slept") as lock:
+        lapsed(lock, redis)
+        assert lock.check() is True
+        with pytest.raises(RunningElsewhere, match="slept runs at"):
+            elsewhere("slept")
+
+
+def test_the_thread_that_renews_takes_no_finished_task_again(redis: Redis, bucket: str) -> None:
+    with running("slept") as lock:
+        lapsed(lock, redis)
+        with running("slept"):
+            answered("slept")
+        lock.renew(redis)
+        assert redis.exists("spacer-task:slept:lock") == 0
+
+
+def test_a_worker_that_slept_asks_the_storage_while_redis_is_away(
+    redis: Redis, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> Redis:
+        raise RedisConnectionError("away")
+
+    answered("slept")
+    monkeypatch.setattr(running_lock, "worker_redis", away)
+    with pytest.raises(RunningElsewhere, match="taken over"):
+        Running("slept", "me/1").check()
+    # nobody has finished this one
+    assert Running("other", "me/2").check() is False
+
+
+@pytest.mark.usefixtures("worker")
+def test_what_a_newer_task_wrote_stays_when_a_worker_wakes(
+    redis: Redis, message: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = operations.extract_features
+    place = DataLocation(**message["feature_loc"])
+    newer: list[bytes] = []
+
+    def others() -> None:
+        with running("older"):
+            answered("older")
+        storage.store(place, b"newer")
+
+    def sleeps(msg: Any) -> Any:
+        """Suspended before it stores; another worker finishes it, and a newer task writes."""
+        lock = running_lock.current()
+        assert lock is not None
+        if not newer:
+            lapsed(lock, redis)
+            thread = threading.Thread(target=others)
+            thread.start()
+            thread.join()
+            newer.append(storage.load(place))
+        return real(msg)
+
+    monkeypatch.setattr(operations, "extract_features", sleeps)
+    extract_features.apply_async((message,), task_id="older")
+    wait_until(lambda: bool(newer), 60, "the newer task did not run")
+    wait_until(lambda: nothing_in_hand(redis), 60, "the older task is still at the worker")
+    assert storage.load(place) == newer[0]
+    stored = find_answer("older")
+    assert stored is not None
+    assert stored.worker == "other"

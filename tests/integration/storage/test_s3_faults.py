@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,14 @@ from botocore.exceptions import ClientError
 from spacer_tasks import retries, storage
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.services import S3Server
-from spacer_tasks.exceptions import ObjectNotFoundError, StorageUnavailableError
+from spacer_tasks.exceptions import (
+    ObjectNotFoundError,
+    RunningElsewhere,
+    StorageUnavailableError,
+)
 from spacer_tasks.results import find_answer, store_answer
 from spacer_tasks.retries import Schedule
+from spacer_tasks.storage.fence import fenced_by
 from tests.support.s3.faults import S3Faults
 from tests.support.s3.front import S3Front, s3_front
 from tests.support.settings import settings_in_environment
@@ -137,3 +142,28 @@ def test_the_parts_of_a_batch_wait_for_what_it_wrote(
         gc.collect()
     assert result["summary"]["classified"] == 2
     assert front.met()["late"] > 0
+
+
+def test_each_try_of_a_write_asks_whether_it_may_still_be_made(
+    front: S3Front, place: DataLocation
+) -> None:
+    storage.store(place, b"newer")
+    asked = []
+
+    def first_only() -> None:
+        asked.append(1)
+        if len(asked) > 1:
+            raise RunningElsewhere("another worker's")
+
+    front.set(S3Faults(error_503=1))
+    writes: list[Callable[[], None]] = [
+        lambda: storage.store(place, b"older"),
+        lambda: storage.delete(place),
+    ]
+    for write in writes:
+        asked.clear()
+        with fenced_by(first_only), pytest.raises(RunningElsewhere):
+            write()
+        assert len(asked) == 2
+    front.set(S3Faults())
+    assert storage.load(place) == b"newer"

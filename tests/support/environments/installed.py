@@ -24,6 +24,7 @@ DJANGO = "Django>=4.2"
 #: what CoralNet 1.31 pins, of what the base package meets there; Celery's last that takes its redis
 CORALNET = ["Django==4.2.16", "redis==4.5.4", "celery==5.5.3", "boto3==1.34.162", "huey==2.5.2"]
 NUMPY = "numpy==2.2.6"
+REQUIREMENTS = Path(__file__).parent / "coralnet_requirements.txt"
 #: settings of servers that nobody answers at
 NOWHERE = {
     "SPACER_BROKER_URL": "redis://127.0.0.1:1/0",
@@ -121,6 +122,53 @@ def coralnet_python() -> Path:
 def coralnet_python_of(interpreter: str) -> Path:
     """The same for another interpreter, without the reference."""
     return _environment("coralnet", interpreter, [str(wheel()), *CORALNET, NUMPY])
+
+
+def coralnet_server(interpreter: str, reference: str) -> Path:
+    """The folder of an environment with all that CoralNet's servers have, and nothing of ours.
+
+    It is for copying: what is installed into the folder itself would be there for the next test.
+
+    Parameters
+    ----------
+    interpreter
+        Whose own pip installs: the one that came with it.
+    reference
+        A requirement of the reference. It is installed without what it needs: torch takes minutes
+        and decides nothing.
+    """
+    version = run([interpreter, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]).strip()
+    name = f"server-{version}-{reference}"
+    folder = CACHE / f"{name}-{_digest([REQUIREMENTS])}"
+    ready = folder / "ready"
+    with _alone(name):
+        if not ready.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            run([interpreter, "-m", "venv", folder])
+            python = folder / "bin" / "python"
+            install: list[str | Path] = [python, "-m", "pip", "install", "-q", "--no-compile"]
+            run([*install, "-r", REQUIREMENTS])
+            run([*install, "--no-deps", reference])
+            # last: an interrupted set-up is done again
+            ready.touch()
+    return folder
+
+
+@lru_cache(maxsize=1)
+def coralnet_server_with_wheel() -> Path:
+    """The Python of such an environment with the wheel, by this interpreter."""
+    folder = CACHE / f"beside-{_digest([REQUIREMENTS])}-{_sources()}"
+    server = coralnet_server(sys.executable, "pyspacer==0.14.0")
+    python, ready = folder / "bin" / "python", folder / "installed"
+    with _alone("beside"):
+        if not ready.exists():
+            for older in CACHE.glob("beside-*/"):
+                shutil.rmtree(older)
+            shutil.copytree(server, folder, symlinks=True)
+            run([python, "-m", "pip", "uninstall", "-q", "-y", "pyspacer"])
+            run([python, "-m", "pip", "install", "-q", "--no-compile", f"{wheel()}[coralnet]"])
+            ready.touch()
+    return python
 
 
 def install_commands() -> list[str]:

@@ -164,7 +164,7 @@ def test_to_require_signatures_without_keys_is_an_error(
     settings_changed: Callable[[], None],
 ) -> None:
     with pytest.raises(ConfigError, match="SPACER_SIGNING_KEYS"):
-        signing.require_signatures()
+        signing.check_keys()
 
 
 def test_keys_are_not_shown_and_not_short(keys: Callable[[str], None]) -> None:

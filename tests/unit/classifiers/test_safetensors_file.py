@@ -14,8 +14,18 @@ from safetensors.numpy import save
 
 from spacer_tasks.classifiers import Classifier
 from spacer_tasks.classifiers.model import Layer
-from spacer_tasks.classifiers.safetensors_file import from_bytes, to_bytes
+from spacer_tasks.classifiers.safetensors_file import (
+    FORMAT,
+    READERS,
+    VERSION,
+    from_bytes,
+    to_bytes,
+)
 from spacer_tasks.exceptions import ClassifierFileError
+from tests.support.checkout import FIXTURES_FOLDER
+
+#: a file of each version, as it was written
+STORED = FIXTURES_FOLDER / "classifiers"
 
 Arrays = dict[str, NDArray[Any]]
 Header = dict[str, Any]
@@ -53,6 +63,26 @@ def changed(change: Callable[[Header, Arrays], object]) -> bytes:
     header, arrays = parts(to_bytes(network([1, 2, 3])))
     change(header, arrays)
     return save(arrays, metadata={"classifier": json.dumps(header)})
+
+
+def test_a_file_of_each_version_is_read() -> None:
+    # written once, when the version was the newest, and never again
+    assert {int(path.stem.removeprefix("version_")) for path in STORED.glob("*.safetensors")} == (
+        set(READERS)
+    )
+    for path in STORED.glob("*.safetensors"):
+        expected = json.loads(path.with_suffix(".expected.json").read_text())
+        classifier = from_bytes(path.read_bytes(), path.name)
+        assert classifier.classes == expected["classes"]
+        assert classifier.trained == expected["trained"]
+        found = classifier.predict_proba(np.array(expected["vectors"], np.float32))
+        np.testing.assert_allclose(found, expected["probabilities"], rtol=0, atol=1e-9)
+
+
+def test_the_newest_version_that_is_read_is_written() -> None:
+    header, _ = parts(to_bytes(network([1, 2])))
+    assert header["version"] == VERSION == max(READERS)
+    assert header["format"] == FORMAT
 
 
 @pytest.mark.parametrize("precision", [np.float32, np.float64])
@@ -160,9 +190,12 @@ def say(**entries: Any) -> Callable[[Header, Arrays], object]:
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        (say(version=2), "version 2, expected 1"),
-        (say(version="1"), "version 1, expected 1|header entry version"),
-        (say(format="other"), "format"),
+        (say(version=2), r"version 2; spacer-tasks [0-9.]+ reads version 1\. If a newer .* update"),
+        (say(version="1"), "a classifier file of version 1; spacer-tasks"),
+        (say(version=True), "a classifier file of version True;"),
+        (say(version=None), "a classifier file of version None;"),
+        (say(version=[1]), r"a classifier file of version \[1\];"),
+        (say(format="other"), "the format 'other', expected 'spacer-tasks classifier'"),
         (say(surprise=1), "surprise"),
         (say(clf_type="SVM"), "clf_type"),
         (say(output="tanh"), "output"),

@@ -19,13 +19,14 @@ from PIL import Image
 from spacer_tasks import registry, storage
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import (
+    ConfigError,
     FeaturesNotFiniteError,
     HashMismatchError,
     MessageError,
     ObjectNotFoundError,
     UnknownExtractorError,
 )
-from spacer_tasks.extractors import load_extractor, loading
+from spacer_tasks.extractors import Extractor, load_extractor, loading
 from spacer_tasks.extractors.runtime import cuda_network
 from spacer_tasks.messages.specs import ExtractorSpec
 
@@ -36,23 +37,34 @@ POINTS = [(0, 0), (150, 200), (299, 399), (10, 390)]
 PLUGIN = """
 import time
 import numpy as np
-from spacer_tasks.extractors import Extractor
+from spacer_tasks.extractors import Extractor, Options
 
 made = []
 
+class Scale(Options):
+    scale: float = 1.0
+
 class Mean(Extractor):
-    option_names = frozenset({"scale"})
-    file_keys = ("net",)
+    options_type = Scale
+    file_keys = {"net": "any bytes"}
     feature_dim = 3
 
-    def __init__(self, name, files, scale=1.0):
-        super().__init__(name, files, scale=scale)
+    def __init__(self, name, files, options):
+        super().__init__(name, files, options)
         time.sleep(0.05)
         made.append(files["net"].data)
-        self.scale = scale
 
     def forward(self, patches):
-        return patches.mean(axis=(1, 2), dtype=np.float32) * self.scale
+        return patches.mean(axis=(1, 2), dtype=np.float32) * self.options.scale
+
+class Raises(Mean):
+    file_keys = {}
+    def __init__(self, name, files, options):
+        raise KeyError("layer 7")
+
+class Exits(Raises):
+    def __init__(self, name, files, options):
+        raise SystemExit("no licence")
 """
 
 
@@ -71,6 +83,8 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: reef-nets\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         "[spacer_tasks.extractors]\nreef_nets.Mean = reef_nets:Mean\n"
+        + "".join(f"{name} = reef_nets:{name}\n" for name in ("Absent", "Exits", "Raises", "made"))
+        + "spacer_tasks.extractors.VGG16CaffeExtractor = reef_nets:Mean\n"
     )
     (info.parent / "reef_nets.py").write_text(PLUGIN)
     monkeypatch.syspath_prepend(str(info.parent))
@@ -138,14 +152,22 @@ def test_an_installed_package_can_bring_an_extractor(plugin: Any, net: Path) -> 
 
 
 def test_an_unknown_option_is_named() -> None:
-    with pytest.raises(MessageError, match="unknown option feature_dims; it takes feature_dim"):
+    with pytest.raises(
+        MessageError, match="unknown option feature_dims; its options are: feature_dim"
+    ):
         load_extractor(spec_of("dummy", feature_dims=5))
 
 
 @pytest.mark.parametrize("value", [0, -1, 2.5, "5", True, None, 2**16 + 1, 10**12])
 def test_a_feature_dim_that_is_no_positive_integer_is_refused(value: Any) -> None:
-    with pytest.raises(MessageError, match=r"feature_dim is .*expected an integer from 1"):
+    with pytest.raises(MessageError, match=r"extractor dummy: option feature_dim: .* \(found "):
         load_extractor(spec_of("dummy", feature_dim=value))
+
+
+def test_an_option_of_another_type_is_named_before_a_file_is_read(plugin: Any) -> None:
+    spec = spec_of("reef_nets.Mean", files={"net": Path("/nowhere")}, scale="much")
+    with pytest.raises(MessageError, match=r"option scale: .* \(found 'much'\)"):
+        load_extractor(spec)
 
 
 def test_a_missing_data_location_is_named() -> None:
@@ -346,3 +368,29 @@ def test_features_that_are_not_finite_are_not_given(
         extractor.merge_images()
     with pytest.raises(FeaturesNotFiniteError, match="computed in float16 are not finite"):
         extractor.extract(PHOTO, POINTS[:1])
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Absent", "reef_nets:Absent of reef-nets 1.0 cannot be imported: AttributeError"),
+        ("Raises", "extractor Raises: reef_nets.Raises does not work, .*KeyError: 'layer 7'"),
+        ("Exits", "extractor Exits: reef_nets.Exits does not work, .*SystemExit: no licence"),
+        ("made", "extractor made: .* is registered, expected a subclass"),
+        ("vgg16", "by .*reef-nets 1.0.*; uninstall all but one"),
+    ],
+)
+def test_a_package_s_extractor_that_does_not_work_is_one_error_that_names_it(
+    name: str, text: str, plugin: Any
+) -> None:
+    with pytest.raises(ConfigError, match=text):
+        load_extractor(spec_of(name))
+
+
+@pytest.mark.parametrize(
+    ("stated", "text"),
+    [({"file_keys": ("net",)}, "file_keys is a tuple"), ({"crop_size": 0}, "crop_size is 0")],
+)
+def test_a_class_that_states_nonsense_cannot_be_made(stated: dict[str, Any], text: str) -> None:
+    with pytest.raises(TypeError, match=text):
+        type("Wrong", (Extractor,), stated)

@@ -27,8 +27,8 @@ from spacer_tasks.exceptions import (
 )
 from spacer_tasks.execution.cancellation import cancel
 from spacer_tasks.execution.payload import INLINE_BYTES
-from spacer_tasks.execution.status import known_state
 from spacer_tasks.execution.task import MessageTask
+from spacer_tasks.jobs.status import known_state
 from spacer_tasks.messages.tasks import ExtractFeaturesMsg
 from spacer_tasks.results import find_answer, load_answer, message_location
 from spacer_tasks.tasks import classify_features, extract_features, process_job

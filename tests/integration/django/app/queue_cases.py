@@ -7,15 +7,17 @@ import time
 from typing import Any
 from unittest import mock
 
-from django.db import connections
+from django.db import connection, connections
 from django.test import TestCase, TransactionTestCase
+from django.test.utils import CaptureQueriesContext
 
 from spacer_tasks import storage
 from spacer_tasks.broker.client import broker_client
-from spacer_tasks.coralnet import CeleryQueue
+from spacer_tasks.coralnet import CeleryQueue, job_records, stuck_jobs
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import StorageError
-from spacer_tasks.results import message_location
+from spacer_tasks.jobs.records import JobRecord
+from spacer_tasks.results import message_location, store_answer
 
 
 def classification(token: str) -> dict[str, Any]:
@@ -76,6 +78,65 @@ class WipedRedisTests(TestCase):
         with self.assertRaisesMessage(Exception, "'extract'"):
             CeleryQueue().submit_job({"task_name": "extract", "tasks": []}, 1, "medium")
         self.assertEqual(CeleryQueue().get_collectable_jobs(), [])
+
+
+class CollectionTests(TestCase):
+    """What a collection costs the database, and which jobs are told to be stuck."""
+
+    def setUp(self) -> None:
+        broker_client().flushdb()
+
+    def test_fifty_finished_jobs_take_fewer_than_thirty_queries(self) -> None:
+        for job_id in range(50):
+            CeleryQueue().submit_job(classification(str(job_id)), job_id, "medium")
+        for record in CeleryQueue().get_collectable_jobs():
+            answer = {
+                "original_job": classification(str(record.job_id)),
+                "ok": False,
+                "results": None,
+                "error_message": "ValueError: x",
+            }
+            store_answer(record.task_id, "spacer_tasks.process_job", None, answer=answer)
+        # as workers leave it: taken from its queue, its state said
+        for record in CeleryQueue().get_collectable_jobs():
+            state = {"status": "SUCCESS", "result": {}, "task_id": record.task_id}
+            broker_client().set(f"celery-task-meta-{record.task_id}", json.dumps(state))
+        broker_client().delete("classify")
+        with CaptureQueriesContext(connection) as queries:
+            queue = CeleryQueue()
+            returned, statuses = queue.collect_jobs(queue.get_collectable_jobs())
+        self.assertEqual(statuses, ["SUCCEEDED"] * 50)
+        self.assertEqual(len(returned), 50)
+        self.assertLess(len(queries), 30)
+
+    def test_jobs_that_wait_for_long_are_stuck_by_their_level_s_hours(self) -> None:
+        def sent(job_id: int, hours_ago: float, queue: str = "training") -> None:
+            moment = time.time() - hours_ago * 3600
+            job_records().save(
+                JobRecord(
+                    task_id=f"task-{job_id}",
+                    job_id=job_id,
+                    task_name="train_classifier",
+                    queue=queue,
+                    submitted_at=moment,
+                ),
+                b"{}",
+            )
+
+        def stuck(**options: float) -> list[int]:
+            return [record.job_id for record in stuck_jobs(**options)]
+
+        sent(1, 71)
+        sent(2, 73)
+        sent(3, 100)
+        sent(4, 191, "training.high")
+        sent(5, 193, "training.high")
+        self.assertEqual(stuck(), [5, 3, 2])
+        # what yesterday's report told is not told again
+        self.assertEqual(stuck(report_every_h=24), [5, 2])
+        self.assertEqual(stuck(hours=80, high_hours=190), [5, 4, 3])
+        job_records().claim(["task-3", "task-5"])
+        self.assertEqual(stuck(), [2])
 
 
 class BrokenDatabaseTests(TransactionTestCase):

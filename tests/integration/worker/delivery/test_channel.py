@@ -14,12 +14,15 @@ from typing import Any
 import pytest
 from celery.worker import state
 from kombu import Connection, Queue
-from kombu.transport.redis import Channel
+from kombu import transport as kombu_transports
+from kombu.transport import TRANSPORT_ALIASES
 from redis import Redis
 
+from spacer_tasks.broker import refused
 from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.execution import connection as as_known
-from spacer_tasks.worker.delivery import channel, unacked
+from spacer_tasks.worker.delivery import qos, transport, unacked
+from spacer_tasks.worker.delivery.channel import Taking
 from tests.support.redis.celery_parts import channel_of
 from tests.support.redis.commands import execute
 from tests.support.redis.durable import DurableRedis, durable_redis
@@ -28,9 +31,9 @@ from tests.support.redis.durable import DurableRedis, durable_redis
 ASKS_AND_DIES = """
 import os, sys
 from kombu import Connection, Queue
-from spacer_tasks.worker.delivery import channel
+from spacer_tasks.worker.delivery import transport
 if sys.argv[2] == "ours":
-    channel.survive_lost_connections()
+    transport.use(None)
 connection = Connection(sys.argv[1], transport_options={"unacked_key": "unacked"})
 consumer = connection.Consumer(Queue("q"), on_message=print)
 consumer.consume()
@@ -62,11 +65,12 @@ def redis(tmp_path: Path) -> Iterator[DurableRedis]:
 @pytest.fixture
 def ours(monkeypatch: pytest.MonkeyPatch) -> None:
     # put back at the end
-    for name in ("QoS", "basic_consume", "_brpop_start", "_brpop_read"):
-        monkeypatch.setattr(Channel, name, getattr(Channel, name))
-    monkeypatch.setattr(channel, "_LATER", {})
-    monkeypatch.setattr(channel, "_KNOWN", set())
-    channel.survive_lost_connections()
+    monkeypatch.setattr(kombu_transports, "TRANSPORT_ALIASES", {**TRANSPORT_ALIASES})
+    monkeypatch.setattr(kombu_transports, "_transport_cache", {})
+    monkeypatch.setattr(Taking, "gate", None)
+    for name, empty in (("_LATER", {}), ("_KNOWN", set()), ("_UNRECORDED", set())):
+        monkeypatch.setattr(qos, name, empty)
+    transport.use(None)
 
 
 def lose_redis(redis: DurableRedis, count: int = 1, polls: bool = True, stop: bool = True) -> Any:
@@ -196,7 +200,7 @@ def test_what_nobody_acknowledges_is_not_noted(redis: DurableRedis) -> None:
             while not taken:
                 connection.drain_events(timeout=5)
         assert left(redis) == (0, 0)
-        assert not channel.known_tags()
+        assert not qos.known_tags()
         # and what the same channel takes afterwards is: a worker's is the same
         connection.SimpleQueue("q").put({"number": 2})
         with connection.Consumer(Queue("r"), on_message=taken.append):
@@ -211,7 +215,8 @@ def test_what_nobody_acknowledges_is_not_noted(redis: DurableRedis) -> None:
 def test_what_is_no_message_is_put_aside(redis: DurableRedis) -> None:
     client = Redis.from_url(redis.url)
     nonsense = [b"no JSON", b"[]", b"{}", b'{"properties": []}', b'{"properties": {}}']
-    client.rpush("q", *nonsense)
+    # the oldest is taken first
+    client.lpush("q", *nonsense)
     taken: list[Any] = []
     with Connection(redis.url) as connection:
         connection.SimpleQueue("q").put({"number": 1})
@@ -219,7 +224,10 @@ def test_what_is_no_message_is_put_aside(redis: DurableRedis) -> None:
             while not taken:
                 connection.drain_events(timeout=5)
     assert taken[0].payload == {"number": 1}
-    assert sorted(client.lrange(unacked.UNREADABLE, 0, -1)) == sorted(nonsense)
+    kept = refused.listed(client)
+    assert [each.raw for each in kept] == nonsense
+    assert {each.reason for each in kept} == {refused.Reason.UNREADABLE}
+    assert refused.counts(client) == {"unreadable": len(nonsense)}
 
 
 @pytest.mark.usefixtures("ours")
@@ -254,17 +262,17 @@ def test_what_a_redis_refuses_to_settle_is_settled_when_it_takes_it(
         connection.SimpleQueue("q").put({})
         message = channel_of(connection).basic_get("q")
         assert message is not None
-        qos: Any = channel_of(connection).qos
+        of_channel: Any = channel_of(connection).qos
         if refuses == "full":
             client.config_set("maxmemory", "1")
         else:
             client.replicaof("127.0.0.1", "1")
         # Celery would take an error for a lost connection, and the task for one that runs
         message.reject(requeue=requeue)
-        qos._settle()
+        of_channel._settle()
         client.config_set("maxmemory", "0")
         client.replicaof("NO", "ONE")
-        qos._settle()
+        of_channel._settle()
     assert left(redis) == (int(requeue), 0)
 
 

@@ -14,7 +14,7 @@ from redis import Redis
 
 from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.execution import connection
-from spacer_tasks.worker.delivery import channel, heartbeat, unacked
+from spacer_tasks.worker.delivery import heartbeat, qos, unacked
 from spacer_tasks.worker.delivery.heartbeat import Pulse, leave_nothing
 from tests.support.redis.commands import execute
 
@@ -51,7 +51,7 @@ def redis(
 ) -> Iterator[Redis]:
     monkeypatch.setenv("SPACER_WORKER_SILENT_S", str(SILENT_S))
     settings_changed()
-    monkeypatch.setattr(channel, "_KNOWN", set())
+    monkeypatch.setattr(qos, "_KNOWN", set())
     client = Redis.from_url(redis_url)
     yield client
     client.delete(*KEYS.all(), "pulse")
@@ -134,7 +134,7 @@ def test_what_this_worker_was_given_and_never_heard_of_is_given_back(
     me = connection.me()
     taken_by(me, redis, monkeypatch, "known")
     taken_by(me, redis, monkeypatch, "strange")
-    monkeypatch.setattr(channel, "_KNOWN", {"known"})
+    monkeypatch.setattr(qos, "_KNOWN", {"known"})
     pulse = Pulse(KEYS)
     pulse.look(redis)
     # its answer may be on its way

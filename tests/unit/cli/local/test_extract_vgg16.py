@@ -98,8 +98,11 @@ def test_another_network_s_features_differ_by_what_is_printed(media: Path) -> No
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (("--definition", DEFINITION), "give the network's weights file"),
-        (("--extractor", "vgg16", "--weights", WEIGHTS), "give the network's .prototxt"),
+        (("--definition", DEFINITION), "vgg16 needs its file weights"),
+        (
+            ("--extractor", "vgg16", "--weights", WEIGHTS),
+            "vgg16 needs its file definition",
+        ),
         (
             ("--extractor", "efficientnet", *NETWORK),
             "unknown data location definition; it takes weights",

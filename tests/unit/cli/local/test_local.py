@@ -344,7 +344,7 @@ class TestWhatCannotBegin:
         )
         check_error(ran, "extractor dummy: unknown option dim")
         assert run("extract", "photos", *options).code == 2
-        assert "weights file" in run("extract", "photos", *options).err
+        assert "efficientnet needs its file weights" in run("extract", "photos", *options).err
 
     def test_weights_that_are_missing_wrong_or_of_another_hash(self) -> None:
         options = ("--points", "points.csv", "--features", "f", "--weights")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from spacer_tasks.extractors.caffe import CaffeNet, load_net
+from spacer_tasks.extractors.caffe.net import CaffeNet, load_net
 from tests.support.files.caffemodels import FIXTURES
 
 #: of each blob's largest value

@@ -21,8 +21,9 @@ from spacer_tasks.data_classes.labels import Point
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import ConfigError, MessageError, WeightsError
 from spacer_tasks.extractors import Extractor, load_extractor, load_image, loading
-from spacer_tasks.extractors.caffe import CaffeNet
-from spacer_tasks.extractors.caffe import extractor as vgg16
+from spacer_tasks.extractors.caffe.net import CaffeNet
+from spacer_tasks.extractors.runtime import running
+from spacer_tasks.extractors.runtime.patch_network import PatchNetwork
 from spacer_tasks.messages.specs import ExtractorSpec
 from tests.support.files.caffemodels import FIXTURES
 
@@ -316,19 +317,6 @@ def test_features_on_cuda_agree_with_caffe_s(
     assert np.abs(found - expected["fc7"]).max() <= TOLERANCE
 
 
-@pytest.mark.parametrize("precision", ["float32", "tf32", "float16"])
-def test_features_on_cuda_say_that_the_process_multiplies_in_tf32(
-    precision: str, settings_changed: Callable[[], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SPACER_PRECISION", precision)
-    settings_changed()
-    monkeypatch.setattr(vgg16, "chosen_device", lambda: torch.device("cuda"))
-    # where there is no device
-    monkeypatch.setattr(CaffeNet, "to", lambda net, _: net)
-    said = load_extractor(spec_of()).identity.get("precision")
-    assert said == ("tf32" if precision == "tf32" else None)
-
-
 def test_no_memory_on_the_device_is_a_memory_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
@@ -343,7 +331,9 @@ def test_no_memory_for_the_weights_is_a_memory_error(monkeypatch: pytest.MonkeyP
     def full(*_: Any) -> None:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
 
-    monkeypatch.setattr(CaffeNet, "to", full)
+    monkeypatch.setattr(PatchNetwork, "to", full)
+    # where there is no device
+    monkeypatch.setattr(running, "chosen_device", lambda: torch.device("cuda"))
     with pytest.raises(MemoryError, match="on the CUDA device"):
         load_extractor(spec_of())
 

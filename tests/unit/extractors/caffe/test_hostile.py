@@ -77,7 +77,7 @@ def try_mutated() -> None:
     import torch
 
     from spacer_tasks.exceptions import WeightsError
-    from spacer_tasks.extractors.caffe import load_net
+    from spacer_tasks.extractors.caffe.net import load_net
 
     torch.set_num_threads(1)
     limit_memory()
@@ -109,7 +109,7 @@ def test_mutated_files_give_an_error_or_an_answer() -> None:
 def try_hostile() -> None:
     """As `try_mutated`, with the files that follow; what each is told."""
     from spacer_tasks.exceptions import WeightsError
-    from spacer_tasks.extractors.caffe import load_net
+    from spacer_tasks.extractors.caffe.net import load_net
 
     limit_memory()
     for definition, weights in HOSTILE.values():
@@ -212,7 +212,7 @@ def test_what_hostile_files_ask_for_is_refused_in_bounded_memory() -> None:
 
 def read_large(path: str) -> None:
     """In a process of its own: how much its memory grew while a file was read."""
-    from spacer_tasks.extractors.caffe import load_net
+    from spacer_tasks.extractors.caffe.net import load_net
 
     def peak() -> int:
         lines = Path("/proc/self/status").read_text().splitlines()
@@ -241,7 +241,7 @@ def test_a_large_file_is_not_held_twice(tmp_path: Path) -> None:
 
 def test_the_same_files_without_their_faults_are_taken() -> None:
     """The writer of these tests makes files that are taken where nothing is wrong with them."""
-    from spacer_tasks.extractors.caffe import load_net
+    from spacer_tasks.extractors.caffe.net import load_net
 
     weights = layer("it", [blob(np.ones(3, np.float32))])
     assert load_net(BytesIO(one_layer("PReLU").encode()), BytesIO(weights)).shapes["out"] == (

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from spacer_tasks.exceptions import WeightsError
-from spacer_tasks.extractors.caffe import CaffeNet, load_net
+from spacer_tasks.extractors.caffe.net import CaffeNet, load_net
 from tests.support.files.caffemodels import caffemodel, one_layer
 
 Array = NDArray[Any]

@@ -21,9 +21,7 @@ from numpy.typing import NDArray
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import ConfigError, WeightsError
 from spacer_tasks.extractors import Extractor, load_extractor, load_image, loading
-from spacer_tasks.extractors.efficientnet import extractor as efficientnet
 from spacer_tasks.extractors.efficientnet.network import EfficientNetB0
-from spacer_tasks.extractors.runtime.precision import sample_patches
 from spacer_tasks.messages.specs import ExtractorSpec
 from tests.support.checkout import FIXTURES_FOLDER
 
@@ -347,21 +345,6 @@ def test_cuda_asked_for_and_absent_is_a_wrong_setting(
     settings_changed()
     with pytest.raises(ConfigError, match="SPACER_DEVICE is cuda"):
         extractor_of(weights)
-
-
-def test_on_cuda_float32_is_computed_in_the_layout_whose_kernels_need_no_compiling(
-    weights: Path,
-) -> None:
-    net = efficientnet.load_network(weights.read_bytes(), "weights")
-    patches = torch.from_numpy(sample_patches()[:2])
-    expected = efficientnet._from_bytes(net, torch.float32, torch.channels_last)(patches)
-    # where there is no device, the network stays on the CPU
-    network, _ = efficientnet._in_precision(net, "float32", torch.device("cuda"))
-    assert net._conv_stem.weight.is_contiguous()
-    entered: list[torch.Tensor] = []
-    net._conv_stem.register_forward_pre_hook(lambda _, given: entered.append(given[0]))
-    assert largest_error(network(patches).numpy(), expected.numpy()) < TOLERANCE
-    assert entered[0].is_contiguous()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

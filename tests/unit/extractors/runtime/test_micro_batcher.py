@@ -24,7 +24,7 @@ from PIL import Image
 from spacer_tasks import operations, storage
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import ImageError
-from spacer_tasks.extractors.dummy import DummyExtractor
+from spacer_tasks.extractors.dummy import DummyExtractor, DummyOptions
 from spacer_tasks.extractors.runtime import micro_batcher
 from spacer_tasks.extractors.runtime.micro_batcher import MicroBatcher
 
@@ -475,7 +475,7 @@ def test_an_extractor_that_merges_images_gives_the_same_vectors_in_fewer_passes(
     settings_changed()
     photos = [np.random.default_rng(i).integers(0, 256, (250, 300, 3), np.uint8) for i in range(4)]
     points = [[(i * row, 7 * i) for i in range(25)] for row in range(4)]
-    plain, merging = (Counting("dummy", {}, feature_dim=5) for _ in range(2))
+    plain, merging = (Counting("dummy", {}, DummyOptions(feature_dim=5)) for _ in range(2))
     plain.passes, merging.passes = [], []
     merging.batch_size = 50
     merging.merge_images()
@@ -490,7 +490,7 @@ def test_an_extractor_that_merges_images_gives_the_same_vectors_in_fewer_passes(
 def test_tasks_of_a_worker_s_threads_are_merged_and_a_bad_image_fails_alone(
     callers: ThreadPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    extractor = Counting("dummy", {}, feature_dim=5)
+    extractor = Counting("dummy", {}, DummyOptions(feature_dim=5))
     extractor.passes = []
     extractor.batch_size = 64
     extractor.merge_images()
@@ -531,7 +531,7 @@ def test_features_are_stored_while_the_network_computes_those_of_another_task(
                 second_computed.set()
             return super().forward(patches)
 
-    extractor = Watched("dummy", {}, feature_dim=5)
+    extractor = Watched("dummy", {}, DummyOptions(feature_dim=5))
     extractor.merge_images()
     monkeypatch.setattr(operations, "load_extractor", lambda _: extractor)
     stored: list[str] = []
@@ -565,7 +565,7 @@ def test_features_are_stored_while_the_network_computes_those_of_another_task(
 
 
 def test_on_a_cpu_no_image_waits_for_another() -> None:
-    extractor = Counting("dummy", {}, feature_dim=5)
+    extractor = Counting("dummy", {}, DummyOptions(feature_dim=5))
     extractor.passes = []
     extractor.extract(np.zeros((250, 300, 3), np.uint8), [(5, 5)])
     assert extractor._batcher is None

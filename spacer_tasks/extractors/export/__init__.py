@@ -1,0 +1,1 @@
+"""A torch network as an ONNX model, made in memory."""

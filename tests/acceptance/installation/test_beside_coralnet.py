@@ -1,0 +1,75 @@
+"""`pip install` of the wheel, with its extra for CoralNet, into what CoralNet's servers
+have, by the pip of each of its Pythons.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.environments.installed import coralnet_server, run, wheel
+from tests.support.environments.interpreters import interpreter_of
+
+#: sends a job with Redis away, which needs all that a web process imports
+SENDS = """
+from spacer_tasks.coralnet import CeleryQueue
+from spacer_tasks.exceptions import BrokerUnavailableError
+job = {"task_name": "classify_features", "tasks": []}
+where = {"storage_type": "filesystem", "key": "a", "bucket_name": None}
+job["tasks"] = [{"job_token": "1", "feature_loc": where, "classifier_loc": where}]
+try:
+    CeleryQueue().submit_job(job, 1, "medium")
+except BrokerUnavailableError:
+    print("refused")
+"""
+#: of Kombu and Celery that were out before the oldest that we take
+OLDEST = {"celery": (5, 5), "kombu": (5, 5)}
+#: what CI tries; the other Pythons and the older reference are for `make pins`
+IN_CI = ("3.11", "pyspacer==0.14.0")
+
+
+def installed(python: Path) -> dict[str, str]:
+    listed = run([python, "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"])
+    return {each["name"]: each["version"] for each in json.loads(listed)}
+
+
+@pytest.mark.parametrize("reference", ["pyspacer==0.13.0", "pyspacer==0.14.0"])
+@pytest.mark.parametrize("version", ["3.10", "3.11", "3.12"])
+@pytest.mark.parametrize("held", [None, "redis<4.6"])
+def test_nothing_of_coralnet_s_is_changed(
+    version: str, reference: str, held: str | None, tmp_path: Path
+) -> None:
+    if (version, reference) != IN_CI and not os.environ.get("TEST_PINS"):
+        pytest.skip("each takes minutes to make a server: `make pins` runs all")
+    if held and reference != "pyspacer==0.14.0":
+        pytest.skip("the reference needs no redis-py: once is enough")
+    interpreter = interpreter_of(version)
+    if interpreter is None:
+        pytest.skip(f"there is no Python {version} on this machine")
+    server = tmp_path / "server"
+    shutil.copytree(coralnet_server(interpreter, reference), server, symlinks=True)
+    python = server / "bin" / "python"
+    before = installed(python)
+    start = time.monotonic()
+    pip: list[str | Path] = [python, "-m", "pip", "install", "-q", "--no-compile"]
+    install = [*pip, f"{wheel()}[coralnet]"]
+    run([*install, held] if held else install)
+    took = time.monotonic() - start
+    after = installed(python)
+    print(f"pip {before['pip']} of Python {version}, {reference}, {held}: {took:.1f} s")
+    assert {name: after.get(name) for name in before} == before
+    for name, oldest in OLDEST.items():
+        assert tuple(map(int, after[name].split(".")[:2])) >= oldest
+    # what pyspacer, installed without what it needs, lacks is not ours to mend
+    complaints = run(["sh", "-c", f"'{python}' -m pip check || true"]).splitlines()
+    assert [each for each in complaints if not each.startswith("pyspacer ")] in (
+        [],
+        ["No broken requirements found."],
+    )
+    env = {"SPACER_BROKER_URL": "redis://127.0.0.1:1/0", "SPACER_RESULTS_PREFIX": str(tmp_path)}
+    assert run([python, "-c", SENDS], env=env).split() == ["refused"]

@@ -1,0 +1,93 @@
+"""Workers that are killed before a chosen command to Redis: `python -m tests.support.killing`.
+
+Each line of the standard input starts one, forked from this process, which has loaded what workers
+load; with the end of the input all end. A line is JSON: `pool`; `task` (the end of the id of the
+task from whose start on commands are counted); `only` (a text: those that hold it); `kill_at` (the
+number of the command before which the process is killed that sends it, once; 0 is never, and -1 the
+acknowledgement of the task); `killed` (a file that says so then); `arguments` (of the
+worker) and `log`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import redis.connection
+from celery import signals
+
+from spacer_tasks import operations  # noqa: F401 -- loaded once for all
+from spacer_tasks.worker.delivery.unacked import FORGET
+from spacer_tasks.worker.start import main
+
+#: as `kill_at`
+ACKNOWLEDGEMENT = -1
+
+
+def install(task: str, kill_at: int, only: str, killed: Path) -> None:
+    """Count the commands of the thread that runs the task."""
+    running: set[int] = set()
+    numbers = itertools.count(1)
+    # a file, for the acknowledgement is the main process's
+    began = killed.with_suffix(".began")
+    connection: Any = redis.connection.AbstractConnection
+    send = connection.send_packed_command
+
+    def counted(self: Any, command: Any, *args: Any, **options: Any) -> Any:
+        text = b"".join(
+            part if isinstance(part, bytes) else str(part).encode()
+            for part in (command if isinstance(command, list | tuple) else [command])
+        )
+        if kill_at == ACKNOWLEDGEMENT:
+            due = FORGET.encode() in text and began.exists()
+        else:
+            ours = threading.get_ident() in running and only.encode() in text
+            due = ours and next(numbers) == kill_at
+        if due and not killed.exists():
+            killed.write_bytes(text[:200])
+            os.kill(os.getpid(), signal.SIGKILL)
+        return send(self, command, *args, **options)
+
+    def begins(task_id: str, **_: Any) -> None:
+        if task_id.endswith(task):
+            running.add(threading.get_ident())
+            began.touch()
+
+    signals.task_prerun.connect(begins, weak=False)
+    connection.send_packed_command = counted
+
+
+def serve() -> None:
+    """Start a worker for each line."""
+    children = []
+    for line in sys.stdin:
+        order = json.loads(line)
+        child = os.fork()
+        if child:
+            children.append(child)
+            sys.stdout.write(f"{child}\n")
+            sys.stdout.flush()
+            continue
+        os.setsid()
+        log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        for stream in (1, 2):
+            os.dup2(log, stream)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        if order["kill_at"]:
+            install(order["task"], order["kill_at"], order["only"], Path(order["killed"]))
+        main(order["pool"], order["arguments"])
+        os._exit(0)
+    for child in children:
+        with suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    serve()
