@@ -12,11 +12,12 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, cast
-
-from redis import Redis
+from typing import TYPE_CHECKING, Any, cast
 
 from spacer_tasks.exceptions import MessageError
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 #: the list, and a hash: how many were ever refused, by reason
 LIST, COUNTS = "spacer-unreadable", "spacer-refused:counts"

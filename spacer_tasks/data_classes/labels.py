@@ -32,7 +32,7 @@ Annotation = tuple[StrictInt, StrictInt, LabelId]
 Annotations = Annotated[list[Annotation], FailFast()]
 
 
-class ImageLabels(RootModel[dict[DataLocation, Annotations]]):
+class ImageLabels(RootModel[dict[DataLocation, list[Annotation]]]):
     """Labels of points, for a set of images, each image known by where its features are.
 
     On the wire it is the reference's: an object whose keys are JSON strings of locations and

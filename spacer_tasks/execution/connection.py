@@ -11,12 +11,14 @@ import os
 import secrets
 import socket
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kombu import Connection
-from redis import Redis
 
 from spacer_tasks.app import app
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 #: seconds for an answer; a Redis that is there takes milliseconds
 ANSWER_S = 5
