@@ -126,7 +126,9 @@ def test_an_outage_of_s3_makes_no_task_a_failure(
         else:
             with pytest.raises(S3ObjectNotFoundError):
                 each.get(timeout=120)
-    assert dead_letters.listed(redis) == []
+    # other tests of this Redis leave some
+    given_up = {each.task_id for each in dead_letters.listed(redis)}
+    assert not given_up & {each.id for each in sent}
     assert (reason_of("one"), reason_of("two")) == ("", "")
 
 
