@@ -78,10 +78,10 @@ def wait(
         raise state.error.as_exception()
     if not get_settings().results_prefix:
         return state.answer or {}
-    return _whole(task_id, state)
+    return _whole(task_id)
 
 
-def _whole(task_id: str, state: TaskState) -> dict[str, Any]:
+def _whole(task_id: str) -> dict[str, Any]:
     for wait_s in retries.ANSWER_READ.waits():
         try:
             return load_answer(task_id)

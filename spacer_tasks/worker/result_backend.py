@@ -35,20 +35,15 @@ DONE = "done"
 #: a part counts once, however often it is delivered. Answers whether the body was sent, how many
 #: are counted, and of how many
 COUNT = """
-if redis.call('GET', KEYS[5]) == ARGV[6] then
+if redis.call('GET', KEYS[5]) == ARGV[5] then
     return {1, 0, 0}
 end
 local member = ARGV[1] .. ':' .. ARGV[3]
 if redis.call('SADD', KEYS[4], member) == 1 then
     redis.call('ZADD', KEYS[1], ARGV[3], ARGV[2])
 end
-if tonumber(ARGV[4]) > 0 then
-    for number = 1, 4 do
-        redis.call('EXPIRE', KEYS[number], ARGV[4])
-    end
-    if tonumber(ARGV[5]) > 0 then
-        redis.call('EXPIRE', KEYS[6], ARGV[5])
-    end
+for _, number in ipairs({1, 2, 3, 4, 6}) do
+    redis.call('EXPIRE', KEYS[number], ARGV[4])
 end
 local size = redis.call('GET', KEYS[3])
 local more = redis.call('GET', KEYS[2])
@@ -122,7 +117,6 @@ class _Patient:
             request.id,
             member,
             index,
-            _kept_s(),
             _kept_s(),
             DONE,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,30 +11,11 @@ import pytest
 from spacer_tasks import operations
 from spacer_tasks.data_classes.features import ImageFeatures
 from spacer_tasks.exceptions import ImageError
-from tests.support.checkout import FIXTURES_FOLDER
 from tests.support.files.image_kinds import KINDS
+from tests.support.messages.of_features import scoring, training
 
-FIXTURES = FIXTURES_FOLDER / "pyspacer"
 WHOLE = KINDS["JPEG of best quality"]
 CUT = WHOLE[:4000]
-
-
-def training(folder: Path) -> dict[str, Any]:
-    """The reference's training message, with its relative keys made absolute."""
-    text = (FIXTURES / "str_lr.train_msg.json").read_text()
-    message: dict[str, Any] = json.loads(text.replace("features_str/", f"{FIXTURES}/features_str/"))
-    for name in ("model_loc", "valresult_loc"):
-        message[name] = {"storage_type": "filesystem", "key": str(folder / name)}
-    return message
-
-
-def scoring(features: Path, classifier: Path) -> dict[str, Any]:
-    """A message that asks for the scores of a feature file."""
-    return {
-        "job_token": features.name,
-        "feature_loc": {"storage_type": "filesystem", "key": str(features)},
-        "classifier_loc": {"storage_type": "filesystem", "key": str(classifier)},
-    }
 
 
 @pytest.fixture(scope="module")

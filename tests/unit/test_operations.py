@@ -23,19 +23,8 @@ from spacer_tasks.exceptions import (
     TrainingLabelsError,
 )
 from spacer_tasks.messages import tasks
-from tests.support.checkout import FIXTURES_FOLDER
+from tests.support.messages.of_features import FIXTURES, scoring, training
 from tests.support.photos import photo
-
-FIXTURES = FIXTURES_FOLDER / "pyspacer"
-
-
-def training(folder: Path) -> dict[str, Any]:
-    """The reference's training message, with its relative keys made absolute."""
-    text = (FIXTURES / "str_lr.train_msg.json").read_text()
-    message: dict[str, Any] = json.loads(text.replace("features_str/", f"{FIXTURES}/features_str/"))
-    for name in ("model_loc", "valresult_loc"):
-        message[name] = {"storage_type": "filesystem", "key": str(folder / name)}
-    return message
 
 
 def test_a_job_trains_echoes_itself_and_stores_what_the_reference_loads(tmp_path: Path) -> None:
@@ -100,15 +89,6 @@ def test_a_storage_that_is_away_does_not_end_a_job(
     monkeypatch.setattr(operations, "train_classifier", away)
     with pytest.raises(StorageUnavailableError):
         operations.process_job({"task_name": "train_classifier", "tasks": [training(tmp_path)]})
-
-
-def scoring(features: Path, classifier: Path) -> dict[str, Any]:
-    """A message that asks for the scores of a feature file."""
-    return {
-        "job_token": features.name,
-        "feature_loc": {"storage_type": "filesystem", "key": str(features)},
-        "classifier_loc": {"storage_type": "filesystem", "key": str(classifier)},
-    }
 
 
 @pytest.fixture(scope="module")

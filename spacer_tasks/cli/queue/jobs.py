@@ -97,7 +97,7 @@ def show(task_id: TaskOrJob, as_json: AsJson = False) -> None:
     from spacer_tasks.cli.queue.story import lines_of
 
     if not task_id.strip() or not task_id.isprintable():
-        complain(f"no task has an id like {task_id!r}: expected letters, digits and dashes")
+        complain(f"no task has an id like {task_id!r}: expected letters, digits, '-', '_' and '.'")
         raise typer.Exit(SOME_FAILED)
     story = _story_of(task_id)
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +12,7 @@ from rich.text import Text
 from spacer_tasks.cli.queue.broker import reached_redis
 from spacer_tasks.console import counted, out, print_facts, say
 from spacer_tasks.exceptions import MessageError
+from spacer_tasks.printable import printable
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -52,7 +54,7 @@ def list_refused() -> None:
             line = "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True))
             # whole lines, so that a name can be copied from a narrow terminal too
             style = "dim" if row is rows[0] else ""
-            out.print(Text(_printable(line.rstrip()), style), soft_wrap=True)
+            out.print(Text(printable(line.rstrip()), style), soft_wrap=True)
     if counts:
         ever = ", ".join(f"{reason} {number:,}" for reason, number in sorted(counts.items()))
         say(f"Ever refused: {ever}.")
@@ -69,15 +71,15 @@ def show(ref: Annotated[str, typer.Argument(help="Name of a message, as in the l
         "message": found.ref,
         "reason": found.reason.value,
         "why": found.why,
-        "queue": _printable(found.queue) or "not known",
+        "queue": printable(found.queue) or "not known",
         "refused": _time(found.at),
         "by": found.worker or "Redis, which cannot read it",
     }
     for name in ("task", "id"):
         if name in found.headers:
-            facts[name] = _printable(str(found.headers[name]))
+            facts[name] = printable(str(found.headers[name]))
     print_facts(facts)
-    text = _printable(found.raw.decode("utf-8", "backslashreplace"))
+    text = printable(found.raw.decode("utf-8", "backslashreplace"))
     more = f" … {len(text) - SHOWN:,} characters more" if len(text) > SHOWN else ""
     out.print(Text(text[:SHOWN] + more), soft_wrap=True)
 
@@ -87,11 +89,7 @@ def requeue(refs: Refs = None, everything: All = False, reason: Why = None) -> N
     """Put messages back into their queues as they were, behind all that waits there."""
     from spacer_tasks.broker import refused
 
-    done = 0
-    with reached_redis() as redis:
-        for each in _chosen(redis, refs, everything, reason):
-            done += refused.requeue(redis, each)
-    say(f"{counted(done, 'message')} put back.")
+    _do_to_chosen(refused.requeue, "put back", refs, everything, reason)
 
 
 @commands.command()
@@ -99,11 +97,19 @@ def drop(refs: Refs = None, everything: All = False, reason: Why = None) -> None
     """Forget messages that were refused."""
     from spacer_tasks.broker import refused
 
-    done = 0
+    _do_to_chosen(refused.drop, "dropped", refs, everything, reason)
+
+
+def _do_to_chosen(
+    do: Callable[[Redis, Refused], bool],
+    done: str,
+    refs: list[str] | None,
+    everything: bool,
+    reason: str | None,
+) -> None:
     with reached_redis() as redis:
-        for each in _chosen(redis, refs, everything, reason):
-            done += refused.drop(redis, each)
-    say(f"{counted(done, 'message')} dropped.")
+        number = sum(do(redis, each) for each in _chosen(redis, refs, everything, reason))
+    say(f"{counted(number, 'message')} {done}.")
 
 
 def _chosen(
@@ -120,11 +126,6 @@ def _chosen(
     if reason and reason not in reasons:
         raise MessageError(f"--reason {reason}: expected one of {', '.join(reasons)}")
     return [each for each in refused.listed(redis) if not reason or each.reason.value == reason]
-
-
-def _printable(text: str) -> str:
-    """What a stranger wrote, without what moves the cursor."""
-    return "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in text)
 
 
 def _time(since_1970: float) -> str:
