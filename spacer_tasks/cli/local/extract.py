@@ -106,7 +106,7 @@ def extract(
     Images whose stored features are current are skipped, so an interrupted run goes on where it
     was. An image that fails is listed at the end and does not stop the others.
     """
-    spec = extractor.spec()
+    spec = extractor.spec_here()
     selection = select_images(images, columns.read(points))
     done = extract_selection(selection, location(features), spec, again=again)
     say(

@@ -53,8 +53,9 @@ def expected(patches: NDArray[np.uint8]) -> NDArray[np.float32]:
     # MEAN_RGB and STDDEV_RGB of the authors' efficientnet_lite_builder.py
     pixels = (torch.from_numpy(patches).permute(0, 3, 1, 2).to(torch.float32) - 127) / 128
     with torch.inference_mode():
-        maps: NDArray[np.float32] = network.eval().extract_features(pixels).numpy()
-    return maps.mean(axis=(2, 3))
+        maps = network.eval().extract_features(pixels)
+        vectors: NDArray[np.float32] = maps.mean((2, 3)).numpy()
+    return vectors
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "torch"])
