@@ -52,7 +52,7 @@ def classify(
     images: Annotated[
         str | None,
         typer.Argument(
-            help="An image, a folder, or s3://bucket/prefix; needs --points and --weights.",
+            help="An image, a folder, or s3://bucket/prefix; needs --points.",
             show_default=False,
         ),
     ] = None,
@@ -89,12 +89,12 @@ def classify(
         raise typer.BadParameter("images are classified at points", param_hint="--points")
     elif features is None:
         selection, wanted = placed_images(images, wanted, columns)
-        messages = plan_from_images(selection, extractor.spec(), classifier_loc)
+        messages = plan_from_images(selection, extractor.spec_here(), classifier_loc)
         failures = selection.missing
     else:
         folder = location(features)
         selection, wanted = placed_images(images, wanted, columns)
-        done = extract_selection(selection, folder, extractor.spec())
+        done = extract_selection(selection, folder, extractor.spec_here())
         messages, failures = _of_features(folder, done.ready, classifier_loc), done.failures
         incomplete = done.incomplete
     predictions = Predictions(top)

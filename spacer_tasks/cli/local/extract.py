@@ -107,7 +107,7 @@ def extract(
     Images whose stored features are current are skipped, so an interrupted run goes on where it
     was. An image that fails is listed at the end and does not stop the others.
     """
-    spec = extractor.spec()
+    spec = extractor.spec_here()
     file = columns.read(points)
     selection = place_selection(
         select_images(images, file), file, refuse_outside=columns.refuse_outside
