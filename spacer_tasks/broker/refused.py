@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
 
+from spacer_tasks.broker.whereabouts import pages
 from spacer_tasks.exceptions import MessageError
 
 if TYPE_CHECKING:
@@ -182,6 +183,22 @@ def listed(redis: Redis) -> list[Refused]:
     """All that are kept, the oldest first."""
     entries = cast("list[bytes]", redis.lrange(LIST, 0, -1))
     return [read_entry(entry) for entry in reversed(entries)]
+
+
+def of_task(redis: Redis, task_id: str) -> list[Refused]:
+    """Those that were a task's, or of a batch its parts', the newest first."""
+    found: list[Refused] = []
+    mark, of_batch = task_id.encode(), f"{task_id}."
+    for page in pages(redis, LIST):
+        for entry in page:
+            if mark not in entry:
+                continue
+            each = read_entry(entry)
+            named, group = str(each.headers.get("id")), str(each.headers.get("group"))
+            # an id may begin with another's, a batch's group begins with the batch's
+            if named == task_id or (named.startswith(of_batch) and group.startswith(of_batch)):
+                found.append(each)
+    return found
 
 
 def find(redis: Redis, refs: Iterable[str]) -> list[Refused]:

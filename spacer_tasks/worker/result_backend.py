@@ -6,6 +6,10 @@ that dies takes the batch with it: it claims the body for minutes, and whoever i
 then finds the claim taken and leaves. Here a part is counted, and the body sent after the last,
 without a claim: whoever is given a part of a complete chord sends the body, and it is pushed once
 (`execution/once.py`).
+
+Celery looks at a task's state before it writes another, and protects a success only. Here a state
+of a task that goes on (begun, progress, tried again) is written in one step, where the task has not
+ended: its worker may have been cut off while another ended it.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from typing import Any
 
 from celery.canvas import maybe_signature
 from celery.exceptions import ChordError
+from celery.states import READY_STATES
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
@@ -28,6 +33,25 @@ from spacer_tasks.execution.once import sent_once
 from spacer_tasks.retries import CHORD_COUNT
 
 logger = logging.getLogger(__name__)
+
+#: a state of a task that goes on, unless it has ended
+GOES_ON = """
+local read, kept = pcall(cjson.decode, redis.call('GET', KEYS[1]) or '')
+if read and type(kept) == 'table' then
+    for number = 3, #ARGV do
+        if kept.status == ARGV[number] then
+            return 0
+        end
+    end
+end
+if ARGV[2] == '0' then
+    redis.call('SET', KEYS[1], ARGV[1])
+else
+    redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+end
+redis.call('PUBLISH', KEYS[1], ARGV[1])
+return 1
+"""
 
 
 class _Patient:
@@ -46,6 +70,22 @@ class _Patient:
         """Keep a state. One that Redis refuses for now is tried again, like one that it missed."""
         try:
             return super()._set(*args, **kwargs)  # type: ignore[misc]
+        except ResponseError as error:
+            if not REFUSES.search(str(error)):
+                raise
+            raise RedisConnectionError(str(error)) from error
+
+    def _set_with_state(self, key: Any, value: Any, state: str) -> Any:
+        """Keep a state; one of a task that goes on gives way to the end of it."""
+        if state in READY_STATES:
+            return super()._set_with_state(key, value, state)  # type: ignore[misc]
+        backend: Any = self
+        return backend.ensure(self._set_unless_ended, (key, value))
+
+    def _set_unless_ended(self, key: Any, value: Any) -> None:
+        backend: Any = self
+        try:
+            self.client.eval(GOES_ON, 1, key, value, int(backend.expires or 0), *READY_STATES)
         except ResponseError as error:
             if not REFUSES.search(str(error)):
                 raise
