@@ -201,7 +201,14 @@ def _replaced(queue: MemoryQueue) -> Iterator[None]:
         (MessageTask, {"apply_async": message_task_apply_async}),
         (lock, {"running": alone, "forget_starts": lambda _: None}),
         # nobody is killed between two parts of a batch
-        (batch, {"sent_before": lambda _: 0}),
+        (
+            batch,
+            {
+                "sent_before": lambda _: 0,
+                "claimed_run": lambda batch_id, run, sent_at: run,
+                "forget_run": lambda _: None,
+            },
+        ),
         (queue_depths, {"broker_client": lambda: backend.client}),
     ]
     with ExitStack() as stack:
