@@ -170,9 +170,7 @@ def _client_of(process: int, endpoint_url: str | None) -> S3Client:
     }
     if settings.aws_anonymous:
         options["signature_version"] = UNSIGNED
-    made = session(endpoint_url).client(
-        "s3", endpoint_url=endpoint_url, config=Config(**options)
-    )
+    made = session(endpoint_url).client("s3", endpoint_url=endpoint_url, config=Config(**options))
     # of each try: botocore may wait for seconds between two
     for write in ("PutObject", "DeleteObject"):
         made.meta.events.register(f"before-send.s3.{write}", _pass_fence)
