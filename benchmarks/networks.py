@@ -131,7 +131,7 @@ def main() -> None:
         for name, spec in networks.items():
             rates = patches_a_second(spec)
             dimensions = load_extractor(spec).feature_dim
-            found = []
+            found: list[float] = []
             for number, quadrats in enumerate(surveys):
                 folder = Path(temporary) / f"{number}" / str(len(found)) / name.replace("/", "-")
                 folder.mkdir(parents=True)

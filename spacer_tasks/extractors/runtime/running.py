@@ -118,7 +118,7 @@ def runner_of(
             )
     if device.type != "cuda":
         if dimensions is None:
-            dimensions = _tried(partial(run_in_torch, exact, device), size, name)
+            dimensions = tried(partial(run_in_torch, exact, device), size, name)
         used, precision = _in_precision(exact, preprocessing, precision, device, size)
         forward = _any_number(partial(run_in_torch, used, device), dimensions)
         return Runner(forward, dimensions, CPU_BATCH, precision)
@@ -128,7 +128,7 @@ def runner_of(
         # torch has TF32 on for convolutions
         allow_tf32(False)
         if dimensions is None:
-            dimensions = _tried(partial(run_in_torch, exact, device), size, name)
+            dimensions = tried(partial(run_in_torch, exact, device), size, name)
         used, precision = _in_precision(exact, preprocessing, precision, device, size)
     finally:
         # of all networks of the process
@@ -223,8 +223,16 @@ def _in_precision(
     return exact, "float32"
 
 
-def _tried(forward: Forward, size: int, name: str) -> int:
-    """How many numbers its vectors have, once it is seen to give one for each patch alone."""
+def tried(forward: Forward, size: int, name: str) -> int:
+    """How many numbers its vectors have, once it is seen to give one for each patch alone.
+
+    Raises
+    ------
+    WeightsError
+        It gives numbers that are not finite.
+    ValueError
+        It does not give one vector for each patch, or one that depends on other patches.
+    """
     patches = sample_patches(size, TRIED)
     together = forward(patches)
     if together.ndim != 2 or len(together) != TRIED:
