@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from spacer_tasks.cli.demo import demo
 from spacer_tasks.cli.local.classify import classify
 from spacer_tasks.cli.local.cover import cover
+from spacer_tasks.cli.local.evaluate import evaluate
 from spacer_tasks.cli.local.extract import extract
 from spacer_tasks.cli.local.extractors import extractors
 from spacer_tasks.cli.local.points import points
@@ -107,6 +108,7 @@ program.command(rich_help_panel=HERE)(points)
 program.command(rich_help_panel=HERE)(extract)
 program.command(rich_help_panel=HERE)(train)
 program.command(rich_help_panel=HERE)(classify)
+program.command(rich_help_panel=HERE)(evaluate)
 program.command(rich_help_panel=HERE)(cover)
 program.command(rich_help_panel=HERE)(extractors)
 program.command(rich_help_panel=HERE)(env_job)
