@@ -23,7 +23,7 @@ from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.concurrency.cores import cores
 from spacer_tasks.config.settings import get_settings, without_django
 from spacer_tasks.exceptions import ConfigError, InputError, TransientError
-from spacer_tasks.worker import lifecycle, readiness, request, result_backend
+from spacer_tasks.worker import lifecycle, readiness, request, result_backend, sentry
 from spacer_tasks.worker.delivery import transport
 from spacer_tasks.worker.delivery.gate import Gate
 from spacer_tasks.worker.pools import CONNECT_S, POOLS, Pool, PoolName, for_gpu, transport_options
@@ -62,7 +62,8 @@ def main(name: PoolName, arguments: Sequence[str], config_module: str | None = N
 def start(name: PoolName, arguments: Sequence[str], config_module: str | None = None) -> None:
     """Run a worker of one pool in this process until it is told to stop.
 
-    SIGTERM finishes the tasks in hand first. Settings of Django's are left alone, also where it is
+    SIGTERM finishes the tasks in hand first. A process beside this one ends it where nothing in it
+    runs any more. Settings of Django's are left alone, also where it is
     started in the environment of a site.
 
     Raises
@@ -75,6 +76,7 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
     """
     without_django()
     settings = get_settings()
+    sentry.post(settings.stuck_after_s)
     configure(config_module)
     readiness.check_results()
     redis_checked = readiness.redis_is_right()
