@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache, partial
 from typing import Any
 
@@ -21,7 +22,7 @@ from spacer_tasks.classifiers import Classifier, load_classifier, store_classifi
 from spacer_tasks.classifiers.network import other_network
 from spacer_tasks.concurrency.stopping import stop_if_asked
 from spacer_tasks.config.settings import get_settings
-from spacer_tasks.data_classes.features import INCOMPLETE, ImageFeatures
+from spacer_tasks.data_classes.features import INCOMPLETE, ImageFeatures, begins_as_features
 from spacer_tasks.data_classes.labels import ImageLabels, Point
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.data_classes.val_results import ValResults
@@ -30,6 +31,7 @@ from spacer_tasks.exceptions import (
     FeatureDimensionError,
     FeatureFileError,
     InputError,
+    LocationNotAllowedError,
     ObjectNotFoundError,
     TrainingLabelsError,
 )
@@ -83,12 +85,28 @@ def extract_features(msg: ExtractFeaturesMsg | Mapping[str, Any]) -> ExtractFeat
     if incomplete:
         origin[INCOMPLETE] = incomplete
     features = ImageFeatures.of_points(msg.rowcols, vectors, origin)
-    storage.store(msg.feature_loc, features.to_bytes())
+    _store_features(msg.feature_loc, features.to_bytes())
     return ExtractFeaturesReturnMsg(
         extractor_loaded_remotely=extractor.take_loaded_remotely(),
         runtime=time.monotonic() - started,
         incomplete=incomplete,
     )
+
+
+def _store_features(loc: DataLocation, data: bytes) -> None:
+    """Keep features, in the place of others at most: what lies there may be weights or a classifier
+    that other tasks use.
+    """
+    if storage.store_once(loc, data):
+        return
+    with suppress(ObjectNotFoundError):
+        there = storage.load(loc)
+        if not begins_as_features(there):
+            raise LocationNotAllowedError(
+                f"{loc}: what is there is no feature file, it begins with {there[:16]!r}; features"
+                " replace nothing else, expected another place"
+            )
+    storage.store(loc, data)
 
 
 def features_are_current(msg: ExtractFeaturesMsg | Mapping[str, Any]) -> bool:

@@ -23,6 +23,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
 from spacer_tasks.broker.outages import REFUSES
+from spacer_tasks.broker.publishing import KnownQueues
 from spacer_tasks.broker.refused import Reason
 from spacer_tasks.execution import once
 from spacer_tasks.retries import REDIS_REFUSES
@@ -267,11 +268,11 @@ class Once(_Parts):
         super()._put(queue, message, **options)  # type: ignore[misc]  # of Kombu's channel
 
 
-class Channel(Taking, Once, RedisChannel):
+class Channel(Taking, Once, KnownQueues, RedisChannel):
     """For `redis://` and `rediss://`."""
 
 
-class SentinelChannel(Taking, Once, RedisSentinelChannel):
+class SentinelChannel(Taking, Once, KnownQueues, RedisSentinelChannel):
     """For `sentinel://`."""
 
 
