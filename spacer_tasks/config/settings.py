@@ -156,6 +156,10 @@ class Settings(BaseSettings):
     require_signed: bool = Field(
         False, description="workers ignore messages without a signature by one of the keys"
     )
+    require_signed_results: bool = Field(
+        False,
+        description="callers take no state and no result without a signature by one of the keys",
+    )
     signature_max_age_s: Seconds = Field(
         7 * 86400, description="seconds after which a signed message is no longer taken"
     )

@@ -23,7 +23,7 @@ from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.concurrency.cores import cores
 from spacer_tasks.config.settings import get_settings, without_django
 from spacer_tasks.exceptions import ConfigError, InputError, TransientError
-from spacer_tasks.worker import lifecycle, readiness, request, result_backend
+from spacer_tasks.worker import lifecycle, readiness, request, result_backend, sentry
 from spacer_tasks.worker.delivery import transport
 from spacer_tasks.worker.delivery.gate import Gate
 from spacer_tasks.worker.pools import CONNECT_S, POOLS, Pool, PoolName, for_gpu, transport_options
@@ -66,7 +66,8 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
     """Run a worker of one pool in this process until it is told to stop; with `--gpus`, several in
     processes of their own.
 
-    SIGTERM finishes the tasks in hand first. Settings of Django's are left alone, also where it is
+    SIGTERM finishes the tasks in hand first. A process beside this one ends it where nothing in it
+    runs any more. Settings of Django's are left alone, also where it is
     started in the environment of a site.
 
     Raises
@@ -81,6 +82,7 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
     settings = get_settings()
     if plan := plan_of(name, POOLS[name].queue, arguments):
         sys.exit(supervise(plan, name, config_module))
+    sentry.post(settings.stuck_after_s)
     beside.end_with_supervisor()
     configure(config_module)
     readiness.check_results()
