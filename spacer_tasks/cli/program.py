@@ -16,6 +16,7 @@ from spacer_tasks.cli.local.evaluate import evaluate
 from spacer_tasks.cli.local.extract import extract
 from spacer_tasks.cli.local.extractors import extractors
 from spacer_tasks.cli.local.points import points
+from spacer_tasks.cli.local.review import review
 from spacer_tasks.cli.local.train import train
 from spacer_tasks.cli.queue import dead, jobs, operate, refused, status, submit
 from spacer_tasks.cli.queue.cancel import cancel
@@ -108,6 +109,7 @@ program.command(rich_help_panel=HERE)(points)
 program.command(rich_help_panel=HERE)(extract)
 program.command(rich_help_panel=HERE)(train)
 program.command(rich_help_panel=HERE)(classify)
+program.command(rich_help_panel=HERE)(review)
 program.command(rich_help_panel=HERE)(evaluate)
 program.command(rich_help_panel=HERE)(cover)
 program.command(rich_help_panel=HERE)(extractors)

@@ -70,6 +70,12 @@ def classify(
     ] = None,
     top: Top = 3,
     strict: Strict = False,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Leave the label empty, for people, where it is less probable."
+        ),
+    ] = None,
 ) -> None:
     """Give points a probability for each label, from stored features or from images.
 
@@ -99,7 +105,7 @@ def classify(
         done = extract_selection(selection, folder, extractor.spec_here())
         messages, failures = _of_features(folder, done.ready, classifier_loc), done.failures
         incomplete = done.incomplete
-    predictions = Predictions(top)
+    predictions = Predictions(top, threshold)
     failures = {**failures, **_score(messages, predictions, wanted, incomplete, others)}
     write(predictions, output)
     incomplete.tell()
@@ -112,6 +118,11 @@ def write(predictions: Predictions, output: str) -> None:
     if predictions.points:
         predictions.store(location(output))
         say(f"{counted(predictions.points, 'point')} classified: {output}")
+        if predictions.left_to_people:
+            say(
+                f"{counted(predictions.left_to_people, 'point')} left to people, without a label;"
+                " `spacer-tasks review` shows them"
+            )
     else:
         say(f"no point was classified: {output} is not written", "red")
 

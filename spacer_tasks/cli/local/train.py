@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spacer_tasks.annotations.points import PointsFile
-from spacer_tasks.cli.label_maps import (
+from spacer_tasks.cli.local.label_maps import (
     Groups,
     LabelMap,
     read_groups,
