@@ -29,6 +29,7 @@ from spacer_tasks.execution import once
 from spacer_tasks.retries import REDIS_REFUSES
 from spacer_tasks.worker.delivery import intake, qos, unacked
 from spacer_tasks.worker.delivery.gate import Fault, Gate
+from spacer_tasks.worker.delivery.one_client import OneClient
 from spacer_tasks.worker.delivery.qos import QoS, keys_of
 
 logger = logging.getLogger(__name__)
@@ -268,11 +269,11 @@ class Once(_Parts):
         super()._put(queue, message, **options)  # type: ignore[misc]  # of Kombu's channel
 
 
-class Channel(Taking, Once, KnownQueues, RedisChannel):
+class Channel(Taking, Once, KnownQueues, OneClient, RedisChannel):
     """For `redis://` and `rediss://`."""
 
 
-class SentinelChannel(Taking, Once, KnownQueues, RedisSentinelChannel):
+class SentinelChannel(Taking, Once, KnownQueues, OneClient, RedisSentinelChannel):
     """For `sentinel://`."""
 
 
