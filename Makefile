@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 TORCH = $(shell grep -o '^torch==[^ ]*' requirements.txt)
 
 .PHONY: help setup demo test test-unit test-integration test-fuzz test-acceptance coverage \
-	coverage-report soak many kills pins fuzz audit requirements lowest guards lint format docs \
+	coverage-report soak many kills model pins fuzz audit requirements lowest guards lint format docs \
 	bench clean
 
 help:  ## What there is to make
@@ -40,8 +40,9 @@ MEASURED := $(if $(MEASURE),$(BIN)/coverage run -m pytest,$(PYTEST))
 test: $(READY)  ## All tests, with private Redis and S3 servers
 	$(PYTEST) $(PARALLEL) $(PYTEST_ARGS)
 
-test-unit: $(READY)  ## The tests that need no server
+test-unit: $(READY)  ## The tests that need no server, and the model of the queue
 	$(MEASURED) $(PARALLEL) tests/unit $(PYTEST_ARGS)
+	$(PYTEST) --numprocesses 3 tests/model $(PYTEST_ARGS)
 
 test-integration: $(READY)  ## The tests of parts against a real Redis and a real S3 server
 	$(MEASURED) $(PARALLEL) tests/integration $(PYTEST_ARGS)
@@ -73,6 +74,9 @@ kills: $(READY)  ## A batch whose worker is killed before each command of its la
 	TEST_KILL_EVERY=1 TEST_BATCH_IMAGES=10000 $(PYTEST) --numprocesses 2 \
 		tests/acceptance/batches/test_killed_last_part.py $(PYTEST_ARGS)
 
+model: $(READY)  ## All interleavings of two workers with two kills, two pauses and a restart at once
+	TEST_MODEL=all $(PYTEST) --numprocesses 2 tests/model $(PYTEST_ARGS)
+
 pins: $(READY)  ## Installing beside CoralNet's pins: each Python, both of the reference's versions
 	TEST_PINS=all $(PYTEST) tests/acceptance/installation/test_beside_coralnet.py $(PYTEST_ARGS)
 
@@ -98,7 +102,7 @@ OF_CUDA := cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-
 	nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile \
 	nvidia-curand nvidia-cusolver nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 \
 	nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx triton
-COMPILE = $(UV) pip compile pyproject.toml --quiet --extra worker --extra cli --extra flower \
+COMPILE = $(UV) pip compile pyproject.toml --quiet --extra worker --extra cli --extra flower --extra imagenet \
 	--python-platform x86_64-manylinux_2_28 --no-annotate --no-emit-index-url \
 	$(addprefix --no-emit-package=,$(OF_CUDA))
 

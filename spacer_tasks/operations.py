@@ -19,6 +19,7 @@ from typing import Any
 
 from spacer_tasks import storage
 from spacer_tasks.classifiers import Classifier, load_classifier, store_classifier
+from spacer_tasks.classifiers.network import other_network
 from spacer_tasks.concurrency.stopping import stop_if_asked
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.data_classes.features import INCOMPLETE, ImageFeatures, begins_as_features
@@ -315,7 +316,8 @@ def classify_image(msg: ClassifyImageMsg | Mapping[str, Any]) -> ClassifyReturnM
     extractor = load_extractor(msg.extractor)
     vectors, incomplete = _vectors(msg.image_loc, msg.rowcols, extractor)
     name = str(msg.image_loc)
-    return _scores(started, list(msg.rowcols), vectors, classifier, name, incomplete)
+    answer = _scores(started, list(msg.rowcols), vectors, classifier, name, extractor.identity)
+    return answer.model_copy(update={"incomplete": incomplete}) if incomplete else answer
 
 
 def process_job(
@@ -414,7 +416,10 @@ def _scored(
         list(features.rowcols()) if features.has_rowcols else [(None, None)] * len(features)
     )
     name = str(msg.feature_loc)
-    return _scores(started, points, features.vectors, classifier(), name, features.incomplete)
+    network = features.origin.get("extractor")
+    answer = _scores(started, points, features.vectors, classifier(), name, network)
+    found = features.incomplete
+    return answer.model_copy(update={"incomplete": found}) if found else answer
 
 
 def _scores(
@@ -423,8 +428,9 @@ def _scores(
     vectors: Any,
     classifier: Classifier,
     name: str,
-    incomplete: str | None,
+    network: object,
 ) -> ClassifyReturnMsg:
+    """The scores; `network` is the identity of the vectors' extractor, None if not known."""
     limit = get_settings().max_scores
     if len(points) * len(classifier.classes) > limit:
         raise DataLimitError(
@@ -434,7 +440,8 @@ def _scores(
     try:
         probabilities = classifier.predict_proba(vectors)
     except FeatureDimensionError as error:
-        raise FeatureDimensionError(f"{name}: {error}") from None
+        why = other_network(classifier, network)
+        raise FeatureDimensionError(f"{name}: {error}{f'; {why}' if why else ''}") from None
     # not checked number by number: they were made here
     answer = ClassifyReturnMsg.model_construct(
         runtime=time.monotonic() - started,
@@ -445,4 +452,5 @@ def _scores(
         classes=list(classifier.classes),
         valid_rowcol=points[0][0] is not None,
     )
-    return answer.model_copy(update={"incomplete": incomplete}) if incomplete else answer
+    why = other_network(classifier, network)
+    return answer.model_copy(update={"other_network": why}) if why else answer
