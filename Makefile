@@ -114,13 +114,15 @@ requirements: $(UV)  ## requirements.txt from pyproject.toml, with a hash of eac
 # another one where that has no build for a CPU in reach
 LOWEST := .cache/lowest
 lowest: $(UV)  ## The unit tests with the lowest versions that pyproject.toml admits; asks PyPI
+	mkdir -p $(dir $(LOWEST))
 	$(COMPILE) --python-version 3.11.9 --resolution lowest-direct --output-file $(LOWEST).txt
 	rm -rf $(LOWEST)
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet \
 		"$(or $(LOWEST_TORCH),$$(grep -o '^torch==[^ ]*' $(LOWEST).txt))"
 	grep -v '^torch==' $(LOWEST).txt >$(LOWEST)-rest.txt
-	$(LOWEST)/bin/python -m pip install --quiet -r $(LOWEST)-rest.txt -r tests/requirements-lowest.txt
+	$(UV) pip install --quiet --python $(LOWEST)/bin/python \
+		-r $(LOWEST)-rest.txt -r tests/requirements-lowest.txt
 	$(LOWEST)/bin/python -m pip install --quiet --no-deps --editable .
 	$(LOWEST)/bin/python -m pytest $(PARALLEL) tests/unit $(PYTEST_ARGS)
 

@@ -5,6 +5,7 @@ In a copy of the checkout's files, one after the other: what runs beside this is
 
 from __future__ import annotations
 
+import resource
 import shutil
 import subprocess
 import sys
@@ -14,9 +15,11 @@ from pathlib import Path
 from tests.guards.listed import GUARDS, Guard
 from tests.support.checkout import CHECKOUT
 
-#: seconds for the tests of one guard: one that hangs without it has missed it
-LIMIT_S = 600
-#: pytest's exit codes: tests failed; or could not be collected, which shows nothing
+#: seconds for the tests of one guard: what hangs without it is what it is for
+LIMIT_S = 180
+#: bytes of one process, likewise
+MEMORY = 12 * 2**30
+#: pytest's exit code where tests failed; others show nothing, such as that of tests not collected
 FAILED = 1
 
 
@@ -55,13 +58,15 @@ def outcome_without(guard: Guard, folder: Path) -> tuple[bool, str]:
         path.write_text(whole, encoding="utf-8")
     lines = (done.stdout or done.stderr).strip().splitlines()
     told = [line for line in lines if line.startswith("FAILED ")] or lines[-1:]
-    return done.returncode == FAILED, " ".join(told)[:300]
+    # below 0: the whole process ended by a signal
+    return done.returncode == FAILED or done.returncode < 0, " ".join(told)[:300]
 
 
 def main(words: list[str]) -> int:
     """Say of each guard whether a test fails without it. The exit code."""
     chosen = [each for each in GUARDS if not words or any(word in each.name for word in words)]
     missed = 0
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     with tempfile.TemporaryDirectory() as folder:
         copied(Path(folder))
         for guard in chosen:

@@ -58,8 +58,9 @@ GUARDS = (
           ("tests/unit/storage/test_outputs.py",)),
     Guard("an output is no input", _POLICY, "if left_over[place] > 0:", "if False:",
           ("tests/unit/storage/test_outputs.py",)),
-    Guard("devices are no storage", _POLICY, 'SYSTEM = ("/dev", "/proc", "/sys")', "SYSTEM = ()",
-          ("tests/unit/storage/test_outputs.py",)),
+    Guard("devices are no storage", _POLICY, 'SYSTEM = ("/dev", "/proc", "/sys")',
+          'SYSTEM = ("/dev", "/proc")',  # not all: its test would read and delete devices
+          ("tests/unit/storage/test_outputs.py", "-k", "devices and sys")),
     Guard("a task's id names one object", "spacer_tasks/data_classes/task_ids.py",
           'if not _ALLOWED.fullmatch(task_id) or task_id in (".", ".."):', "if False:",
           ("tests/unit/data_classes/test_task_ids.py",)),
