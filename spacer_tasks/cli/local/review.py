@@ -81,6 +81,9 @@ def review(
         str | None,
         typer.Option(metavar="CSV", help="A sheet that people filled in: take their labels."),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a sheet that is there already.")
+    ] = False,
 ) -> None:
     """Leave what the machine is unsure of to people, and take their answers back.
 
@@ -97,6 +100,14 @@ def review(
         raise typer.BadParameter("give one of --threshold, --correct and --corrections")
     if report and not photos:
         raise typer.BadParameter("the page shows patches of --photos", param_hint="--report")
+    given = [predictions, *([corrections] if corrections else [])]
+    if location(output) in map(location, given):
+        raise InputError(f"{output} would be written over what it is made of; another --output")
+    if corrections is None and not overwrite and storage.exists(location(output)):
+        raise InputError(
+            f"{output} is there already, perhaps with people's labels in it; another --output, or"
+            " --overwrite"
+        )
     file = read_predictions(storage.load(location(predictions)), predictions)
     if corrections is not None:
         _take(file, corrections, columns, output)

@@ -139,3 +139,21 @@ def test_a_machine_that_is_sure_of_all_leaves_nothing(
     assert ran.code == 0
     assert "no point is left to people: out.csv is not written" in ran.err
     assert not Path("out.csv").exists()
+
+
+def test_neither_predictions_nor_people_s_labels_are_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = "image,row,column,label,probability\na.jpg,1,1,sand,0.5\n"
+    Path("p.csv").write_text(text)
+    ran = run("review", "p.csv", "-o", "./p.csv", "--threshold", "1", "--overwrite")
+    assert ran.code == 2
+    assert "would be written over what it is made of" in ran.err
+    assert Path("p.csv").read_text() == text
+    assert "written over its own points" in run("cover", "p.csv", "-o", "p.csv").err
+    Path("sheet.csv").write_text("people's labels")
+    ran = run("review", "p.csv", "-o", "sheet.csv", "--threshold", "1")
+    assert ran.code == 2
+    assert "sheet.csv is there already" in ran.err
+    assert run("review", "p.csv", "-o", "sheet.csv", "--threshold", "1", "--overwrite").code == 0
