@@ -94,7 +94,8 @@ def callback_worker(
     site: tuple[Path, dict[str, str]], start_worker: StartWorker
 ) -> Iterator[Process]:
     """The worker of the page, beside those that do the work."""
-    start_worker("feature", "--queues=features,classify")
+    start_worker("feature")
+    start_worker("classify")
     project, env = site
     program, *arguments = worker_command()
     log = project / "callbacks.log"
