@@ -84,7 +84,14 @@ def site(
         # the reference imports its network beside its messages, and nothing here runs it
         "PYTHONPATH": str(SITE / "stand_ins"),
     }
-    migrate = [coralnet_python(), "-m", "django", "migrate", "--run-syncdb", "-v0"]
+    migrate: list[str | Path] = [
+        coralnet_python(),
+        "-m",
+        "django",
+        "migrate",
+        "--run-syncdb",
+        "-v0",
+    ]
     run(migrate, env=env, cwd=folder / "project")
     return folder / "project", env
 
@@ -120,6 +127,7 @@ def test_callbacks_of_the_page_take_in_scores_jobs_and_errors(
 
     features = sorted((FIXTURES / "features_int").iterdir())[0]
     stored("classifiers/1.model", (FIXTURES / "int_lr.pkl").read_bytes())
+    photo_loc = stored("a.png", photo("sand", 1))
     extraction = {
         "extractor": {
             "class_path": "spacer.extractors.base.DummyExtractor",
@@ -128,10 +136,10 @@ def test_callbacks_of_the_page_take_in_scores_jobs_and_errors(
             "feature_dim": 8,
         },
         "rowcols": [[1, 2]],
-        "image_loc": stored("a.png", photo("sand", 1)),
+        "image_loc": photo_loc,
         "feature_loc": {"storage_type": "s3", "bucket_name": bucket, "key": "media/a.feats"},
     }
-    missing = {**extraction["image_loc"], "key": "media/none.png"}
+    missing = {**photo_loc, "key": "media/none.png"}
     asked = {
         "features": stored("b.featurevector", features.read_bytes()),
         "jobs": [

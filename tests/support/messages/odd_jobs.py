@@ -85,7 +85,12 @@ def feature_files(folder: Path) -> None:
     for number in range(3):
         rows = np.arange(8, dtype=np.uint16)
         vectors = generator.normal(size=(8, 5)).round(3) + number % 2
-        stored = {"meta": np.array([1, 8, 5]), "rows": rows, "cols": rows * 2, "feat": vectors}
+        stored: dict[str, Any] = {
+            "meta": np.array([1, 8, 5]),
+            "rows": rows,
+            "cols": rows * 2,
+            "feat": vectors,
+        }
         with (folder / f"{number}.npz").open("wb") as file:
             np.savez(file, **stored)
     kinds: dict[str, dict[str, Any]] = {

@@ -16,7 +16,11 @@ django.setup()
 
 from jobs.models import Job  # noqa: E402 -- models need Django set up
 from spacer.data_classes import DataLocation  # noqa: E402 -- as above
-from vision_backend.callbacks import job_done, job_failed, start_classification  # noqa: E402 -- as above
+from vision_backend.callbacks import (  # type: ignore[import-not-found]  # noqa: E402 -- written by the test, from the page
+    job_done,
+    job_failed,
+    start_classification,
+)
 
 from spacer_tasks import process_job  # noqa: E402 -- as above
 
