@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 TORCH = $(shell grep -o '^torch==[^ ]*' requirements.txt)
 
 .PHONY: help setup demo test test-unit test-integration test-fuzz test-acceptance coverage \
-	coverage-report soak many kills pins fuzz audit requirements lowest guards lint format docs \
+	coverage-report soak many kills model pins fuzz audit requirements lowest guards lint format docs \
 	bench clean
 
 help:  ## What there is to make
@@ -40,8 +40,9 @@ MEASURED := $(if $(MEASURE),$(BIN)/coverage run -m pytest,$(PYTEST))
 test: $(READY)  ## All tests, with private Redis and S3 servers
 	$(PYTEST) $(PARALLEL) $(PYTEST_ARGS)
 
-test-unit: $(READY)  ## The tests that need no server
+test-unit: $(READY)  ## The tests that need no server, and the model of the queue
 	$(MEASURED) $(PARALLEL) tests/unit $(PYTEST_ARGS)
+	$(PYTEST) --numprocesses 3 tests/model $(PYTEST_ARGS)
 
 test-integration: $(READY)  ## The tests of parts against a real Redis and a real S3 server
 	$(MEASURED) $(PARALLEL) tests/integration $(PYTEST_ARGS)
@@ -72,6 +73,9 @@ many: $(READY)  ## A thousand trainings in one batch
 kills: $(READY)  ## A batch whose worker is killed before each command of its last part; 10,000 images
 	TEST_KILL_EVERY=1 TEST_BATCH_IMAGES=10000 $(PYTEST) --numprocesses 2 \
 		tests/acceptance/batches/test_killed_last_part.py $(PYTEST_ARGS)
+
+model: $(READY)  ## All interleavings of two workers with two kills, two pauses and a restart at once
+	TEST_MODEL=all $(PYTEST) --numprocesses 2 tests/model $(PYTEST_ARGS)
 
 pins: $(READY)  ## Installing beside CoralNet's pins: each Python, both of the reference's versions
 	TEST_PINS=all $(PYTEST) tests/acceptance/installation/test_beside_coralnet.py $(PYTEST_ARGS)
@@ -110,13 +114,15 @@ requirements: $(UV)  ## requirements.txt from pyproject.toml, with a hash of eac
 # another one where that has no build for a CPU in reach
 LOWEST := .cache/lowest
 lowest: $(UV)  ## The unit tests with the lowest versions that pyproject.toml admits; asks PyPI
+	mkdir -p $(dir $(LOWEST))
 	$(COMPILE) --python-version 3.11.9 --resolution lowest-direct --output-file $(LOWEST).txt
 	rm -rf $(LOWEST)
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet \
 		"$(or $(LOWEST_TORCH),$$(grep -o '^torch==[^ ]*' $(LOWEST).txt))"
 	grep -v '^torch==' $(LOWEST).txt >$(LOWEST)-rest.txt
-	$(LOWEST)/bin/python -m pip install --quiet -r $(LOWEST)-rest.txt -r tests/requirements-lowest.txt
+	$(UV) pip install --quiet --python $(LOWEST)/bin/python \
+		-r $(LOWEST)-rest.txt -r tests/requirements-lowest.txt
 	$(LOWEST)/bin/python -m pip install --quiet --no-deps --editable .
 	$(LOWEST)/bin/python -m pytest $(PARALLEL) tests/unit $(PYTEST_ARGS)
 
