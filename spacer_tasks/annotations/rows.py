@@ -17,8 +17,6 @@ from spacer_tasks.data_classes.labels import LabelId
 
 #: a number of no pixel of any image
 NO_PIXEL = 1_000_000_000
-#: points of which it is no chance that all are in the first hundred pixels
-FEW = 10
 #: digits of a share that make two points one
 SHARE_DIGITS = 9
 #: rows below a table that sum it up
@@ -127,13 +125,12 @@ class RowReader:
                 f"{name}: {counted(self._fractions, 'point')} between pixels: the pixel around was"
                 " taken"
             )
-        count = sum(map(len, self.images.values()))
         if 0 < self._largest <= 1:
             found.append(
                 f"{name}: all positions are 0 or 1: if they are fractions of the image, give"
                 " --coordinates fraction"
             )
-        elif 0 < self._largest <= 100 and not self._typed and (count >= FEW or self._fractions):
+        elif 0 < self._largest <= 100 and not self._typed and self._fractions:
             found.append(
                 f"{name}: no position is above 100: if they are percentages, give --coordinates"
                 " percent"

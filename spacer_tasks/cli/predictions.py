@@ -11,7 +11,8 @@ import heapq
 from io import StringIO
 
 from spacer_tasks import storage
-from spacer_tasks.data_classes.csv_cells import quoted
+from spacer_tasks.annotations.writing import Tool, written
+from spacer_tasks.data_classes.csv_cells import quoted, unquoted
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.messages.tasks import ClassifyReturnMsg
 from spacer_tasks.review.predictions_file import MACHINE, MACHINE_LABEL, OPEN, STATUS
@@ -60,6 +61,10 @@ class Predictions:
             self._rows.writerow(map(quoted, cells))
             self.points += 1
 
-    def store(self, loc: DataLocation) -> None:
-        """Write the file. Raises as `storage.store`."""
-        storage.store(loc, self._text.getvalue().encode())
+    def store(self, loc: DataLocation, to: Tool = "csv") -> None:
+        """Write the file in the columns of a tool. Raises as `storage.store`."""
+        data = self._text.getvalue().encode()
+        if to != "csv":
+            rows = csv.reader(StringIO(self._text.getvalue(), newline=""))
+            data = written([[unquoted(cell) for cell in row] for row in rows], to)
+        storage.store(loc, data)

@@ -82,7 +82,7 @@ def test_cp1252_is_told_and_read() -> None:
     ("rows", "said"),
     [
         ("A.jpg,0,1,x\nA.jpg,1,0,x\n", "if they are fractions of the image"),
-        ("".join(f"A.jpg,{n},{n + 1},x\n" for n in range(20)), "if they are percentages"),
+        ("A.jpg,50.5,25,x\n", "if they are percentages"),
     ],
 )
 def test_positions_that_may_be_shares_are_asked_about(rows: str, said: str) -> None:
