@@ -14,6 +14,7 @@ from spacer_tasks.exceptions import ConfigError, StorageUnavailableError
 from spacer_tasks.execution import storage_away
 from spacer_tasks.execution.storage_away import StorageAway
 from spacer_tasks.worker import readiness
+from spacer_tasks.worker.storage_watch import WATCH
 
 Prefix = Callable[[str], None]
 
@@ -31,7 +32,7 @@ def prefix(monkeypatch: pytest.MonkeyPatch, settings_changed: Callable[[], None]
 def away(monkeypatch: pytest.MonkeyPatch) -> list[StorageAway]:
     """What a worker waits for."""
     noted: list[StorageAway] = []
-    monkeypatch.setattr(readiness.WATCH, "note", noted.append)
+    monkeypatch.setattr(WATCH, "note", noted.append)
     return noted
 
 
