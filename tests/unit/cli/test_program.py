@@ -58,7 +58,17 @@ def test_the_version_is_printed() -> None:
 
 def test_help_lists_the_commands_and_each_has_its_own() -> None:
     listed = run("--help").out
-    for command in ("extract", "train", "classify", "submit", "status", "worker", "config", "demo"):
+    for command in (
+        "extract",
+        "train",
+        "classify",
+        "submit",
+        "status",
+        "worker",
+        "config",
+        "demo",
+        "clean",
+    ):
         assert command in listed
         assert "Usage: spacer-tasks" in run(command, "--help").out
     assert "--dry-run" in run("convert", "--help").out
