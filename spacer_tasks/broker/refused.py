@@ -52,13 +52,14 @@ class Reason(str, Enum):
 
 #: put a message that this worker holds into the list, unless it was given to another meanwhile
 REFUSE = """
+redis.call('ZREM', KEYS[5], ARGV[1] .. '\\n' .. ARGV[2])
 local holder = redis.call('HGET', KEYS[3], ARGV[2])
 if not holder or string.sub(holder, 1, #ARGV[1] + 1) ~= ARGV[1] .. '\\n' then
     return 0
 end
-redis.call('LPUSH', KEYS[4], ARGV[3])
-redis.call('LTRIM', KEYS[4], 0, ARGV[4] - 1)
-redis.call('HINCRBY', KEYS[5], ARGV[5], 1)
+redis.call('LPUSH', KEYS[6], ARGV[3])
+redis.call('LTRIM', KEYS[6], 0, ARGV[4] - 1)
+redis.call('HINCRBY', KEYS[7], ARGV[5], 1)
 redis.call('ZREM', KEYS[2], ARGV[2])
 redis.call('HDEL', KEYS[1], ARGV[2])
 redis.call('HDEL', KEYS[3], ARGV[2])

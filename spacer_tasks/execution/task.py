@@ -150,14 +150,15 @@ class MessageTask(RetriedTask):
 
         task_id = self.task_id
         try:
-            cancellation.check(self.app, *self.cancelled_with())
-            stored = results.find_answer(task_id)
-            if stored is not None:
-                logger.info("%s was finished before: answered from what is stored", task_id)
-                self._forget_starts()
-                self._end_if_told()
-                return stored
-            with running_lock.running(task_id) as lock:
+            marks = cancellation.marks_beside(self.app, self.cancelled_with())
+            if not marks:
+                cancellation.check(self.app, *self.cancelled_with())
+            find = partial(results.find_answer, task_id)
+            with running_lock.running(task_id, marks, find) as lock:
+                if lock.answer is not None:
+                    logger.info("%s was finished before: answered from what is stored", task_id)
+                    self._end_if_told()
+                    return lock.answer
                 return self._run_once(lock, sent, *extra)
         except TaskPredicate:
             raise
@@ -240,15 +241,6 @@ class MessageTask(RetriedTask):
             return
         if told:
             raise Ignore
-
-    def _forget_starts(self) -> None:
-        from spacer_tasks.execution import lock as running_lock
-
-        try:
-            running_lock.forget_starts(self.task_id)
-        except Exception as error:
-            if not redis_is_away(error):
-                raise
 
     def _cancelled(self, error: TaskCancelledError) -> StoredAnswer:
         """The answer of a task that was cancelled."""
