@@ -254,9 +254,9 @@ class WeightsError(InputError):
 
 
 class FeaturesNotFiniteError(InputError):
-    """A network gave infinities or NaN, as float16 does where its range is not enough.
+    """A network gave infinities or NaN, in float32 too if it computes in 16 bits.
 
-    Nothing is stored. With `SPACER_PRECISION=float32`, or with other weights, it may do better.
+    Nothing is stored. The text names the first point; other weights may do better.
     """
 
 

@@ -30,6 +30,7 @@ ALIASES = {
     "spacer.extract_features.EfficientNetExtractor": (
         "spacer_tasks.extractors.EfficientNetExtractor"
     ),
+    "efficientnet-lite0": "spacer_tasks.extractors.EfficientNetLite0Extractor",
     "spacer.extract_features.DummyExtractor": "spacer_tasks.extractors.DummyExtractor",
     "dummy": "spacer_tasks.extractors.DummyExtractor",
     "spacer.extractors.DummyExtractor": "spacer_tasks.extractors.DummyExtractor",

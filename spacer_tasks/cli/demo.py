@@ -18,7 +18,10 @@ def demo(
     epochs: Annotated[int, typer.Option(min=1, help="Of the training.")] = 30,
     weights: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="A trained EfficientNet-B0; a random one if not given."),
+        typer.Option(
+            metavar="FILE",
+            help="A trained EfficientNet-B0; without it, Lite0, trained on ImageNet.",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed, the same quadrats.")] = 0,
 ) -> None:

@@ -13,8 +13,10 @@ from typing import Annotated, Any
 import typer
 
 from spacer_tasks.cli.options import location
+from spacer_tasks.console import say
 from spacer_tasks.exceptions import ConfigError, UnknownExtractorError
 from spacer_tasks.extractors.base import Extractor
+from spacer_tasks.extractors.efficientnet import imagenet_weights
 from spacer_tasks.extractors.loading import check_spec, class_named
 from spacer_tasks.messages.parsing import parse
 from spacer_tasks.messages.specs import ExtractorSpec
@@ -23,6 +25,13 @@ from spacer_tasks.messages.specs import ExtractorSpec
 NETWORK = "The network"
 #: of these, the first that takes the files that are given is used where no extractor is named
 DEFAULTS = ("efficientnet", "vgg16")
+#: what this machine's own commands use where nothing says which network
+WITHOUT_WEIGHTS = "efficientnet-lite0"
+#: how other weights are given
+BETTER = (
+    "CoralNet's own weights are better for reefs: --weights s3://…/efficientnet_b0_ver1.pt"
+    " (docs/networks.md)"
+)
 #: files with an option of their own
 WEIGHTS, DEFINITION = "weights", "definition"
 
@@ -35,7 +44,8 @@ class ExtractorOptions:
         str | None,
         typer.Option(
             metavar="FILE",
-            help="The network's weights: a path, s3://… or https://…",
+            help="The network's weights: a path, s3://… or https://…. On this machine, without"
+            " them: efficientnet-lite0, trained on ImageNet, of the extra imagenet.",
             rich_help_panel=NETWORK,
         ),
     ] = None
@@ -117,6 +127,27 @@ class ExtractorOptions:
         if extractor_class is not None:
             check_spec(spec, extractor_class)
         return spec
+
+    def spec_here(self) -> ExtractorSpec:
+        """As `spec`; where no option says which network, the one that needs no file.
+
+        For commands that extract on this machine: it says which network it is.
+
+        Raises
+        ------
+        typer.BadParameter
+            Nothing says which, and the extra `imagenet` is not installed. Else as `spec`.
+        """
+        if self != ExtractorOptions():
+            return self.spec()
+        if not imagenet_weights.is_installed():
+            raise typer.BadParameter(
+                f"no network is given, and {WITHOUT_WEIGHTS}, which needs no weights, is not"
+                f" installed here: give --weights FILE, or {imagenet_weights.INSTALL}",
+                param_hint="--weights",
+            )
+        say(f"network: {WITHOUT_WEIGHTS}, trained on ImageNet, as no --weights are given. {BETTER}")
+        return parse(ExtractorSpec, {"class_path": WITHOUT_WEIGHTS})
 
     def _files(self) -> dict[str, str]:
         """What is given of each file, by its key."""

@@ -13,6 +13,7 @@ from spacer_tasks.cli.demo import demo
 from spacer_tasks.cli.local.classify import classify
 from spacer_tasks.cli.local.extract import extract
 from spacer_tasks.cli.local.extractors import extractors
+from spacer_tasks.cli.local.points import points
 from spacer_tasks.cli.local.train import train
 from spacer_tasks.cli.queue import dead, jobs, operate, refused, status, submit
 from spacer_tasks.cli.queue.cancel import cancel
@@ -99,6 +100,7 @@ def spacer_tasks(
 
 HERE, QUEUE, SETUP = "On this machine", "Through the queue", "Setup"
 STORED = "What is stored already"
+program.command(rich_help_panel=HERE)(points)
 program.command(rich_help_panel=HERE)(extract)
 program.command(rich_help_panel=HERE)(train)
 program.command(rich_help_panel=HERE)(classify)

@@ -24,6 +24,7 @@ from spacer_tasks.demo.photographs import PHOTOGRAPHS
 from spacer_tasks.demo.processes import exit_on_sigterm
 from spacer_tasks.demo.quadrats import POINTS_PER_QUADRAT, Quadrats, make_quadrats
 from spacer_tasks.exceptions import InputError
+from spacer_tasks.extractors.efficientnet import imagenet_weights
 from spacer_tasks.messages.specs import ExtractorSpec
 from spacer_tasks.messages.tasks import ClassifyReturnMsg
 from spacer_tasks.report.page import Photo, PhotoPoint, ReportData, Stage, duration, write_report
@@ -34,6 +35,30 @@ LEAST_IMAGES = 12
 #: photos that the report shows
 SHOWN_PHOTOS = 6
 EXTRACTOR = "spacer_tasks.extractors.EfficientNetExtractor"
+LITE = ExtractorSpec(class_path="efficientnet-lite0")
+
+
+@dataclass(frozen=True)
+class Network:
+    """What is said of the network that the demo uses, in a sentence and in a few words."""
+
+    told: str
+    fact: str
+    style: str = ""
+
+
+IMAGENET = Network(
+    "The network is EfficientNet-Lite0, trained on ImageNet, as no --weights are given. CoralNet's"
+    " own weights are better for reefs: --weights s3://…/efficientnet_b0_ver1.pt.",
+    "efficientnet-lite0, trained on ImageNet",
+)
+SEEDED = Network(
+    "The network is seeded, not trained: an EfficientNet-B0 with random weights that are only"
+    " scaled to these photos. It shows that every part works; a trained network is far better:"
+    f" {imagenet_weights.INSTALL}, or give one with --weights LOCATION.",
+    "seeded, untrained",
+    "yellow",
+)
 
 
 @dataclass(frozen=True)
@@ -68,10 +93,11 @@ def run_demo(
     epochs
         Of the training.
     weights
-        EfficientNet-B0 weights, read with this process's settings; a seeded, untrained network
-        where not given.
+        EfficientNet-B0 weights, read with this process's settings. Where not given,
+        EfficientNet-Lite0 trained on ImageNet; where the extra `imagenet` is not installed, a
+        seeded, untrained network.
     seed
-        The same seed gives the same quadrats and the same seeded network.
+        The same seed gives the same quadrats, and the same network where it is seeded.
 
     Raises
     ------
@@ -83,6 +109,8 @@ def run_demo(
     if images < LEAST_IMAGES:
         raise InputError(f"{images} images: the demo needs at least {LEAST_IMAGES}")
     given = None if weights is None else storage.load(weights)
+    network = _network(weights)
+    say(network.told, network.style)
     output = output.resolve()
     clock = _Clock()
     with exit_on_sigterm(), ExitStack() as stack:
@@ -90,13 +118,13 @@ def run_demo(
         with clock.stage("make quadrats", counted(images, "photo")):
             quadrats = _make_quadrats(output / "quadrats", images, seed)
         points = read_points(quadrats)
-        if given is None:
+        if given is None and network is not IMAGENET:
             with clock.stage("make a network", "random weights, scaled to the photos"):
                 given = _seeded_network(folder / "weights.pt", quadrats, seed)
         with clock.stage("start Redis and S3"):
             root = stack.enter_context(servers(folder))
         with clock.stage("upload", f"{_megabytes(quadrats):.0f} MB"):
-            extractor = _uploaded(given, root)
+            extractor = LITE if given is None else _uploaded(given, root)
             upload(quadrats.folder, [*quadrats.training, *quadrats.test], root)
         with clock.stage("start workers and Flower"):
             running = stack.enter_context(workers(output / "logs", extractor))
@@ -115,9 +143,9 @@ def run_demo(
     results = _results(predicted)
     report = output / "report.html"
     data = _report(
-        quadrats, predicted, results, batch.answer.training.ref_accs, weights, clock.stages
+        quadrats, predicted, results, batch.answer.training.ref_accs, network, clock.stages
     )
-    facts = {"seed": str(seed), "weights": "seeded, untrained" if weights is None else str(weights)}
+    facts = {"seed": str(seed), "weights": network.fact}
     write_report(report, replace(data, facts={**data.facts, **facts}))
     result = DemoResult(Metrics.from_val_results(results), clock.stages, report, classifier)
     _print(result)
@@ -148,12 +176,13 @@ def _make_quadrats(folder: Path, images: int, seed: int) -> Quadrats:
         )
 
 
+def _network(weights: DataLocation | None) -> Network:
+    if weights is not None:
+        return Network(f"EfficientNet-B0 with the weights {weights}.", str(weights))
+    return IMAGENET if imagenet_weights.is_installed() else SEEDED
+
+
 def _seeded_network(path: Path, quadrats: Quadrats, seed: int) -> bytes:
-    say(
-        "No trained network ships with this project: making a seeded one, whose weights are random"
-        " and only scaled to the photos. --weights LOCATION takes a real one.",
-        "yellow",
-    )
     write_network(path, [quadrats.folder / name for name in quadrats.training], seed)
     return path.read_bytes()
 
@@ -203,17 +232,10 @@ def _report(
     predicted: Mapping[str, Sequence[PhotoPoint]],
     results: ValResults,
     ref_accuracies: Sequence[float],
-    weights: DataLocation | None,
+    network: Network,
     stages: Sequence[Stage],
 ) -> ReportData:
     training, test = len(quadrats.training), len(quadrats.test)
-    network = (
-        "Seeded, not trained: an EfficientNet-B0 with random weights that were only scaled to these"
-        " photos. It shows that every part works; a trained network is far better. Give one with"
-        " --weights."
-        if weights is None
-        else f"EfficientNet-B0 with the weights {weights}."
-    )
     return ReportData(
         title="From photos to labels, through the queue",
         lead=(
@@ -222,7 +244,7 @@ def _report(
             " which show parts of the photographs that training never saw."
         ),
         results=results,
-        weights=network,
+        weights=network.told,
         stages=stages,
         ref_accuracies=ref_accuracies,
         photos=[

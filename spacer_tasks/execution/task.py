@@ -157,6 +157,7 @@ class MessageTask(RetriedTask):
             with running_lock.running(task_id, marks, find) as lock:
                 if lock.answer is not None:
                     logger.info("%s was finished before: answered from what is stored", task_id)
+                    self._was_answered()
                     self._end_if_told()
                     return lock.answer
                 return self._run_once(lock, sent, *extra)
@@ -241,6 +242,9 @@ class MessageTask(RetriedTask):
             return
         if told:
             raise Ignore
+
+    def _was_answered(self) -> None:
+        """The task has its answer from a start before."""
 
     def _cancelled(self, error: TaskCancelledError) -> StoredAnswer:
         """The answer of a task that was cancelled."""

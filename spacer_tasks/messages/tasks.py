@@ -18,12 +18,13 @@ from pydantic import (
 )
 
 from spacer_tasks.data_classes.labels import ImageLabels, LabelId, Point
+from spacer_tasks.data_classes.left_out import LeftOut
 from spacer_tasks.data_classes.locations import DataLocation, few_unknown
 from spacer_tasks.messages.parsing import JsonDict, parse
 from spacer_tasks.messages.specs import ExtractorSpec, TrainerSpec
 
-#: fields of an image's answer that the reference does not know
-OURS = {"incomplete"}
+#: fields of answers that the reference does not know
+OURS = {"incomplete", "left_out"}
 ClassifierType = Literal["MLP", "LR"]
 ClassifierFormat = Literal["spacer", "pyspacer"]
 #: what a caller knows the work by: mostly a text or a number, echoed and never looked at
@@ -185,6 +186,19 @@ class TrainClassifierReturnMsg(Answer):
     pc_accs: list[float]
     ref_accs: list[float]
     runtime: float
+    #: labels that were given and not learned; this project's own, left out where all were learned
+    left_out: LeftOut | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_says_nothing(self, handler: SerializerFunctionWrapHandler) -> JsonDict:
+        data: JsonDict = handler(self)
+        if not self.left_out:
+            data.pop("left_out", None)
+        return data
+
+    def to_reference(self) -> JsonDict:
+        """As every message's."""
+        return self.model_dump(mode="json", exclude={"left_out"})
 
 
 class ClassifyFeaturesMsg(Message):

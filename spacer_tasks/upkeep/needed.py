@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from redis import Redis
 
+from spacer_tasks import results
 from spacer_tasks.app import app
 from spacer_tasks.broker import refused
 from spacer_tasks.broker.client import broker_client, results_client
@@ -53,8 +54,13 @@ class Needed:
             # the rest of the batch waits for it
             if batch := batch_of(task_id):
                 self._ids.add(batch)
+        # the file of a long id has its beginning, and a hash of the rest
+        self._beginnings = {each[: results.BEGINNING] for each in self._ids}
 
     def __contains__(self, task_id: str) -> bool:
+        beginning, hashed, _ = task_id.partition("~")
+        if hashed:
+            return beginning in self._beginnings
         return task_id in self._ids or batch_of(task_id) in self._ids
 
     def __len__(self) -> int:
@@ -72,7 +78,7 @@ def needed_tasks() -> Needed:
     return Needed(_found(broker_client(), results_client()))
 
 
-def _found(broker: Redis, results: Redis) -> Iterator[str]:
+def _found(broker: Redis, backend: Redis) -> Iterator[str]:
     # a message moves from a queue to a worker, and may be given back meanwhile
     for look in (_waiting, _held, _waiting):
         for text in look(broker):
@@ -83,8 +89,8 @@ def _found(broker: Redis, results: Redis) -> Iterator[str]:
         for member, _ in broker.zscan_iter(key, count=SCANNED):
             yield member.decode()
     yield from _in_keys(broker)
-    if results is not broker:
-        yield from _in_keys(results)
+    if backend is not broker:
+        yield from _in_keys(backend)
 
 
 def _waiting(redis: Redis) -> Iterator[bytes]:

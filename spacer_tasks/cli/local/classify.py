@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
+from spacer_tasks.annotations.points import PointsFile
 from spacer_tasks.cli.incomplete import IncompleteImages
 from spacer_tasks.cli.local.extract import extract_selection
 from spacer_tasks.cli.network import ExtractorOptions
@@ -16,6 +18,7 @@ from spacer_tasks.cli.options import (
     feature_location,
     location,
 )
+from spacer_tasks.cli.photos import place_selection, placed_at_features
 from spacer_tasks.cli.predictions import Predictions
 from spacer_tasks.cli.selection import Selection, select_images, stored_features
 from spacer_tasks.console import (
@@ -28,7 +31,6 @@ from spacer_tasks.console import (
     short,
 )
 from spacer_tasks.data_classes.locations import DataLocation
-from spacer_tasks.data_classes.points_csv import PointsFile
 from spacer_tasks.exceptions import InputError, ObjectNotFoundError, RowColumnMismatchError
 from spacer_tasks.messages.specs import ExtractorSpec
 from spacer_tasks.messages.tasks import ClassifyFeaturesMsg, ClassifyImageMsg, ClassifyReturnMsg
@@ -50,7 +52,7 @@ def classify(
     images: Annotated[
         str | None,
         typer.Argument(
-            help="An image, a folder, or s3://bucket/prefix; needs --points and --weights.",
+            help="An image, a folder, or s3://bucket/prefix; needs --points.",
             show_default=False,
         ),
     ] = None,
@@ -80,18 +82,19 @@ def classify(
     load_classifier(classifier_loc)
     incomplete = IncompleteImages()
     if images is None and features is not None:
-        messages, failures = plan_from_features(features, wanted, classifier_loc)
+        messages, failures, wanted = plan_from_features(features, wanted, classifier_loc, columns)
     elif images is None:
         raise typer.BadParameter("give IMAGES, or --features for stored ones", param_hint="IMAGES")
     elif wanted is None:
         raise typer.BadParameter("images are classified at points", param_hint="--points")
     elif features is None:
-        selection = select_images(images, wanted)
-        messages = plan_from_images(selection, extractor.spec(), classifier_loc)
+        selection, wanted = placed_images(images, wanted, columns)
+        messages = plan_from_images(selection, extractor.spec_here(), classifier_loc)
         failures = selection.missing
     else:
         folder = location(features)
-        done = extract_selection(select_images(images, wanted), folder, extractor.spec())
+        selection, wanted = placed_images(images, wanted, columns)
+        done = extract_selection(selection, folder, extractor.spec_here())
         messages, failures = _of_features(folder, done.ready, classifier_loc), done.failures
         incomplete = done.incomplete
     predictions = Predictions(top)
@@ -111,9 +114,13 @@ def write(predictions: Predictions, output: str) -> None:
 
 
 def plan_from_features(
-    features: str, wanted: PointsFile | None, classifier_loc: DataLocation
-) -> tuple[Messages, dict[str, str]]:
-    """A message for each image that has features, and the reasons why others cannot be classified.
+    features: str,
+    wanted: PointsFile | None,
+    classifier_loc: DataLocation,
+    columns: ColumnOptions,
+) -> tuple[Messages, dict[str, str], PointsFile | None]:
+    """A message for each image that has features, the reasons why others cannot be classified,
+    and the points that are wanted, in pixels.
 
     Raises
     ------
@@ -125,7 +132,30 @@ def plan_from_features(
     folder = location(features)
     names = list(wanted.images) if wanted else _all_features(folder)
     ready, failures = stored_features(folder, names)
-    return _of_features(folder, ready, classifier_loc), failures
+    if wanted:
+        wanted, unplaced = placed_at_features(
+            wanted, folder, ready, refuse_outside=columns.refuse_outside
+        )
+        ready = [name for name in ready if name not in unplaced]
+        failures |= unplaced
+    return _of_features(folder, ready, classifier_loc), failures, wanted
+
+
+def placed_images(
+    images: str, wanted: PointsFile, columns: ColumnOptions, *, look_at_all: bool = True
+) -> tuple[Selection, PointsFile]:
+    """The images of a points file, and the file with its points in pixels.
+
+    Raises as `select_images`.
+    """
+    selection = place_selection(
+        select_images(images, wanted),
+        wanted,
+        refuse_outside=columns.refuse_outside,
+        look_at_all=look_at_all,
+    )
+    points = {image.name: image.points for image in selection.images}
+    return selection, replace(wanted, images=points)
 
 
 def plan_from_images(
@@ -208,12 +238,13 @@ def only_wanted(
     if wanted is None:
         return answer
     by_point = {(row, column): scores for row, column, scores in answer.scores}
-    points = [(point.row, point.column) for point in wanted.images[name]]
+    points = {(point.row, point.column): point.given for point in wanted.images[name]}
     missing = [point for point in points if point not in by_point]
     if missing:
         raise RowColumnMismatchError(
             f"no features for {counted(len(missing), 'point')}, first row {missing[0][0]} column"
             f" {missing[0][1]}; `spacer-tasks extract` with this CSV adds them"
         )
-    scores = [(*point, by_point[point]) for point in points]
+    # what was turned by EXIF is told as the file has it
+    scores = [(*(given or point), by_point[point]) for point, given in points.items()]
     return answer.model_copy(update={"scores": scores})

@@ -10,6 +10,7 @@ from spacer_tasks import results
 from spacer_tasks.cli.local.classify import (
     Top,
     only_wanted,
+    placed_images,
     plan_from_features,
     plan_from_images,
     write,
@@ -23,6 +24,7 @@ from spacer_tasks.cli.options import (
     Features,
     Images,
     Points,
+    Split,
     TrainingOptions,
     expanded,
     location,
@@ -39,7 +41,6 @@ from spacer_tasks.cli.queue.sending import (
 from spacer_tasks.cli.queue.submit_batch import batch
 from spacer_tasks.cli.queue.waiting import wait_for
 from spacer_tasks.cli.scores import print_files, print_training
-from spacer_tasks.cli.selection import select_images
 from spacer_tasks.console import counted, end_with, say
 from spacer_tasks.messages.tasks import (
     ClassifyImageMsg,
@@ -68,7 +69,8 @@ def extract(
     from spacer_tasks.tasks import extract_features
 
     spec = extractor.spec()
-    selection = select_images(images, columns.read(points))
+    # photos on S3 are not downloaded only to be looked at
+    selection, _ = placed_images(images, columns.read(points), columns, look_at_all=False)
     folder = location(features)
     tasks = send(
         (extract_features, image.name, extract_message(image, folder, spec))
@@ -97,7 +99,13 @@ def train(
     from spacer_tasks.tasks import train_classifier
 
     planned = plan_training(
-        columns.read(points, labels_needed=True), features, classifier, training
+        columns.read(points, labels_needed=True),
+        features,
+        classifier,
+        training,
+        # the reference's rule, as for every job
+        split=Split.VECTORS,
+        refuse_outside=columns.refuse_outside,
     )
     message = planned.message
     tasks = send([(train_classifier, message.model_loc.filename, message)])
@@ -145,9 +153,9 @@ def classify(
     if (images is None) == (features is None):
         raise typer.BadParameter("give either IMAGES or --features", param_hint="IMAGES")
     if features is not None:
-        messages, failures = plan_from_features(features, wanted, classifier_loc)
+        messages, failures, wanted = plan_from_features(features, wanted, classifier_loc, columns)
     elif images is not None and wanted is not None:
-        selection = select_images(images, wanted)
+        selection, wanted = placed_images(images, wanted, columns, look_at_all=False)
         messages = plan_from_images(selection, extractor.spec(), classifier_loc)
         failures = selection.missing
     else:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spacer_tasks.cli.queue.broker import reached_redis
 from spacer_tasks.console import counted, end_with, out, say
 
 if TYPE_CHECKING:
@@ -39,8 +38,7 @@ def clean(
     from spacer_tasks.upkeep.clean import clean as clean_up
 
     age_s = _seconds(older_than)
-    with reached_redis():
-        found = clean_up(age_s, dry_run=dry_run)
+    found = clean_up(age_s, dry_run=dry_run)
     rows = [("folder", "would be removed" if dry_run else "removed", "needed", "younger")]
     rows += [
         (f"{name}/", _count(each.removed), _count(each.needed), _count(each.young))

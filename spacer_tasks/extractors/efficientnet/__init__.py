@@ -1,1 +1,1 @@
-"""EfficientNet-B0."""
+"""EfficientNet-B0 and EfficientNet-Lite0."""

@@ -7,7 +7,7 @@ Modules are named so that the state dicts of the networks in use load by their o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -63,7 +63,8 @@ class SameConv2d(nn.Conv2d):
         return total // 2, total - total // 2
 
 
-def _batch_norm(channels: int) -> nn.BatchNorm2d:
+def batch_norm(channels: int) -> nn.BatchNorm2d:
+    """With the epsilon of the TensorFlow code."""
     return nn.BatchNorm2d(channels, eps=BATCH_NORM_EPSILON)
 
 
@@ -81,14 +82,14 @@ class MBConv(nn.Module):
         self.skips = stride == 1 and channels == out
         if self.expands:
             self._expand_conv = SameConv2d(channels, inner, 1)
-            self._bn0: nn.Module = _batch_norm(inner)
+            self._bn0: nn.Module = batch_norm(inner)
         self._depthwise_conv = SameConv2d(inner, inner, kernel, stride, groups=inner)
-        self._bn1: nn.Module = _batch_norm(inner)
+        self._bn1: nn.Module = batch_norm(inner)
         squeezed = int(channels * SQUEEZE_RATIO)
         self._se_reduce = nn.Conv2d(inner, squeezed, 1)
         self._se_expand = nn.Conv2d(squeezed, inner, 1)
         self._project_conv = SameConv2d(inner, out, 1)
-        self._bn2: nn.Module = _batch_norm(out)
+        self._bn2: nn.Module = batch_norm(out)
 
     def forward(self, block_input: Tensor) -> Tensor:
         x = block_input
@@ -107,11 +108,11 @@ class EfficientNetB0(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self._conv_stem = SameConv2d(3, STEM_CHANNELS, 3, stride=2)
-        self._bn0: nn.Module = _batch_norm(STEM_CHANNELS)
-        self._blocks = nn.ModuleList(_blocks())
+        self._bn0: nn.Module = batch_norm(STEM_CHANNELS)
+        self._blocks = nn.ModuleList(stage_blocks(MBConv))
         last = STAGES[-1][2]
         self._conv_head = SameConv2d(last, FEATURE_DIM, 1)
-        self._bn1: nn.Module = _batch_norm(FEATURE_DIM)
+        self._bn1: nn.Module = batch_norm(FEATURE_DIM)
 
     def forward(self, x: Tensor) -> Tensor:
         x = _swish(self._bn0(self._conv_stem(x)))
@@ -126,24 +127,26 @@ class EfficientNetB0(nn.Module):
         Only for a network that is loaded and will not be trained.
         """
         self.eval()
-        _fold(self, "_conv_stem", "_bn0")
+        fold(self, "_conv_stem", "_bn0")
         for block in self._blocks:
             if block.expands:
-                _fold(block, "_expand_conv", "_bn0")
-            _fold(block, "_depthwise_conv", "_bn1")
-            _fold(block, "_project_conv", "_bn2")
-        _fold(self, "_conv_head", "_bn1")
+                fold(block, "_expand_conv", "_bn0")
+            fold(block, "_depthwise_conv", "_bn1")
+            fold(block, "_project_conv", "_bn2")
+        fold(self, "_conv_head", "_bn1")
 
 
-def _blocks() -> Iterator[MBConv]:
+def stage_blocks(make: Callable[[int, int, int, int, int], nn.Module]) -> Iterator[nn.Module]:
+    """The blocks of all stages: `make` takes channels, channels out, kernel, expansion, stride."""
     channels = STEM_CHANNELS
     for kernel, expansion, out, repeats, stride in STAGES:
         for repeat in range(repeats):
-            yield MBConv(channels, out, kernel, expansion, stride if repeat == 0 else 1)
+            yield make(channels, out, kernel, expansion, stride if repeat == 0 else 1)
             channels = out
 
 
-def _fold(module: nn.Module, convolution: str, norm: str) -> None:
+def fold(module: nn.Module, convolution: str, norm: str) -> None:
+    """Put the batch norm of a module into the convolution before it."""
     conv, bn = getattr(module, convolution), getattr(module, norm)
     conv.weight, conv.bias = fuse_conv_bn_weights(
         conv.weight, conv.bias, bn.running_mean, bn.running_var, bn.eps, bn.weight, bn.bias

@@ -51,9 +51,11 @@ class Poll:
         self.queues: list[str] = []
         #: queues of this channel whose messages are not acknowledged
         self.unacknowledged: set[str] = set()
-        #: "take", "wait", "refused", or "kombu" for what it asked itself
+        #: "take", "wait", "closed" while nothing may be taken, or "kombu" for what it asked itself
         self.asked = ""
         self.next = "take"
+        #: by the monotonic clock; Redis refused, so nothing is asked until then
+        self.paused_until = 0.0
 
 
 class _Parts:
@@ -111,6 +113,9 @@ class Taking(_Parts):
             inherited: Any = super()
             inherited._brpop_start(timeout)
             return
+        if time.monotonic() < poll.paused_until:
+            # the worker's loop comes back once a second at least
+            return
         queues = self._queue_cycle.consume(len(self.active_queues))
         if not queues:
             return
@@ -120,7 +125,7 @@ class Taking(_Parts):
             for queue in queues
         ]
         first = listed[0][0]
-        poll.asked = "refused" if intake.closed() else poll.next
+        poll.asked = "closed" if intake.closed() else poll.next
         poll.keys, poll.queues = [key for key, _ in listed], [queue for _, queue in listed]
         connection = self.client.connection
         self._in_poll = connection
@@ -130,8 +135,8 @@ class Taking(_Parts):
         elif poll.asked == "wait":
             connection.send_command("BLMOVE", first, first, "RIGHT", "RIGHT", WAIT_S)
         else:
-            # of a key that nobody writes: Redis takes this also when it refuses what needs memory
-            connection.send_command("BRPOP", f"{first}.refused", REDIS_REFUSES.wait_s(0))
+            # of a key that nobody writes: the watchdog sees that Redis is asked and answers
+            connection.send_command("BRPOP", f"{first}.closed", REDIS_REFUSES.wait_s(0))
 
     def _brpop_read(self, **options: Any) -> bool:
         """Read the answer, and hand on the message if it holds one."""
@@ -168,7 +173,10 @@ class Taking(_Parts):
                 connection.disconnect()
                 raise ConnectionError(str(error)) from error
             logger.warning("Redis refuses to hand out messages: %s", error)
-            self._asking.next = "refused"
+            # while it refuses what writes, it refuses at once what would wait there, too
+            Poll.answered_at = time.monotonic()
+            self._asking.paused_until = Poll.answered_at + REDIS_REFUSES.wait_s(0)
+            self._asking.next = "take"
             raise Empty from None
 
     def _hand_on(self, raw: bytes, tag: str, key: str, queue: str) -> None:

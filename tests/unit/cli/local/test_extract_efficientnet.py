@@ -69,3 +69,30 @@ def test_colours_are_told_apart(weights: Path, tmp_path: Path) -> None:
     right = [row["label"] == label_of(int(Path(row["image"]).stem)) for row in rows]
     # chance is a third
     assert sum(right) >= 8
+
+
+@pytest.mark.usefixtures("settings_changed")
+def test_without_weights_the_three_commands_work_with_lite0(tmp_path: Path) -> None:
+    names = write_photos(tmp_path / "photos", 12)
+    points = write_points(tmp_path / "points.csv", names)
+    lines = points.read_text().splitlines()
+    points.write_text("\n".join([lines[0], *lines[1::POINTS_KEPT]]))
+    where = ("--points", points, "--features", tmp_path / "features")
+    model = ("--classifier", tmp_path / "reef.safetensors")
+
+    ran = run("extract", tmp_path / "photos", *where)
+    assert ran.code == 0, ran.err
+    assert "efficientnet-lite0" in ran.out + ran.err
+    features = ImageFeatures.from_bytes((tmp_path / "features/0.png.npz").read_bytes(), "0.png")
+    assert features.origin["extractor"]["name"].endswith("EfficientNetLite0Extractor")
+    ran = run(
+        "train", *where, *model, "--split-mode", "points_stratified", "--ratios", "0.2", "0.2"
+    )
+    assert ran.code == 0, ran.err
+    photos = ("classify", tmp_path / "photos", "--points", points, *model)
+    ran = run(*photos, "-o", tmp_path / "predictions.csv")
+    assert ran.code == 0, ran.err
+    rows = read_predictions(tmp_path / "predictions.csv")
+    assert len(rows) == 12 * POINTS_KEPT
+    right = [row["label"] == label_of(int(Path(row["image"]).stem)) for row in rows]
+    assert sum(right) > 0.8 * len(rows)

@@ -1,0 +1,157 @@
+"""What each network costs and gives: patches a second, numbers a patch, accuracy on the demo.
+
+`python -m benchmarks.networks` measures the networks that need no file of the user's; others by
+`--network NAME=JSON`, the extractor as in a message. Speeds are medians of several runs; accuracy
+is of the demo's test points, of quadrats of several seeds, trained as the demo trains.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from spacer_tasks import operations
+from spacer_tasks.classifiers import load_classifier
+from spacer_tasks.data_classes.features import ImageFeatures
+from spacer_tasks.data_classes.labels import Annotation, ImageLabels
+from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.demo.batch import read_points
+from spacer_tasks.demo.network import write_network
+from spacer_tasks.demo.quadrats import Quadrats, make_quadrats
+from spacer_tasks.extractors import load_extractor
+from spacer_tasks.messages.specs import ExtractorSpec, TrainerSpec
+from spacer_tasks.messages.tasks import ExtractFeaturesMsg, TrainClassifierMsg
+from spacer_tasks.training import SplitMode, preprocess_labels
+
+#: as the demo's
+IMAGES, EPOCHS, RATIOS = 120, 30, (0.1, 0.1)
+#: patches of a timed run, and runs
+TIMED_PATCHES, RUNS = 100, 7
+#: a network of random weights, as the demo's without the extra imagenet
+SEEDED = "efficientnet-b0, seeded"
+
+
+def patches_a_second(spec: ExtractorSpec) -> list[float]:
+    """Of each run, the first one left out."""
+    extractor = load_extractor(spec)
+    size = extractor.crop_size
+    patches = np.random.default_rng(0).integers(
+        0, 256, (TIMED_PATCHES, size, size, 3), dtype=np.uint8
+    )
+    extractor.warm()
+    rates = []
+    for _ in range(RUNS):
+        began = time.perf_counter()
+        for start in range(0, TIMED_PATCHES, extractor.batch_size):
+            extractor.forward(patches[start : start + extractor.batch_size])
+        rates.append(TIMED_PATCHES / (time.perf_counter() - began))
+    return rates
+
+
+def accuracy(spec: ExtractorSpec, quadrats: Quadrats, folder: Path) -> float:
+    """Of the points of the test quadrats, by a classifier that learnt from the others."""
+    points = read_points(quadrats)
+    root = DataLocation.parse(str(folder))
+    for name, marked in points.items():
+        operations.extract_features(
+            ExtractFeaturesMsg(
+                job_token=name,
+                extractor=spec,
+                rowcols=[(row, column) for row, column, _ in marked],
+                image_loc=DataLocation.parse(str(quadrats.folder / name)),
+                feature_loc=root.joined(name),
+            )
+        )
+    learnt: dict[DataLocation, list[Annotation]] = {
+        root.joined(name): points[name] for name in quadrats.training
+    }
+    operations.train_classifier(
+        TrainClassifierMsg(
+            job_token="networks",
+            trainer=TrainerSpec(class_path="minibatch"),
+            nbr_epochs=EPOCHS,
+            clf_type="MLP",
+            labels=preprocess_labels(
+                ImageLabels(learnt), split_ratios=RATIOS, split_mode=SplitMode.VECTORS
+            ),
+            model_loc=root.joined("classifier"),
+            valresult_loc=root.joined("valresult.json"),
+        ),
+        preprocessed=True,
+    )
+    classifier = load_classifier(root.joined("classifier"))
+    right = []
+    for name in quadrats.test:
+        features = ImageFeatures.from_bytes((folder / name).read_bytes(), name)
+        at = features.indices_of([(row, column) for row, column, _ in points[name]], name)
+        best = classifier.predict_proba(features.vectors[at]).argmax(axis=1)
+        found = [classifier.classes[index] for index in best]
+        right += [a == b for a, (_, _, b) in zip(found, points[name], strict=True)]
+    return float(np.mean(right))
+
+
+def main() -> None:
+    """Print a table, a line for each network."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--images", type=int, default=IMAGES)
+    parser.add_argument("--seeded", action="store_true", help="measure the seeded network too")
+    parser.add_argument("--network", action="append", default=[], metavar="NAME=JSON")
+    parser.add_argument("--quadrats", type=Path, help="keep them there")
+    given = parser.parse_args()
+    networks = {"efficientnet-lite0": ExtractorSpec(class_path="efficientnet-lite0")}
+    for text in given.network:
+        name, _, spec = text.partition("=")
+        networks[name] = ExtractorSpec.model_validate(json.loads(spec))
+    with TemporaryDirectory() as temporary:
+        base = given.quadrats or Path(temporary)
+        surveys = [
+            made
+            for seed in range(given.seeds)
+            for made in [_quadrats(base / f"quadrats-{given.images}-{seed}", given.images, seed)]
+        ]
+        if given.seeded:
+            weights = Path(temporary) / "seeded.pt"
+            photos = [surveys[0].folder / name for name in surveys[0].training]
+            write_network(weights, photos, 0)
+            networks[SEEDED] = ExtractorSpec(
+                class_path="efficientnet",
+                data_locations={"weights": DataLocation.parse(str(weights))},
+            )
+        print(f"{len(os.sched_getaffinity(0))} cores, {RUNS} runs, {given.seeds} seeds")
+        print("| network | patches a second | numbers a patch | accuracy on the demo |")
+        print("|---|---|---|---|", flush=True)
+        for name, spec in networks.items():
+            rates = patches_a_second(spec)
+            dimensions = load_extractor(spec).feature_dim
+            found: list[float] = []
+            for number, quadrats in enumerate(surveys):
+                folder = Path(temporary) / f"{number}" / str(len(found)) / name.replace("/", "-")
+                folder.mkdir(parents=True)
+                found.append(accuracy(spec, quadrats, folder))
+            each = ", ".join(f"{value:.1%}" for value in found)
+            print(
+                f"| {name} | {statistics.median(rates):.0f} ({min(rates):.0f} to"
+                f" {max(rates):.0f}) | {dimensions:,} | {statistics.median(found):.1%} ({each}) |",
+                flush=True,
+            )
+
+
+def _quadrats(folder: Path, images: int, seed: int) -> Quadrats:
+    """Made, or taken as they were made before."""
+    if not (folder / "points.csv").exists() or len(list(folder.glob("*.jpg"))) < images:
+        return make_quadrats(folder, images, seed)
+    names = sorted(path.name for path in folder.glob("*.jpg"))
+    test = max(1, round(0.25 * images))
+    return Quadrats(folder, folder / "points.csv", names[:-test], names[-test:])
+
+
+if __name__ == "__main__":
+    main()
