@@ -60,6 +60,8 @@ app = Celery(
     set_as_current=False,
     # the Django fixup would close the caller's database connections
     fixups=[],
+    # imported when something is first sent
+    amqp="spacer_tasks.broker.publishing:AMQP",
     include=["spacer_tasks.tasks", "spacer_tasks.workflows"],
 )
 app.conf.update(CONTRACT)

@@ -47,6 +47,7 @@ the same class. What each is derived from::
     │  ├─ JobLostError
     │  └─ AnswerExpiredError
     ├─ TaskAbandonedError
+    ├─ ResultRefusedError
     ├─ RunningElsewhere
     └─ TaskTimeoutError
 """
@@ -204,6 +205,13 @@ class TaskAbandonedError(SpacerError):
     """The task was begun several times and each time its worker ended: it was given up.
 
     It is kept; `spacer-tasks dead` shows it and sends it again.
+    """
+
+
+class ResultRefusedError(SpacerError):
+    """What Redis has of a task is not its own, or not signed: somebody else may have written it.
+
+    The text says which. The answer under the results prefix is what counts.
     """
 
 

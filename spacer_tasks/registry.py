@@ -31,6 +31,7 @@ ALIASES = {
         "spacer_tasks.extractors.EfficientNetExtractor"
     ),
     "efficientnet-lite0": "spacer_tasks.extractors.EfficientNetLite0Extractor",
+    "onnx": "spacer_tasks.extractors.OnnxExtractor",
     "spacer.extract_features.DummyExtractor": "spacer_tasks.extractors.DummyExtractor",
     "dummy": "spacer_tasks.extractors.DummyExtractor",
     "spacer.extractors.DummyExtractor": "spacer_tasks.extractors.DummyExtractor",

@@ -191,7 +191,7 @@ def find_answer(task_id: str) -> StoredAnswer | None:
 
 
 def read_answer(location: DataLocation) -> StoredAnswer | None:
-    """As `find_answer`, for a location that a small result named."""
+    """As `find_answer`, for the location of an answer."""
     try:
         return _read(location)
     except ObjectNotFoundError:
@@ -215,10 +215,11 @@ def load_answer(result: AsyncResult[Any] | Mapping[str, Any] | str) -> dict[str,
         There is no answer (yet) under the results prefix.
     """
     if isinstance(result, Mapping):
-        location = DataLocation(**result["answer_loc"])
+        # never where the result says that it is: who can write results could name any place
+        task_id = str(result["task_id"])
     else:
-        location = answer_location(result if isinstance(result, str) else result.id)
-    stored = _read(location)
+        task_id = result if isinstance(result, str) else str(result.id)
+    stored = _read(answer_location(task_id))
     if stored.error is not None:
         raise stored.error.as_exception()
     return stored.answer or {}

@@ -1,4 +1,4 @@
-"""The page that `spacer-tasks train --report` writes. Needs the extra `demo`, for its templates."""
+"""The page that `spacer-tasks train --report` writes."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from spacer_tasks.messages.parsing import JsonDict, parse
 from spacer_tasks.messages.specs import ExtractorSpec, TrainerSpec
 
 #: fields of answers that the reference does not know
-OURS = {"incomplete", "left_out"}
+OURS = {"incomplete", "left_out", "other_network"}
 ClassifierType = Literal["MLP", "LR"]
 ClassifierFormat = Literal["spacer", "pyspacer"]
 #: what a caller knows the work by: mostly a text or a number, echoed and never looked at
@@ -74,7 +74,8 @@ class ImageAnswer(Answer):
     def to_wire(self) -> JsonDict:
         """As every message's, without what says nothing."""
         # no serializer: it would take twice the time for a million scores
-        return self.model_dump(mode="json", exclude=None if self.incomplete else OURS)
+        silent = {name for name in OURS if not getattr(self, name, None)}
+        return self.model_dump(mode="json", exclude=silent)
 
     def to_reference(self) -> JsonDict:
         """As every message's."""
@@ -222,13 +223,16 @@ class ClassifyImageMsg(Message):
 class ClassifyReturnMsg(ImageAnswer):
     """Scores are probabilities, in the order of `classes`; `runtime` is in seconds.
 
-    Row and column are None for old feature files, which say so in `valid_rowcol`.
+    Row and column are None for old feature files, which say so in `valid_rowcol`. `other_network`
+    says that the features are not of the network that the classifier was trained on, and is left
+    out where they are, or where one of both does not say; it is this project's own.
     """
 
     runtime: float
     scores: list[tuple[int | None, int | None, list[float]]]
     classes: list[LabelId]
     valid_rowcol: bool
+    other_network: str | None = None
 
 
 TaskMsg = ExtractFeaturesMsg | TrainClassifierMsg | ClassifyFeaturesMsg | ClassifyImageMsg

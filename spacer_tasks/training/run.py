@@ -10,6 +10,7 @@ from typing import Any, Literal
 import sklearn
 
 from spacer_tasks.classifiers import Classifier
+from spacer_tasks.classifiers.network import NETWORKS
 from spacer_tasks.concurrency.stopping import stop_if_asked
 from spacer_tasks.data_classes.val_results import ValResults
 from spacer_tasks.messages.specs import TrainerSpec
@@ -137,6 +138,7 @@ def train(
         "nbr_epochs": nbr_epochs,
         "label_counts": {name: some.label_count for name, some in labels.sets().items()},
         "ref_accs": fitted.ref_accs,
+        NETWORKS: sets["train"].networks,
     }
     classifier = replace(fitted.classifier, trained=trained)
     val_results = evaluate(classifier, val, classes)

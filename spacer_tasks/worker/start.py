@@ -23,10 +23,13 @@ from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.concurrency.cores import cores
 from spacer_tasks.config.settings import get_settings, without_django
 from spacer_tasks.exceptions import ConfigError, InputError, TransientError
-from spacer_tasks.worker import lifecycle, readiness, request, result_backend
+from spacer_tasks.worker import lifecycle, readiness, request, result_backend, sentry
 from spacer_tasks.worker.delivery import transport
 from spacer_tasks.worker.delivery.gate import Gate
 from spacer_tasks.worker.pools import CONNECT_S, POOLS, Pool, PoolName, for_gpu, transport_options
+from spacer_tasks.worker.several import beside
+from spacer_tasks.worker.several.plan import plan_of
+from spacer_tasks.worker.several.supervisor import supervise
 
 #: seconds without a byte from the result backend
 ANSWER_S = 120
@@ -60,27 +63,33 @@ def main(name: PoolName, arguments: Sequence[str], config_module: str | None = N
 
 
 def start(name: PoolName, arguments: Sequence[str], config_module: str | None = None) -> None:
-    """Run a worker of one pool in this process until it is told to stop.
+    """Run a worker of one pool in this process until it is told to stop; with `--gpus`, several in
+    processes of their own.
 
-    SIGTERM finishes the tasks in hand first. Settings of Django's are left alone, also where it is
+    SIGTERM finishes the tasks in hand first. A process beside this one ends it where nothing in it
+    runs any more. Settings of Django's are left alone, also where it is
     started in the environment of a site.
 
     Raises
     ------
     ConfigError
-        A setting that the worker needs is missing or wrong, it may not keep answers, or its Redis
-        is not one to use.
+        A setting or argument that the worker needs is missing or wrong, it may not keep answers, or
+        its Redis is not one to use.
     InputError, TransientError
         The network that `SPACER_WARM_EXTRACTOR` names could not be loaded.
     """
     without_django()
     settings = get_settings()
+    if plan := plan_of(name, POOLS[name].queue, arguments):
+        sys.exit(supervise(plan, name, config_module))
+    sentry.post(settings.stuck_after_s)
+    beside.end_with_supervisor()
     configure(config_module)
     readiness.check_results()
     redis_checked = readiness.redis_is_right()
     pool = POOLS[name]
     if name == "features" and settings.device != "cpu" and _has_gpu():
-        pool = for_gpu(pool, cores(), settings.s3_max_connections)
+        pool = for_gpu(pool, _share_of_cores(), settings.s3_max_connections)
     concurrency = _concurrency(arguments, pool)
     if pool.implementation == "threads" and concurrency > settings.s3_max_connections:
         raise ConfigError(
@@ -124,6 +133,8 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
         redis_checked=redis_checked,
     )
     request.answer_lost_tasks()
+    if together := beside.beside():
+        _say_who(together.label)
     # imported before the fork, so that children share the memory; and before a first task, whose
     # thread would hold up the worker's loop for seconds
     importlib.import_module("spacer_tasks.operations")
@@ -149,6 +160,17 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
         sys.exit(code)
 
 
+def _share_of_cores() -> int:
+    """Those of this worker, of several that were started together: none waits for the others."""
+    return max(1, cores() // beside.processes())
+
+
+def _say_who(label: str) -> None:
+    """Lines of several workers come to one place."""
+    for name in ("worker_log_format", "worker_task_log_format"):
+        app.conf[name] = app.conf[name].replace("%(processName)s", label)
+
+
 def _has_gpu() -> bool:
     import torch
 
@@ -172,9 +194,9 @@ def _warm_network(concurrency: int) -> None:
     from spacer_tasks.messages.specs import ExtractorSpec
 
     # each of the pool's threads runs the network: together they take the cores once, not each
-    torch.set_num_threads(max(1, cores() // concurrency))
+    torch.set_num_threads(max(1, _share_of_cores() // concurrency))
     # also without a network to load: a device that fails would fail every task for good
-    check_device()
+    _say(f"networks run on {check_device()}")
     spec = get_settings().warm_extractor
     if spec is None:
         _say("SPACER_WARM_EXTRACTOR is not set: the first task will load its network")

@@ -18,6 +18,7 @@ from spacer_tasks.cli.options import (
     feature_location,
     location,
 )
+from spacer_tasks.cli.other_networks import OtherNetworks, Strict, tell_unknown
 from spacer_tasks.cli.photos import place_selection, placed_at_features
 from spacer_tasks.cli.predictions import Predictions
 from spacer_tasks.cli.selection import Selection, select_images, stored_features
@@ -68,6 +69,13 @@ def classify(
         typer.Option(metavar="CSV", help="Points to classify. With stored features: all if none."),
     ] = None,
     top: Top = 3,
+    strict: Strict = False,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Leave the label empty, for people, where it is less probable."
+        ),
+    ] = None,
 ) -> None:
     """Give points a probability for each label, from stored features or from images.
 
@@ -79,8 +87,8 @@ def classify(
     wanted = columns.read(points) if points else None
     classifier_loc = location(classifier)
     # a wrong classifier is no image's fault
-    load_classifier(classifier_loc)
-    incomplete = IncompleteImages()
+    tell_unknown(load_classifier(classifier_loc))
+    incomplete, others = IncompleteImages(), OtherNetworks(strict)
     if images is None and features is not None:
         messages, failures, wanted = plan_from_features(features, wanted, classifier_loc, columns)
     elif images is None:
@@ -97,10 +105,11 @@ def classify(
         done = extract_selection(selection, folder, extractor.spec_here())
         messages, failures = _of_features(folder, done.ready, classifier_loc), done.failures
         incomplete = done.incomplete
-    predictions = Predictions(top)
-    failures = {**failures, **_score(messages, predictions, wanted, incomplete)}
+    predictions = Predictions(top, threshold)
+    failures = {**failures, **_score(messages, predictions, wanted, incomplete, others)}
     write(predictions, output)
     incomplete.tell()
+    others.tell()
     end_with(failures)
 
 
@@ -109,6 +118,11 @@ def write(predictions: Predictions, output: str) -> None:
     if predictions.points:
         predictions.store(location(output))
         say(f"{counted(predictions.points, 'point')} classified: {output}")
+        if predictions.left_to_people:
+            say(
+                f"{counted(predictions.left_to_people, 'point')} left to people, without a label;"
+                " `spacer-tasks review` shows them"
+            )
     else:
         say(f"no point was classified: {output} is not written", "red")
 
@@ -197,6 +211,7 @@ def _score(
     predictions: Predictions,
     wanted: PointsFile | None,
     incomplete: IncompleteImages,
+    others: OtherNetworks,
 ) -> dict[str, str]:
     """Classify image by image into `predictions`; the failures, by name."""
     from spacer_tasks import operations
@@ -212,6 +227,7 @@ def _score(
                         answer = operations.classify_image(message)
                     else:
                         answer = operations.classify_features(message)
+                    others.add(name, answer)
                     predictions.add(name, only_wanted(wanted, name, answer))
                     incomplete.add(name, answer.incomplete)
                 except InputError as error:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spacer_tasks.annotations.points import PointsFile
+from spacer_tasks.cli.local.label_maps import (
+    Groups,
+    LabelMap,
+    read_groups,
+    read_label_map,
+    tell_unknown,
+)
 from spacer_tasks.cli.options import (
     Classifier,
     ColumnOptions,
@@ -44,6 +51,8 @@ def train(
         Path | None,
         typer.Option(metavar="HTML", help="Write a page that shows how good the classifier is."),
     ] = None,
+    label_map: LabelMap = None,
+    groups: Groups = None,
 ) -> None:
     """Train a classifier on labels and stored features, and measure it.
 
@@ -56,7 +65,7 @@ def train(
         # what it needs may be missing: said now, not after the training
         from spacer_tasks.cli.report import write_training_report
 
-    file = columns.read(points, labels_needed=True)
+    file = renamed_points(columns.read(points, labels_needed=True), label_map, groups)
     planned = plan_training(
         file,
         features,
@@ -112,6 +121,32 @@ class PlannedTraining:
     message: TrainClassifierMsg
     learned: TrainingTaskLabels
     left_out: dict[str, str]
+
+
+def renamed_points(file: PointsFile, label_map: str | None, groups: str | None) -> PointsFile:
+    """The points with new names of their labels, and their groups instead of labels, as asked.
+
+    Labels that a table does not know are named and stay. Raises as `read_pairs`.
+    """
+    for table, path, becomes in (
+        (read_label_map(label_map), label_map, "kept as named"),
+        (read_groups(groups) or {}, groups, "each its own group"),
+    ):
+        if path is None:
+            continue
+        known = {
+            str(point.label)
+            for some in file.images.values()
+            for point in some
+            if point.label is not None
+        }
+        tell_unknown(table, known, path, becomes)
+        images = {
+            name: [replace(point, label=table.get(str(point.label), point.label)) for point in some]
+            for name, some in file.images.items()
+        }
+        file = replace(file, images=images)
+    return file
 
 
 def labelled(points: PointsFile, *, quiet: bool = False) -> dict[str, list[Annotation]]:

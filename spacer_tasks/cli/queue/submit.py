@@ -29,6 +29,7 @@ from spacer_tasks.cli.options import (
     expanded,
     location,
 )
+from spacer_tasks.cli.other_networks import OtherNetworks, Strict
 from spacer_tasks.cli.predictions import Predictions
 from spacer_tasks.cli.queue.sending import (
     Wait,
@@ -42,6 +43,7 @@ from spacer_tasks.cli.queue.submit_batch import batch
 from spacer_tasks.cli.queue.waiting import wait_for
 from spacer_tasks.cli.scores import print_files, print_training
 from spacer_tasks.console import counted, end_with, say
+from spacer_tasks.exceptions import FeatureFileError
 from spacer_tasks.messages.tasks import (
     ClassifyImageMsg,
     ClassifyReturnMsg,
@@ -142,12 +144,15 @@ def classify(
         typer.Option("--output", "-o", metavar="CSV", help="The predictions; with --wait."),
     ] = None,
     top: Top = 3,
+    strict: Strict = False,
     wait: Wait = False,
 ) -> None:
     """One task for each image: give its points a probability for each label."""
     from spacer_tasks.tasks import classify_features, classify_image
 
     needs_wait(output, wait)
+    if strict and not output:
+        raise typer.BadParameter("what is refused is left out of --output", param_hint="--strict")
     wanted = columns.read(points) if points else None
     classifier_loc = location(classifier)
     if (images is None) == (features is None):
@@ -172,13 +177,19 @@ def classify(
         states = wait_for(tasks, "classifying")
         failures = failures | failures_of(states, tasks)
         incomplete = incomplete_of(states, tasks)
-        predictions = Predictions(top)
+        predictions, others = Predictions(top), OtherNetworks(strict)
         if output:
             for task_id, name in tasks.items():
                 if states[task_id].error is None:
                     full = ClassifyReturnMsg.model_validate(results.load_answer(task_id))
+                    try:
+                        others.add(name, full)
+                    except FeatureFileError as error:
+                        failures[name] = str(error)
+                        continue
                     predictions.add(name, only_wanted(wanted, name, full))
             write(predictions, output)
+            others.tell()
         incomplete.tell()
     end_with(failures)
 

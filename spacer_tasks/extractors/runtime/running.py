@@ -122,7 +122,7 @@ def runner_of(
             )
     if device.type != "cuda":
         if dimensions is None:
-            dimensions = _tried(partial(run_in_torch, exact, device), size, name)
+            dimensions = tried(partial(run_in_torch, exact, device), size, name)
         used, precision = _in_precision(exact, preprocessing, precision, device, size)
         in_torch = partial(run_in_torch, used, device)
         tries, forward = _with_float32(in_torch, exact, precision, device, name)
@@ -134,7 +134,7 @@ def runner_of(
         # torch has TF32 on for convolutions
         allow_tf32(False)
         if dimensions is None:
-            dimensions = _tried(partial(run_in_torch, exact, device), size, name)
+            dimensions = tried(partial(run_in_torch, exact, device), size, name)
         used, precision = _in_precision(exact, preprocessing, precision, device, size)
     finally:
         # of all networks of the process
@@ -242,8 +242,16 @@ def _with_float32(
     return True, Float32Again(forward, in_float32, precision, name)
 
 
-def _tried(forward: Forward, size: int, name: str) -> int:
-    """How many numbers its vectors have, once it is seen to give one for each patch alone."""
+def tried(forward: Forward, size: int, name: str) -> int:
+    """How many numbers its vectors have, once it is seen to give one for each patch alone.
+
+    Raises
+    ------
+    WeightsError
+        It gives numbers that are not finite.
+    ValueError
+        It does not give one vector for each patch, or one that depends on other patches.
+    """
     patches = sample_patches(size, TRIED)
     together = forward(patches)
     if together.ndim != 2 or len(together) != TRIED:

@@ -23,11 +23,13 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
 from spacer_tasks.broker.outages import REFUSES
+from spacer_tasks.broker.publishing import KnownQueues
 from spacer_tasks.broker.refused import Reason
 from spacer_tasks.execution import once
 from spacer_tasks.retries import REDIS_REFUSES
 from spacer_tasks.worker.delivery import intake, qos, unacked
 from spacer_tasks.worker.delivery.gate import Fault, Gate
+from spacer_tasks.worker.delivery.one_client import OneClient
 from spacer_tasks.worker.delivery.qos import QoS, keys_of
 
 logger = logging.getLogger(__name__)
@@ -267,11 +269,11 @@ class Once(_Parts):
         super()._put(queue, message, **options)  # type: ignore[misc]  # of Kombu's channel
 
 
-class Channel(Taking, Once, RedisChannel):
+class Channel(Taking, Once, KnownQueues, OneClient, RedisChannel):
     """For `redis://` and `rediss://`."""
 
 
-class SentinelChannel(Taking, Once, RedisSentinelChannel):
+class SentinelChannel(Taking, Once, KnownQueues, OneClient, RedisSentinelChannel):
     """For `sentinel://`."""
 
 

@@ -59,8 +59,19 @@ def test_the_version_is_printed() -> None:
 def test_help_lists_the_commands_and_each_has_its_own() -> None:
     listed = run("--help").out
     for command in (
-        *("points", "extract", "train", "classify", "submit", "status", "worker", "config", "demo"),
-        "clean",
+        *(
+            "points",
+            "extract",
+            "train",
+            "cover",
+            "classify",
+            "submit",
+            "status",
+            "worker",
+            "config",
+            "demo",
+            "clean",
+        ),
     ):
         assert command in listed
         assert "Usage: spacer-tasks" in run(command, "--help").out
@@ -175,7 +186,7 @@ def test_a_missing_extra_is_named(tmp_path: Path) -> None:
     assert ran.returncode == 2
     assert "is not installed: pip install 'spacer-tasks[worker]'" in ran.stderr
     train = ["train", *options, "--classifier", "c", "--report", "r.html"]
-    assert "pip install 'spacer-tasks[demo]'" in run_without(("jinja2",), *train).stderr
+    assert "pip install 'spacer-tasks[cli]'" in run_without(("jinja2",), *train).stderr
     ran = run_without(("typer", "rich"), "config")
     assert ran.returncode == 1
     assert ran.stderr == (

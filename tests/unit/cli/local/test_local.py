@@ -391,3 +391,16 @@ class TestWhatCannotBegin:
         train("--epochs", "1")
         assert classify().code == 2
         assert classify("photos", *DUMMY).code == 2
+
+
+def test_labels_are_trained_under_new_names_and_in_groups(survey: Path) -> None:
+    extract()
+    (survey / "map.csv").write_text("old,new\nalgae,turf\nrubble,sand\n")
+    (survey / "groups.csv").write_text("label,group\nturf,living\ncoral,living\n")
+    ran = train("--epochs", "1", "--map", "map.csv", "--groups", "groups.csv")
+    assert ran.code == 0, ran.err
+    assert "warning: map.csv: 2 labels not in it kept as named: coral, sand" in ran.err
+    assert "warning: map.csv: no point has rubble" in ran.err
+    assert "warning: groups.csv: 1 label not in it each its own group: sand" in ran.err
+    location = DataLocation(storage_type="filesystem", key=str(survey / "out/reef.safetensors"))
+    assert load_classifier(location).classes == ["living", "sand"]

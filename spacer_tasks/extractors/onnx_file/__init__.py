@@ -1,0 +1,1 @@
+"""Any network as an ONNX file, which is taken as data: checked, tried in a process of its own."""
