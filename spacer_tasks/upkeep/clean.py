@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.data_classes.locations import DataLocation
@@ -81,7 +81,7 @@ def clean(
     Raises
     ------
     ConfigError
-        The time is too short.
+        The time is too short, or the user of Redis may not see what is needed.
     BrokerUnavailableError
         Redis does not answer: it is not known what is needed, and nothing is removed.
     StorageError, StorageUnavailableError
@@ -96,6 +96,11 @@ def clean(
     prefix = results_location()
     try:
         needed = needed_tasks()
+    except NoPermissionError as error:
+        raise ConfigError(
+            "the user in SPACER_BROKER_URL may not look through the keys of Redis (SCAN, HSCAN,"
+            f" ZSCAN), so it is not known what is still needed: {error}; nothing was removed"
+        ) from error
     except (RedisError, OSError) as error:
         raise BrokerUnavailableError(
             f"Redis does not answer, so it is not known what is still needed: {error}; nothing was"
