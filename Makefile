@@ -12,8 +12,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 TORCH = $(shell grep -o '^torch==[^ ]*' requirements.txt)
 
 .PHONY: help setup demo test test-unit test-integration test-fuzz test-acceptance coverage \
-	coverage-report soak many kills model pins fuzz audit requirements lowest guards lint format docs \
-	bench clean
+	coverage-report soak hosts many kills model pins fuzz audit requirements lowest guards lint \
+	format docs bench clean
 
 help:  ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -66,6 +66,11 @@ coverage-report: $(READY)  ## What was not run since MEASURE=yes; writes .cache/
 # SOAK_ARGS="--minutes 5" makes it shorter; that is the time of sending, about half of the whole
 soak: $(READY)  ## Every fault on real workers, for half an hour; writes docs/reliability.md
 	$(BIN)/python -m tests.soak $(SOAK_ARGS)
+
+# root, network namespaces and iptables; libfaketime for clocks that differ
+hosts: $(READY)  ## Pools on hosts of a network that fails, 5,000 tasks; 50 workers on one Redis
+	TEST_HOSTS_TASKS=5000 TEST_CROWD_MESSAGES=5000 $(PYTEST) tests/soak/test_hosts.py \
+		tests/soak/test_crowd.py -s $(PYTEST_ARGS)
 
 many: $(READY)  ## A thousand trainings in one batch
 	TEST_TRAININGS=1000 $(PYTEST) tests/acceptance/batches/test_train_many.py --durations=3 $(PYTEST_ARGS)

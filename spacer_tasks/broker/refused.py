@@ -76,6 +76,7 @@ end
 REFUSE = (
     KEEP
     + """
+redis.call('ZREM', KEYS[7], ARGV[1] .. '\\n' .. ARGV[2])
 local holder = redis.call('HGET', KEYS[3], ARGV[2])
 if not holder or string.sub(holder, 1, #ARGV[1] + 1) ~= ARGV[1] .. '\\n' then
     return 0

@@ -57,9 +57,14 @@ class Keys:
         """When each worker was last heard of."""
         return f"{self.unacked}.alive"
 
+    @property
+    def held(self) -> str:
+        """What each worker holds."""
+        return f"{self.unacked}.held"
+
     def all(self) -> list[str]:
         """In the order of the scripts."""
-        return [self.unacked, self.index, self.holders, self.alive]
+        return [self.unacked, self.index, self.holders, self.alive, self.held]
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from spacer_tasks.cli.queue import dead, jobs, operate, refused, status, submit
 from spacer_tasks.cli.queue.cancel import cancel
 from spacer_tasks.cli.queue.mailman import env_job, mailman
 from spacer_tasks.cli.stored import verify
+from spacer_tasks.cli.stored.clean import clean
 from spacer_tasks.cli.stored.convert import convert
 from spacer_tasks.console import INTERRUPTED, NOT_DONE, complain, err, out, say
 from spacer_tasks.exceptions import SpacerError
@@ -116,6 +117,7 @@ program.command(rich_help_panel=HERE)(extractors)
 program.command(rich_help_panel=HERE)(env_job)
 program.add_typer(verify.commands, name="verify", rich_help_panel=STORED)
 program.command(rich_help_panel=STORED)(convert)
+program.command(rich_help_panel=STORED)(clean)
 program.add_typer(submit.commands, name="submit", rich_help_panel=QUEUE)
 program.command(rich_help_panel=QUEUE)(status.status)
 program.command(rich_help_panel=QUEUE)(cancel)

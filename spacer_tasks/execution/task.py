@@ -148,22 +148,20 @@ class MessageTask(RetriedTask):
         # imported here: who only sends has no use for it
         from spacer_tasks.execution import lock as running_lock
 
-        task_id, began = self.task_id, False
+        task_id = self.task_id
         try:
-            cancellation.check(self.app, *self.cancelled_with())
-            with running_lock.running(task_id) as lock:
-                began = True
-                # asked with the lock in hand: before, another might end the task in between
-                stored = results.find_answer(task_id)
-                if stored is None:
+            marks = cancellation.marks_beside(self.app, self.cancelled_with())
+            if not marks:
+                cancellation.check(self.app, *self.cancelled_with())
+            # asked with the lock in hand: before, another might end the task in between
+            find = partial(results.find_answer, task_id)
+            with running_lock.running(task_id, marks, find) as lock:
+                if lock.answer is None:
                     return self._run_once(lock, sent, *extra)
-            return self._finished_before(stored)
+            return self._finished_before(lock.answer)
         except TaskPredicate:
             raise
         except RunningElsewhere as found:
-            # whoever finished it may have been killed with the lock
-            if not began and (stored := self._found_beside(found)) is not None:
-                return self._finished_before(stored)
             self.stand_aside(found)
         except TransientError as error:
             if isinstance(error, DeviceLostError):
@@ -185,17 +183,9 @@ class MessageTask(RetriedTask):
 
     def _finished_before(self, stored: StoredAnswer) -> StoredAnswer:
         logger.info("%s was finished before: answered from what is stored", self.task_id)
-        self._forget_starts()
+        self._was_answered()
         self._end_if_told()
         return stored
-
-    def _found_beside(self, found: RunningElsewhere) -> StoredAnswer | None:
-        """The answer of a task that is another's, if there is one already."""
-        try:
-            return results.find_answer(self.task_id)
-        except (StorageError, StorageUnavailableError) as error:
-            logger.warning("%s; whether it has an answer is not known: %s", found, error)
-            return None
 
     def _run_once(self, lock: Running, sent: dict[str, Any], *extra: Any) -> StoredAnswer:
         if len(lock.starts) > get_settings().max_deliveries:
@@ -257,14 +247,8 @@ class MessageTask(RetriedTask):
         if told:
             raise Ignore
 
-    def _forget_starts(self) -> None:
-        from spacer_tasks.execution import lock as running_lock
-
-        try:
-            running_lock.forget_starts(self.task_id)
-        except Exception as error:
-            if not redis_is_away(error):
-                raise
+    def _was_answered(self) -> None:
+        """The task has its answer from a start before."""
 
     def _cancelled(self, error: TaskCancelledError) -> StoredAnswer:
         """The answer of a task that was cancelled."""

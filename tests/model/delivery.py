@@ -44,6 +44,8 @@ class Rules(NamedTuple):
         A worker asks for its task before it stores an output.
     looks_under_the_lock
         The stored answer is asked for by who has the lock.
+    notes_ends
+        That a start has ended is noted: the answer is looked for where there can be one.
     lapsed_lock_is_looked_into
         A lock that lapsed is taken again only where no other start, and no answer, came after it.
     """
@@ -56,6 +58,7 @@ class Rules(NamedTuple):
     gives_back_unheard: bool = True
     asks_before_writing: bool = True
     looks_under_the_lock: bool = True
+    notes_ends: bool = True
     lapsed_lock_is_looked_into: bool = True
 
 
@@ -101,8 +104,8 @@ class State(NamedTuple):
         them, not more.
     holders
         Who holds one, in Redis; of a worker that was killed too.
-    lock, start
-        Whose lock it is, and the last start that is noted.
+    lock, start, ended
+        Whose lock it is, the last start that is noted, and whether it is noted that one ended.
     answer
         Whose answer is stored.
     seen
@@ -123,6 +126,7 @@ class State(NamedTuple):
     holders: frozenset[int] = frozenset()
     lock: int = NONE
     start: int = NONE
+    ended: bool = False
     answer: int = NONE
     seen: frozenset[int] = frozenset()
     counted: bool = False
@@ -250,19 +254,20 @@ def _steps(state: State, number: int, kind: Kind, rules: Rules) -> Iterator[Move
         if me in state.holders and rules.gives_back_unheard:
             yield f"{me} gives back what it never heard of", _put_back(state, me)
     elif at == "begin":
-        yield _begun(state, number, "find" if rules.looks_under_the_lock else "write")
+        yield _begun(state, number, rules)
     elif at == "find":
         if state.answer == NONE:
             yield to("write" if rules.looks_under_the_lock else "begin", "finds no answer")
         else:
             # its lock goes first, and with it the starts
             lock = NONE if state.lock == me else state.lock
-            yield to(_told(kind, rules), "finds the answer", lock=lock, start=NONE)
+            start = NONE if state.lock == me else state.start
+            yield to(_told(kind, rules), "finds the answer", lock=lock, start=start, ended=True)
     elif at == "beside":
         if state.answer == NONE:
             yield to("aside", "finds no answer beside it")
         else:
-            yield to(_told(kind, rules), "finds the answer beside it", start=NONE)
+            yield to(_told(kind, rules), "finds the answer beside it", ended=True)
     elif at == "write":
         owned, after = _asked(state, number, rules)
         if owned:
@@ -280,9 +285,9 @@ def _steps(state: State, number: int, kind: Kind, rules: Rules) -> Iterator[Move
             yield f"{me} is told that the task is another's", _at(after, number, "aside")
     elif at == "release":
         if state.lock == me:
-            yield to(_AFTER[kind], "lets its lock go", lock=NONE, start=NONE)
+            yield to(_AFTER[kind], "lets its lock go", lock=NONE, start=NONE, ended=True)
         else:
-            yield to(_AFTER[kind], "has no lock to let go")
+            yield to(_AFTER[kind], "has no lock to let go", ended=True)
     elif at == "told":
         yield to("ack" if state.seen else _AFTER[kind], "looks whether callers know")
     elif at == "link":
@@ -311,10 +316,13 @@ def _told(kind: Kind, rules: Rules) -> str:
     return "told" if kind == "task" or not rules.counts_again else _AFTER[kind]
 
 
-def _begun(state: State, number: int, then: str) -> Move:
+def _begun(state: State, number: int, rules: Rules) -> Move:
     worker = state.workers[number]
     if state.lock not in (NONE, worker.me):
         return f"{worker.me} finds it running", _at(state, number, "beside")
+    # what was never begun before has no answer
+    maybe = state.start != NONE or (state.ended and rules.notes_ends)
+    then = "find" if rules.looks_under_the_lock and maybe else "write"
     after = state._replace(lock=worker.me, start=worker.me)
     return f"{worker.me} begins", _with(after, number, worker._replace(at=then, stale=False))
 

@@ -45,6 +45,7 @@ DEFECTS: list[tuple[str, bool, Kind, tuple[int, int, int], str]] = [
      " worker's answer"),
     ("lapsed_lock_is_looked_into", False, "task", (0, 1, 0), LATE),
     ("looks_under_the_lock", False, "task", (0, 1, 0), LATE),
+    ("notes_ends", False, "task", (1, 0, 0), LATE),
 ]  # fmt: skip
 
 
