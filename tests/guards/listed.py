@@ -165,9 +165,6 @@ GUARDS = (
           "stored = _read(answer_location(task_id))",
           'stored = _read(DataLocation(**result["answer_loc"]) if isinstance(result, Mapping)'
           " else answer_location(task_id))", ("tests/integration/broker/test_forged_results.py",)),
-    Guard("queues that Redis names", "spacer_tasks/broker/publishing.py",
-          '        if exchange in QUEUES:\n            return [(exchange, "", exchange)]\n', "",
-          ("tests/integration/broker/test_forged_results.py",)),
     # --- users of Redis
     Guard("callers publish nothing", _ACL, "(&celery-task-meta-* +subscribe)",
           "(&celery-task-meta-* +subscribe +publish)",
