@@ -8,8 +8,12 @@ PYTEST := $(BIN)/python -m pytest
 # pip says on each call that it could be newer
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# first and by itself: an index may have a build of it that is not PyPI's (requirements.txt)
+TORCH = $(shell grep -o '^torch==[^ ]*' requirements.txt)
+
 .PHONY: help setup demo test test-unit test-integration test-fuzz test-acceptance coverage \
-	coverage-report soak many kills pins fuzz audit lint format docs bench clean
+	coverage-report soak many kills model pins fuzz audit requirements lowest guards lint format docs \
+	bench clean
 
 help:  ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -17,7 +21,9 @@ help:  ## What there is to make
 # made last, so that an interrupted set-up is taken up again
 $(READY): pyproject.toml requirements.txt tests/requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -r requirements.txt -r tests/requirements.txt
+	$(BIN)/python -m pip install --quiet '$(TORCH)'
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet -r tests/requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
@@ -34,8 +40,9 @@ MEASURED := $(if $(MEASURE),$(BIN)/coverage run -m pytest,$(PYTEST))
 test: $(READY)  ## All tests, with private Redis and S3 servers
 	$(PYTEST) $(PARALLEL) $(PYTEST_ARGS)
 
-test-unit: $(READY)  ## The tests that need no server
+test-unit: $(READY)  ## The tests that need no server, and the model of the queue
 	$(MEASURED) $(PARALLEL) tests/unit $(PYTEST_ARGS)
+	$(PYTEST) --numprocesses 3 tests/model $(PYTEST_ARGS)
 
 test-integration: $(READY)  ## The tests of parts against a real Redis and a real S3 server
 	$(MEASURED) $(PARALLEL) tests/integration $(PYTEST_ARGS)
@@ -67,6 +74,9 @@ kills: $(READY)  ## A batch whose worker is killed before each command of its la
 	TEST_KILL_EVERY=1 TEST_BATCH_IMAGES=10000 $(PYTEST) --numprocesses 2 \
 		tests/acceptance/batches/test_killed_last_part.py $(PYTEST_ARGS)
 
+model: $(READY)  ## All interleavings of two workers with two kills, two pauses and a restart at once
+	TEST_MODEL=all $(PYTEST) --numprocesses 2 tests/model $(PYTEST_ARGS)
+
 pins: $(READY)  ## Installing beside CoralNet's pins: each Python, both of the reference's versions
 	TEST_PINS=all $(PYTEST) tests/acceptance/installation/test_beside_coralnet.py $(PYTEST_ARGS)
 
@@ -80,6 +90,44 @@ audit:  ## Known vulnerabilities of what the images install; asks PyPI
 	test -x .venv-audit/bin/pip-audit || $(PYTHON) -m venv .venv-audit
 	.venv-audit/bin/python -m pip install --quiet pip-audit==2.10.1
 	.venv-audit/bin/pip-audit --requirement requirements.txt --no-deps --disable-pip --strict
+
+UV := .venv-uv/bin/uv
+$(UV):
+	$(PYTHON) -m venv .venv-uv
+	.venv-uv/bin/python -m pip install --quiet uv==0.13.9
+
+# Versions stay as they are where they can; UPGRADE=--upgrade, or --upgrade-package=NAME, raises them.
+# NVIDIA's libraries are torch's own affair: its builds differ, and that for a CPU has none
+OF_CUDA := cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti \
+	nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile \
+	nvidia-curand nvidia-cusolver nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 \
+	nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx triton
+COMPILE = $(UV) pip compile pyproject.toml --quiet --extra worker --extra cli --extra flower --extra imagenet \
+	--python-platform x86_64-manylinux_2_28 --no-annotate --no-emit-index-url \
+	$(addprefix --no-emit-package=,$(OF_CUDA))
+
+requirements: $(UV)  ## requirements.txt from pyproject.toml, with a hash of each file; asks PyPI
+	$(COMPILE) --python-version 3.11.9 --generate-hashes --output-file requirements.txt \
+		--custom-compile-command "make requirements" $(UPGRADE)
+
+# the least version of each direct dependency, with the newest of what these need. LOWEST_TORCH is
+# another one where that has no build for a CPU in reach
+LOWEST := .cache/lowest
+lowest: $(UV)  ## The unit tests with the lowest versions that pyproject.toml admits; asks PyPI
+	mkdir -p $(dir $(LOWEST))
+	$(COMPILE) --python-version 3.11.9 --resolution lowest-direct --output-file $(LOWEST).txt
+	rm -rf $(LOWEST)
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet \
+		"$(or $(LOWEST_TORCH),$$(grep -o '^torch==[^ ]*' $(LOWEST).txt))"
+	grep -v '^torch==' $(LOWEST).txt >$(LOWEST)-rest.txt
+	$(UV) pip install --quiet --python $(LOWEST)/bin/python \
+		-r $(LOWEST)-rest.txt -r tests/requirements-lowest.txt
+	$(LOWEST)/bin/python -m pip install --quiet --no-deps --editable .
+	$(LOWEST)/bin/python -m pytest $(PARALLEL) tests/unit $(PYTEST_ARGS)
+
+guards: $(READY)  ## Each guard of docs/security.md taken out in turn: a test must fail
+	$(BIN)/python -m tests.guards $(GUARDS_ARGS)
 
 lint: $(READY)  ## Formatter, linter, the floors of docs/architecture.md and types
 	$(BIN)/ruff format --check .

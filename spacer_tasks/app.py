@@ -54,12 +54,19 @@ def _from_settings() -> dict[str, Any]:
     }
 
 
+def settings_of_callers() -> frozenset[str]:
+    """The names of Celery's settings that follow from this package's."""
+    return frozenset(_from_settings())
+
+
 app = Celery(
     "spacer_tasks",
     # a site's own Celery application stays the current one
     set_as_current=False,
     # the Django fixup would close the caller's database connections
     fixups=[],
+    # imported when something is first sent
+    amqp="spacer_tasks.broker.publishing:AMQP",
     include=["spacer_tasks.tasks", "spacer_tasks.workflows"],
 )
 app.conf.update(CONTRACT)

@@ -47,6 +47,7 @@ the same class. What each is derived from::
     │  ├─ JobLostError
     │  └─ AnswerExpiredError
     ├─ TaskAbandonedError
+    ├─ ResultRefusedError
     ├─ RunningElsewhere
     └─ TaskTimeoutError
 """
@@ -207,6 +208,13 @@ class TaskAbandonedError(SpacerError):
     """
 
 
+class ResultRefusedError(SpacerError):
+    """What Redis has of a task is not its own, or not signed: somebody else may have written it.
+
+    The text says which. The answer under the results prefix is what counts.
+    """
+
+
 class RunningElsewhere(SpacerError):  # noqa: N818 -- a finding; no caller meets it
     """Another worker runs the task, or took it over. The text says which."""
 
@@ -254,9 +262,9 @@ class WeightsError(InputError):
 
 
 class FeaturesNotFiniteError(InputError):
-    """A network gave infinities or NaN, as float16 does where its range is not enough.
+    """A network gave infinities or NaN, in float32 too if it computes in 16 bits.
 
-    Nothing is stored. With `SPACER_PRECISION=float32`, or with other weights, it may do better.
+    Nothing is stored. The text names the first point; other weights may do better.
     """
 
 

@@ -13,14 +13,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache, partial
 from typing import Any
 
 from spacer_tasks import storage
 from spacer_tasks.classifiers import Classifier, load_classifier, store_classifier
+from spacer_tasks.classifiers.network import other_network
 from spacer_tasks.concurrency.stopping import stop_if_asked
 from spacer_tasks.config.settings import get_settings
-from spacer_tasks.data_classes.features import INCOMPLETE, ImageFeatures
+from spacer_tasks.data_classes.features import INCOMPLETE, ImageFeatures, begins_as_features
 from spacer_tasks.data_classes.labels import ImageLabels, Point
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.data_classes.val_results import ValResults
@@ -29,6 +31,7 @@ from spacer_tasks.exceptions import (
     FeatureDimensionError,
     FeatureFileError,
     InputError,
+    LocationNotAllowedError,
     ObjectNotFoundError,
     TrainingLabelsError,
 )
@@ -82,12 +85,28 @@ def extract_features(msg: ExtractFeaturesMsg | Mapping[str, Any]) -> ExtractFeat
     if incomplete:
         origin[INCOMPLETE] = incomplete
     features = ImageFeatures.of_points(msg.rowcols, vectors, origin)
-    storage.store(msg.feature_loc, features.to_bytes())
+    _store_features(msg.feature_loc, features.to_bytes())
     return ExtractFeaturesReturnMsg(
         extractor_loaded_remotely=extractor.take_loaded_remotely(),
         runtime=time.monotonic() - started,
         incomplete=incomplete,
     )
+
+
+def _store_features(loc: DataLocation, data: bytes) -> None:
+    """Keep features, in the place of others at most: what lies there may be weights or a classifier
+    that other tasks use.
+    """
+    if storage.store_once(loc, data):
+        return
+    with suppress(ObjectNotFoundError):
+        there = storage.load(loc)
+        if not begins_as_features(there):
+            raise LocationNotAllowedError(
+                f"{loc}: what is there is no feature file, it begins with {there[:16]!r}; features"
+                " replace nothing else, expected another place"
+            )
+    storage.store(loc, data)
 
 
 def features_are_current(msg: ExtractFeaturesMsg | Mapping[str, Any]) -> bool:
@@ -297,7 +316,8 @@ def classify_image(msg: ClassifyImageMsg | Mapping[str, Any]) -> ClassifyReturnM
     extractor = load_extractor(msg.extractor)
     vectors, incomplete = _vectors(msg.image_loc, msg.rowcols, extractor)
     name = str(msg.image_loc)
-    return _scores(started, list(msg.rowcols), vectors, classifier, name, incomplete)
+    answer = _scores(started, list(msg.rowcols), vectors, classifier, name, extractor.identity)
+    return answer.model_copy(update={"incomplete": incomplete}) if incomplete else answer
 
 
 def process_job(
@@ -396,7 +416,10 @@ def _scored(
         list(features.rowcols()) if features.has_rowcols else [(None, None)] * len(features)
     )
     name = str(msg.feature_loc)
-    return _scores(started, points, features.vectors, classifier(), name, features.incomplete)
+    network = features.origin.get("extractor")
+    answer = _scores(started, points, features.vectors, classifier(), name, network)
+    found = features.incomplete
+    return answer.model_copy(update={"incomplete": found}) if found else answer
 
 
 def _scores(
@@ -405,8 +428,9 @@ def _scores(
     vectors: Any,
     classifier: Classifier,
     name: str,
-    incomplete: str | None,
+    network: object,
 ) -> ClassifyReturnMsg:
+    """The scores; `network` is the identity of the vectors' extractor, None if not known."""
     limit = get_settings().max_scores
     if len(points) * len(classifier.classes) > limit:
         raise DataLimitError(
@@ -416,7 +440,8 @@ def _scores(
     try:
         probabilities = classifier.predict_proba(vectors)
     except FeatureDimensionError as error:
-        raise FeatureDimensionError(f"{name}: {error}") from None
+        why = other_network(classifier, network)
+        raise FeatureDimensionError(f"{name}: {error}{f'; {why}' if why else ''}") from None
     # not checked number by number: they were made here
     answer = ClassifyReturnMsg.model_construct(
         runtime=time.monotonic() - started,
@@ -427,4 +452,5 @@ def _scores(
         classes=list(classifier.classes),
         valid_rowcol=points[0][0] is not None,
     )
-    return answer.model_copy(update={"incomplete": incomplete}) if incomplete else answer
+    why = other_network(classifier, network)
+    return answer.model_copy(update={"other_network": why}) if why else answer

@@ -5,6 +5,7 @@ Redis carries small results only: where the full answer is, and a summary of it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import traceback
 from collections.abc import Mapping
@@ -29,6 +30,9 @@ from spacer_tasks.exceptions import (
 if TYPE_CHECKING:
     from celery.result import AsyncResult
 
+#: characters of an id that a file is named for; of a longer one its beginning and a hash. File
+#: systems take 255 bytes, and while it is written a file's name has 15 more than the id
+LONGEST_FILE, BEGINNING = 240, 150
 #: fields of an answer that grow with the work; a summary replaces each by its length
 GROWING = ("scores", "original_job", "results", "candidates", "incomplete_images")
 
@@ -117,17 +121,26 @@ def answer_location(task_id: str) -> DataLocation:
     MessageError
         This cannot be a task's id. As the two below.
     """
-    return results_location().joined("answers", f"{checked_id(task_id, MAX_PART_LENGTH)}.json")
+    return _of_task("answers", task_id, ".json")
 
 
 def message_location(task_id: str) -> DataLocation:
     """Where a task's message is, if it was too large for Redis."""
-    return results_location().joined("messages", f"{checked_id(task_id, MAX_PART_LENGTH)}.json")
+    return _of_task("messages", task_id, ".json")
 
 
 def checkpoints_location(task_id: str) -> DataLocation:
     """Below what a task keeps the checkpoints of its trainings while it runs."""
-    return results_location().joined("checkpoints", checked_id(task_id, MAX_PART_LENGTH))
+    return _of_task("checkpoints", task_id)
+
+
+def _of_task(folder: str, task_id: str, suffix: str = "") -> DataLocation:
+    prefix = results_location()
+    name = checked_id(task_id, MAX_PART_LENGTH)
+    if prefix.storage_type == "filesystem" and len(name) > LONGEST_FILE:
+        # no id has a tilde, so this is the name of no other
+        name = f"{name[:BEGINNING]}~{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+    return prefix.joined(folder, f"{name}{suffix}")
 
 
 def store_answer(
@@ -178,7 +191,7 @@ def find_answer(task_id: str) -> StoredAnswer | None:
 
 
 def read_answer(location: DataLocation) -> StoredAnswer | None:
-    """As `find_answer`, for a location that a small result named."""
+    """As `find_answer`, for the location of an answer."""
     try:
         return _read(location)
     except ObjectNotFoundError:
@@ -202,10 +215,11 @@ def load_answer(result: AsyncResult[Any] | Mapping[str, Any] | str) -> dict[str,
         There is no answer (yet) under the results prefix.
     """
     if isinstance(result, Mapping):
-        location = DataLocation(**result["answer_loc"])
+        # never where the result says that it is: who can write results could name any place
+        task_id = str(result["task_id"])
     else:
-        location = answer_location(result if isinstance(result, str) else result.id)
-    stored = _read(location)
+        task_id = result if isinstance(result, str) else str(result.id)
+    stored = _read(answer_location(task_id))
     if stored.error is not None:
         raise stored.error.as_exception()
     return stored.answer or {}

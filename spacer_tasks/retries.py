@@ -96,6 +96,9 @@ CHORD_COUNT = Schedule((1, 2, 4, 7), endless=True)
 #: a Redis that refuses to hand out messages, for example because its memory is full
 REDIS_REFUSES = Schedule((1,), endless=True, least_share=1)
 
+#: a worker that ended, where one process starts several: begun anew once it has run for a minute
+WORKER_PROCESS = Schedule((1, 2, 4, 8, 16, 32, 60), endless=True)
+
 # --- callers and Redis -----------------------------------------------------------------------
 
 #: a send. Celery's own retries would hold a request for 20 seconds while Redis is away, and Kombu's

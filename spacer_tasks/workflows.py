@@ -110,7 +110,7 @@ def train_on_extracted(
         answer = TrainFromImagesReturnMsg.model_validate_json(storage.load(training_loc))
     except ObjectNotFoundError:
         training_msg = _training_message(msg, extracted)
-        training = _train(self, training_msg, preprocessed=True)
+        training = _train(self, training_msg)
         skipped = sum(part["answer"]["skipped"] for part in parts if "answer" in part)
         answer = TrainFromImagesReturnMsg(
             training=training,
@@ -187,7 +187,7 @@ def _incomplete(msg: TrainFromImagesMsg, parts: list[dict[str, Any]]) -> list[In
 
 
 def _training_message(msg: TrainFromImagesMsg, images: list[BatchImage]) -> TrainClassifierMsg:
-    from spacer_tasks.training import SplitMode, preprocess_labels
+    from spacer_tasks.training import SplitMode, divided_labels
 
     # not checked label by label: the batch's message was
     labels = ImageLabels.model_construct(
@@ -198,11 +198,13 @@ def _training_message(msg: TrainFromImagesMsg, images: list[BatchImage]) -> Trai
         trainer=msg.trainer,
         nbr_epochs=msg.nbr_epochs,
         clf_type=msg.clf_type,
-        labels=preprocess_labels(
+        labels=divided_labels(
             labels,
             accepted_classes=set(msg.accepted_classes) if msg.accepted_classes else None,
             split_ratios=msg.split_ratios,
             split_mode=SplitMode(msg.split_mode),
+            # the training drops what it cannot learn, and says so
+            keep_rare=True,
         ),
         previous_model_locs=msg.previous_model_locs,
         model_loc=msg.model_loc,

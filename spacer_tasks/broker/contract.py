@@ -50,6 +50,8 @@ ROUTES = {
 }
 #: header of a message: when it was sent, in seconds since 1970
 SENT_AT = "sent_at"
+#: header of a batch's message: which sending of it this is
+RUN = "spacer_run"
 
 CONTRACT: dict[str, Any] = {
     "task_serializer": "json",

@@ -8,6 +8,9 @@ header, which workers that do not know it pass over.
 A message that was caught can be sent again as it is. While its answer is there, that answer is
 given again; and after `SPACER_SIGNATURE_MAX_AGE_S` the message is no longer taken. What is not
 taken is kept (`refused.py`).
+
+What becomes of a task is signed in the same way, with its id: callers that require it take no
+state and no result of anybody else's.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kombu.utils import json
+from pydantic import SecretStr
 
 from spacer_tasks.broker.contract import WAITS_AT_MOST_S
 from spacer_tasks.broker.refused import Reason
@@ -75,8 +79,57 @@ def fault_of(body: Any, headers: Mapping[str, Any] | None) -> tuple[Reason, str]
     return None
 
 
+def sign_result(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of a task in Redis, with a signature where there are keys."""
+    keys = get_settings().signing_keys
+    if not keys:
+        return dict(meta)
+    at = str(int(time.time()))
+    signed = {name: value for name, value in meta.items() if name != HEADER}
+    return {**signed, HEADER: f"{VERSION}:{at}:{_result_mac(keys[0], at, signed)}"}
+
+
+def fault_of_result(task_id: str, meta: Any) -> str | None:
+    """Why what Redis has of a task is not taken, or None where it is.
+
+    Parameters
+    ----------
+    task_id
+        The task that was asked for: what is kept under its key may say another.
+    meta
+        As Celery writes it, read from JSON.
+    """
+    if not isinstance(meta, Mapping) or not isinstance(meta.get("status"), str):
+        return "it is no state of a task"
+    if meta.get("task_id") != task_id:
+        return "it is of another task"
+    settings = get_settings()
+    if not settings.require_signed_results:
+        return None
+    found = meta.get(HEADER)
+    if not isinstance(found, str):
+        return "it has no signature, and SPACER_REQUIRE_SIGNED_RESULTS asks for one"
+    version, _, rest = found.partition(":")
+    at, _, mac = rest.partition(":")
+    if version != VERSION or not mac.isascii():
+        return "its signature has another form"
+    signed = {name: value for name, value in meta.items() if name != HEADER}
+    good = False
+    for key in settings.signing_keys:
+        good |= hmac.compare_digest(_result_mac(key, at, signed), mac)
+    return None if good else "its signature is by none of the keys, or it was changed"
+
+
+def _result_mac(key: SecretStr, at: str, meta: Mapping[str, Any]) -> str:
+    # the first word tells it from a message's
+    return _hmac(key.get_secret_value(), ["result", VERSION, at, meta])
+
+
 def _mac(key: str, at: str, body: Any, headers: Mapping[str, Any]) -> str:
-    what = [VERSION, at, {name: headers.get(name) for name in SIGNED}, body]
+    return _hmac(key, [VERSION, at, {name: headers.get(name) for name in SIGNED}, body])
+
+
+def _hmac(key: str, what: Any) -> str:
     # twice: what is sent and what was received are the same only after a way through JSON
     text = json.dumps(json.loads(json.dumps(what)), sort_keys=True)
     return hmac.new(key.encode(), text.encode(), "sha256").hexdigest()

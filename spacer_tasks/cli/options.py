@@ -11,19 +11,24 @@ import functools
 import inspect
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
 from pydantic import ValidationError
 
 from spacer_tasks import storage
-from spacer_tasks.console import warn
+from spacer_tasks.annotations.points import Column, PointsFile, ReadOptions
+from spacer_tasks.annotations.reading import read_points
+from spacer_tasks.console import counted, say, warn
 from spacer_tasks.data_classes.locations import DataLocation
-from spacer_tasks.data_classes.points_csv import Column, PointsFile, read_points_file
-from spacer_tasks.exceptions import StorageError
+from spacer_tasks.exceptions import PointsFileError, StorageError
+from spacer_tasks.storage.listing import list_below
 
+#: files of a folder that are read where --points names it
+POINTS_SUFFIXES = (".cpc", ".csv", ".tsv", ".txt", ".xlsx", ".json")
 #: titles in the commands' help
 CSV, TRAINING = "Reading the CSV", "Training"
 
@@ -116,6 +121,47 @@ def feature_location(features: DataLocation, image: str) -> DataLocation:
     return features.joined(f"{image}.npz")
 
 
+class DuplicateLabels(Enum):
+    """As `annotations.points.Duplicates`."""
+
+    DROP = "drop"
+    FIRST = "first"
+    MAJORITY = "majority"
+    ERROR = "error"
+
+
+class CoordinateKind(Enum):
+    """As `annotations.points.Coordinates`."""
+
+    PIXEL = "pixel"
+    FRACTION = "fraction"
+    PERCENT = "percent"
+
+
+class Outside(Enum):
+    """What a point outside its photo costs."""
+
+    DROP = "drop"
+    REFUSE = "refuse"
+
+
+def _contents(points: str) -> dict[str, bytes]:
+    """A file's content, or those of a folder's files of points, by name."""
+    loc = location(points)
+    if not (loc.storage_type == "filesystem" and Path(loc.key).is_dir()):
+        return {points: storage.load(loc)}
+    files = {
+        path: each
+        for path, each in sorted(list_below(loc).items())
+        if path.lower().endswith(POINTS_SUFFIXES)
+    }
+    if not files:
+        raise PointsFileError(
+            f"{points}: a folder without files of points ({', '.join(POINTS_SUFFIXES)})"
+        )
+    return {path: storage.load(each) for path, each in files.items()}
+
+
 @dataclass(frozen=True)
 class ColumnOptions:
     """How to read the CSV."""
@@ -139,6 +185,60 @@ class ColumnOptions:
         ),
     ] = False
 
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CONDITION",
+            help="Take only rows that meet it, as 'Annotator!=robot' or 'Year=2024'; may be"
+            " repeated.",
+            rich_help_panel=CSV,
+        ),
+    ] = None
+    duplicates: Annotated[
+        DuplicateLabels,
+        typer.Option(
+            help="A point listed with several labels: no label (drop), the first, the most"
+            " frequent (majority), or an error.",
+            rich_help_panel=CSV,
+        ),
+    ] = DuplicateLabels.DROP
+    coordinates: Annotated[
+        CoordinateKind | None,
+        typer.Option(
+            help="How positions are given, if not as the file's format has it: pixels, fractions"
+            " of the image from 0 to 1, or percent.",
+            rich_help_panel=CSV,
+        ),
+    ] = None
+    one_based: Annotated[
+        bool,
+        typer.Option("--one-based", help="Rows and columns count from 1.", rich_help_panel=CSV),
+    ] = False
+    swap: Annotated[
+        bool,
+        typer.Option("--swap", help="Rows stand for x, columns for y.", rich_help_panel=CSV),
+    ] = False
+    apply_exif: Annotated[
+        bool,
+        typer.Option(
+            "--apply-exif",
+            help="Points were drawn on photos turned as their EXIF says.",
+            rich_help_panel=CSV,
+        ),
+    ] = False
+    outside: Annotated[
+        Outside,
+        typer.Option(
+            help="A point outside its photo: leave it out (drop), or the photo (refuse).",
+            rich_help_panel=CSV,
+        ),
+    ] = Outside.DROP
+
+    @property
+    def refuse_outside(self) -> bool:
+        """Whether a point outside costs its photo."""
+        return self.outside is Outside.REFUSE
+
     def read(self, points: str, *, labels_needed: bool = False) -> PointsFile:
         """The points file, with its warnings printed. Raises as `read_points_file`."""
         given: dict[Column, str | None] = {
@@ -147,12 +247,20 @@ class ColumnOptions:
             "column": self.column_column,
             "label": self.label_column,
         }
-        file = read_points_file(
-            storage.load(location(points)),
-            points,
+        options = ReadOptions(
             {column: name for column, name in given.items() if name},
             integer_labels=self.integer_labels,
             labels_needed=labels_needed,
+            where=tuple(self.where or ()),
+            duplicates=self.duplicates.value,
+            one_based=self.one_based,
+            swap=self.swap,
+            coordinates=self.coordinates.value if self.coordinates else None,
+        )
+        file = replace(read_points(_contents(points), points, options), apply_exif=self.apply_exif)
+        say(
+            f"{points}: read as {file.kind}: {counted(file.point_count, 'point')} of"
+            f" {counted(len(file.images), 'image')}"
         )
         for line in file.warnings:
             warn(line)
@@ -172,6 +280,7 @@ class Split(str, Enum):
     VECTORS = "vectors"
     POINTS = "points"
     POINTS_STRATIFIED = "points_stratified"
+    LABELS = "labels"
 
 
 @dataclass(frozen=True)
@@ -187,13 +296,15 @@ class TrainingOptions:
         typer.Option(help="A network (MLP) or logistic regression (LR).", rich_help_panel=TRAINING),
     ] = ClassifierKind.MLP
     split_mode: Annotated[
-        Split,
+        Split | None,
         typer.Option(
-            help="What stays together in the split: an image's points (vectors, which measures"
-            " best how new images will do), or nothing (points; stratified by label).",
+            help="What stays together in the split: an image's points, except where a label would"
+            " be lost (labels, the default on this machine); an image's points always, as in"
+            " CoralNet, which loses rare labels (vectors, the default through the queue); or"
+            " nothing (points; points_stratified, each label in the same proportions).",
             rich_help_panel=TRAINING,
         ),
-    ] = Split.VECTORS
+    ] = None
     ratios: Annotated[
         tuple[float, float],
         typer.Option(

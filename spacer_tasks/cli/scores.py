@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 
 from spacer_tasks import storage
-from spacer_tasks.console import out, print_facts
+from spacer_tasks.console import out, print_facts, warn
+from spacer_tasks.data_classes.left_out import LeftOut
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.messages.tasks import TrainClassifierReturnMsg
 
@@ -40,6 +41,13 @@ def print_training(
         table.add_row(str(each["label"]), *shares, f"{each['support']:,}")
     out.print()
     out.print(table)
+    tell_left_out(answer.left_out)
+
+
+def tell_left_out(left_out: LeftOut | None) -> None:
+    """Say which labels were not learned, and what to do."""
+    if left_out:
+        warn(f"{left_out.text()}. What to do: {left_out.advice()}")
 
 
 def print_files(files: Mapping[str, DataLocation]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from spacer_tasks.compat import config
@@ -15,7 +16,6 @@ from spacer_tasks.compat.exceptions import (
 from spacer_tasks.compat.messages import TrainingTaskLabels
 from spacer_tasks.training import splits
 from spacer_tasks.training.labels import STRATIFIED_LEAST
-from spacer_tasks.training.splits import SplitMode
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -27,6 +27,14 @@ __all__ = [
     "preprocess_labels",
     "split_labels",
 ]
+
+
+class SplitMode(Enum):
+    """What stays together when labels are divided: the reference's modes, and no other."""
+
+    VECTORS = "vectors"
+    POINTS = "points"
+    POINTS_STRATIFIED = "points_stratified"
 
 
 def check_extract_inputs(
@@ -96,7 +104,9 @@ def split_labels(
             f" {train}/{ref}/{val}. {why}"
         )
     return TrainingTaskLabels.of_ours(
-        splits.split_labels(labels_in.ours(), split_ratios, split_mode, most)
+        splits.split_labels(
+            labels_in.ours(), split_ratios, splits.SplitMode(split_mode.value), most
+        )
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -62,6 +63,13 @@ def _known_formats(formats: tuple[str, ...]) -> tuple[str, ...]:
     return upper
 
 
+def _known_device(name: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:(0|[1-9][0-9]{0,2}))?", name, re.ASCII):
+        raise ValueError(f"found {name[:40]!r}, expected auto, cpu, cuda, or cuda: and an index")
+    return name
+
+
+Device = Annotated[str, AfterValidator(_known_device)]
 ImageFormats = Annotated[tuple[str, ...], BeforeValidator(listed), AfterValidator(_known_formats)]
 
 
@@ -148,6 +156,10 @@ class Settings(BaseSettings):
     require_signed: bool = Field(
         False, description="workers ignore messages without a signature by one of the keys"
     )
+    require_signed_results: bool = Field(
+        False,
+        description="callers take no state and no result without a signature by one of the keys",
+    )
     signature_max_age_s: Seconds = Field(
         7 * 86400, description="seconds after which a signed message is no longer taken"
     )
@@ -194,8 +206,10 @@ class Settings(BaseSettings):
     warm_extractor: JsonObject | None = Field(
         None, description="the extractor (as in a message) that a feature worker loads at start"
     )
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="where networks run; auto takes a GPU where there is one"
+    device: Device = Field(
+        "auto",
+        description="where networks run: auto, cpu, cuda or a certain GPU, such as cuda:1; auto"
+        " takes the first GPU where there is one",
     )
     cpu_runtime: Literal["auto", "onnxruntime", "torch"] = Field(
         "auto",

@@ -53,6 +53,16 @@ MAX_NOTE = 400
 INCOMPLETE = "incomplete"
 
 
+def begins_as_features(data: bytes) -> bool:
+    """Whether a file may be one of features, whole or damaged: an archive of arrays, or the older
+    JSON list. Weights and classifiers begin otherwise.
+    """
+    if data[:4] == b"PK\x03\x04":
+        # after the 30 bytes of an entry's header, its name
+        return data[30 : 30 + int.from_bytes(data[26:28], "little")].endswith(b".npy")
+    return data.lstrip()[:1] in (b"", b"[", b"{")
+
+
 @dataclass(frozen=True)
 class ImageFeatures:
     """Feature vectors of one image.

@@ -27,7 +27,8 @@ from spacer_tasks.exceptions import InputError
 from spacer_tasks.extractors.efficientnet import imagenet_weights
 from spacer_tasks.messages.specs import ExtractorSpec
 from spacer_tasks.messages.tasks import ClassifyReturnMsg
-from spacer_tasks.report.page import Photo, PhotoPoint, ReportData, Stage, duration, write_report
+from spacer_tasks.report.page import Photo, PhotoPoint, ReportData, Stage, write_report
+from spacer_tasks.report.templating import duration
 from spacer_tasks.training.metrics import Metrics
 
 #: fewer leave a set of the training, or the test, with too few labels

@@ -22,13 +22,14 @@ from celery.canvas import Signature
 from celery.exceptions import TaskPredicate
 
 from spacer_tasks import storage
+from spacer_tasks.broker.contract import RUN, SENT_AT
 from spacer_tasks.broker.outages import redis_is_away
 from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.data_classes.task_ids import MAX_PART_LENGTH, checked_id
 from spacer_tasks.exceptions import BrokerUnavailableError, TaskCancelledError
 from spacer_tasks.execution import cancellation
-from spacer_tasks.execution.once import sent_before, sent_once
+from spacer_tasks.execution.once import claimed_run, forget_run, sent_before, sent_once
 from spacer_tasks.execution.payload import pointer_to
 from spacer_tasks.execution.progress import progress_only, report_progress
 from spacer_tasks.execution.task import MessageTask, OperationTask
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
     from redis import Redis
 
 logger = logging.getLogger(__name__)
-
-#: header of a message: which sending of a batch it belongs to
-RUN = "spacer_run"
 
 #: seconds that a batch's count of finished parts is kept after the last of them
 COUNT_EXPIRES_S = 86400
@@ -122,7 +120,31 @@ class HeaderTask(MessageTask):
                 report_progress(self, batch_id, progress)
 
 
-class BatchTask(OperationTask):
+class _Stage(MessageTask):
+    """A task under the batch's own id. With its answer, the batch's run is over."""
+
+    abstract = True
+
+    def _kept(
+        self, answer: dict[str, Any] | None = None, error: TaskError | None = None
+    ) -> StoredAnswer:
+        stored = super()._kept(answer, error)
+        self._forget_run()
+        return stored
+
+    def _forget_starts(self) -> None:
+        super()._forget_starts()
+        self._forget_run()
+
+    def _forget_run(self) -> None:
+        try:
+            forget_run(self.task_id)
+        except Exception as error:
+            if not redis_is_away(error):
+                raise
+
+
+class BatchTask(_Stage, OperationTask):
     """A task that replaces itself by a chord."""
 
     abstract = True
@@ -140,7 +162,7 @@ class BatchTask(OperationTask):
         return super().apply_async(args, kwargs, task_id=task_id, **options)
 
 
-class BodyTask(MessageTask):
+class BodyTask(_Stage):
     """The task after a chord's header: given what the parts answered and where the plan is."""
 
     abstract = True
@@ -187,15 +209,15 @@ def replace_by_chord(
         # a batch that can wait has parts that can
         for signature in (*signatures, then):
             signature.set(priority=priority)
-    # the same if this is begun again, so that what was counted, and sent, stays so
-    run = _run_of(task)
-    then.set(headers={RUN: run})
-    group_id = f"{batch_id}.{header.stage}.{run}"
-    parts_then_body = chord(signatures, then)
-    # afterwards: a chord that is given a group takes the tasks out of it, and forgets its id
-    parts_then_body["kwargs"]["header"] = group(signatures, task_id=group_id)
-    series = f"{group_id}:parts"
     try:
+        # the same if this is begun again, so that what was counted, and sent, stays so
+        run = _run_of(task)
+        then.set(headers={RUN: run})
+        group_id = f"{batch_id}.{header.stage}.{run}"
+        parts_then_body = chord(signatures, then)
+        # afterwards: a chord that is given a group takes the tasks out of it, and forgets its id
+        parts_then_body["kwargs"]["header"] = group(signatures, task_id=group_id)
+        series = f"{group_id}:parts"
         known = sent_before(series)
         if known:
             logger.info("%d of %d parts of %s were sent before", known, len(parts), batch_id)
@@ -212,7 +234,12 @@ def replace_by_chord(
 
 def _run_of(task: MessageTask) -> str:
     """What tells this sending of a batch from another under the same id, long after."""
-    return str((task.request.headers or {}).get(RUN) or "")
+    headers = task.request.headers or {}
+    run = str(headers.get(RUN) or "")
+    if isinstance(task, BodyTask):
+        # sent by the run itself
+        return run
+    return claimed_run(task.task_id, run, float(headers.get(SENT_AT) or 0))
 
 
 def failures_of(parts: list[dict[str, Any]], names: list[str]) -> list[BatchFailure]:

@@ -148,20 +148,22 @@ class MessageTask(RetriedTask):
         # imported here: who only sends has no use for it
         from spacer_tasks.execution import lock as running_lock
 
-        task_id = self.task_id
+        task_id, began = self.task_id, False
         try:
             cancellation.check(self.app, *self.cancelled_with())
-            stored = results.find_answer(task_id)
-            if stored is not None:
-                logger.info("%s was finished before: answered from what is stored", task_id)
-                self._forget_starts()
-                self._end_if_told()
-                return stored
             with running_lock.running(task_id) as lock:
-                return self._run_once(lock, sent, *extra)
+                began = True
+                # asked with the lock in hand: before, another might end the task in between
+                stored = results.find_answer(task_id)
+                if stored is None:
+                    return self._run_once(lock, sent, *extra)
+            return self._finished_before(stored)
         except TaskPredicate:
             raise
         except RunningElsewhere as found:
+            # whoever finished it may have been killed with the lock
+            if not began and (stored := self._found_beside(found)) is not None:
+                return self._finished_before(stored)
             self.stand_aside(found)
         except TransientError as error:
             if isinstance(error, DeviceLostError):
@@ -180,6 +182,20 @@ class MessageTask(RetriedTask):
             logger.warning("%s failed: %s: %s", task_id, type(error).__name__, error)
             return self._kept_or_again(error)
         raise Ignore
+
+    def _finished_before(self, stored: StoredAnswer) -> StoredAnswer:
+        logger.info("%s was finished before: answered from what is stored", self.task_id)
+        self._forget_starts()
+        self._end_if_told()
+        return stored
+
+    def _found_beside(self, found: RunningElsewhere) -> StoredAnswer | None:
+        """The answer of a task that is another's, if there is one already."""
+        try:
+            return results.find_answer(self.task_id)
+        except (StorageError, StorageUnavailableError) as error:
+            logger.warning("%s; whether it has an answer is not known: %s", found, error)
+            return None
 
     def _run_once(self, lock: Running, sent: dict[str, Any], *extra: Any) -> StoredAnswer:
         if len(lock.starts) > get_settings().max_deliveries:

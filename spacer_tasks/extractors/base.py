@@ -94,9 +94,17 @@ class Extractor(ABC):
         #: whether a file had to be downloaded to make it; see `take_loaded_remotely`
         self.loaded_remotely = any(file.downloaded for file in files.values())
         self._batcher: MicroBatcher | None = None
+        self._else_float32 = False
 
-    def computes_in(self, precision: Precision) -> None:
-        """For a subclass's `__init__`: say what features are computed in."""
+    def computes_in(self, precision: Precision, *, else_float32: bool = False) -> None:
+        """For a subclass's `__init__`: say what features are computed in.
+
+        Parameters
+        ----------
+        else_float32
+            Whether `forward` computes in float32 what is not finite in this precision.
+        """
+        self._else_float32 = else_float32
         # float32 is not said: files of before this could be chosen are in it
         if precision != "float32":
             self.identity["precision"] = precision
@@ -151,7 +159,7 @@ class Extractor(ABC):
         Raises
         ------
         FeaturesNotFiniteError
-            The network gave numbers that no reader would take.
+            The network gave numbers that no reader would take, in float32 too.
         """
         import numpy as np
         from PIL import Image
@@ -174,10 +182,15 @@ class Extractor(ABC):
             for start in range(0, len(rowcols), self.batch_size):
                 batch = slice(start, start + self.batch_size)
                 vectors[batch] = self.forward(cut(batch))
-        if not np.isfinite(vectors).all():
+        finite: NDArray[np.bool_] = np.asarray(np.isfinite(vectors).all(axis=1))
+        if not finite.all():
+            row, col = rowcols[int(finite.argmin())]
+            precision = self.identity.get("precision", "float32")
+            again = " and again in float32" if self._else_float32 else ""
             raise FeaturesNotFiniteError(
-                f"{self.name}: features computed in"
-                f" {self.identity.get('precision', 'float32')} are not finite numbers"
+                f"{self.name}: features computed in {precision}{again} are not finite numbers, for"
+                f" {len(finite) - finite.sum()} of {len(finite)} points, the first of them at row"
+                f" {row}, column {col}; the weights are damaged, or not made for such photos"
             )
         return vectors
 

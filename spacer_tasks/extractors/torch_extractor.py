@@ -54,7 +54,7 @@ class TorchExtractor(Extractor):
                 f"{name}: the network gives vectors of {self._runner.feature_dim} numbers,"
                 f" {type(self).__name__} states {self.feature_dim}"
             )
-        self.computes_in(self._runner.precision)
+        self.computes_in(self._runner.precision, else_float32=self._runner.tries_float32)
         if self._runner.merges:
             self.merge_images()
 

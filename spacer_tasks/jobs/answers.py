@@ -7,7 +7,7 @@ from spacer_tasks.jobs.states import Seen
 from spacer_tasks.messages.parsing import JsonDict, parse
 from spacer_tasks.messages.reference_errors import error_line
 from spacer_tasks.messages.tasks import JobReturnMsg
-from spacer_tasks.results import StoredAnswer, TaskError
+from spacer_tasks.results import StoredAnswer, TaskError, answer_location
 
 
 def job_return(stored: StoredAnswer, original_job: JsonDict) -> JobReturnMsg:
@@ -38,7 +38,8 @@ def why_unanswered(job: Seen) -> TaskError:
         return TaskError(kind="bug", type=job.error_type, message=job.error_text)
     return TaskError.of(
         AnswerExpiredError(
-            f"the job finished, but its answer at {job.answer_loc} is gone; submit it again"
+            f"the job finished, but its answer at {answer_location(job.record.task_id)} is gone;"
+            " submit it again"
         )
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+from spacer_tasks.broker.signing import fault_of_result
 from spacer_tasks.data_classes.job_state import PROGRESS, JobState
 
 
@@ -34,15 +35,17 @@ class CeleryResult:
     error_text: str = ""
 
     @classmethod
-    def read(cls, text: bytes) -> CeleryResult:
-        """As it is stored.
+    def read(cls, task_id: str, text: bytes) -> CeleryResult:
+        """As it is stored under the key of a task.
 
         Raises
         ------
         ValueError, TypeError, LookupError
-            It is not one.
+            It is not one, is another task's, or is not signed where it must be.
         """
         found: dict[str, Any] = json.loads(text)
+        if fault := fault_of_result(task_id, found):
+            raise ValueError(fault)
         word, result = str(found["status"]), found.get("result")
         result = result if isinstance(result, dict) else {}
         state = JobState.of_celery(word)

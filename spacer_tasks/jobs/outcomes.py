@@ -26,7 +26,7 @@ from spacer_tasks.jobs.answers import failed_job, job_return, why_unanswered
 from spacer_tasks.jobs.records import JobRecord, JobRecords, original_job
 from spacer_tasks.jobs.states import CLOCKS_DIFFER_S, CONFIRM_SHARE, Seen, look
 from spacer_tasks.messages.tasks import JobReturnMsg
-from spacer_tasks.results import TaskError, read_answer
+from spacer_tasks.results import TaskError, find_answer
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ def _found(job: Seen) -> _Found:
     if not job.state.finished and job.state is not JobState.MISSING:
         return _Found(job.record, job.state)
     try:
-        stored = read_answer(job.answer_loc)
+        stored = find_answer(job.record.task_id)
         # only a task that failed before it could answer does not echo its job
         if stored is not None and stored.error is None:
             returned = job_return(stored, {})

@@ -22,10 +22,8 @@ from spacer_tasks.broker.queue_depths import lists_of
 from spacer_tasks.broker.whereabouts import POOL_OF, Keys, pages
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.data_classes.job_state import JobState
-from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.jobs.celery_result import CeleryResult
 from spacer_tasks.jobs.records import JobRecord
-from spacer_tasks.results import answer_location
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +40,6 @@ class Seen:
 
     Attributes
     ----------
-    answer_loc
-        Where its answer is, if it has one.
     finished_at
         Seconds since 1970, on the worker's clock, when it was answered; 0 if that is not known.
     error_type, error_text
@@ -52,7 +48,6 @@ class Seen:
 
     record: JobRecord
     state: JobState
-    answer_loc: DataLocation
     finished_at: float = 0
     error_type: str = ""
     error_text: str = ""
@@ -94,9 +89,7 @@ def look(records: Sequence[JobRecord], now: float) -> list[Seen]:
     taken = (b"\n".join(_values(Keys.of(pool).unacked)) for pool in pools)
     missing = suspects - _among(suspects, taken)
     return [
-        Seen(each.record, JobState.MISSING, each.answer_loc)
-        if each.record.task_id in missing
-        else each
+        Seen(each.record, JobState.MISSING) if each.record.task_id in missing else each
         for each in seen
     ]
 
@@ -143,20 +136,15 @@ def _ask(
 
 
 def _seen(record: JobRecord, meta: bytes | None) -> Seen:
-    answer_loc = answer_location(record.task_id)
     if meta is None:
-        return Seen(record, JobState.QUEUED, answer_loc)
+        return Seen(record, JobState.QUEUED)
     try:
-        found = CeleryResult.read(meta)
-        if "answer_loc" in found.answer:
-            answer_loc = DataLocation.model_validate(found.answer["answer_loc"])
+        found = CeleryResult.read(record.task_id, meta)
     except (ValueError, TypeError, LookupError) as error:
         # one damaged state is not the others' trouble; its answer is looked for when it is old
         logger.warning("%s: its state in Redis is none: %s", record, error)
-        return Seen(record, JobState.QUEUED, answer_loc)
-    return Seen(
-        record, found.state, answer_loc, found.finished_at, found.error_type, found.error_text
-    )
+        return Seen(record, JobState.QUEUED)
+    return Seen(record, found.state, found.finished_at, found.error_type, found.error_text)
 
 
 def _may_wait(job: Seen, oldest: bytes | None) -> bool:

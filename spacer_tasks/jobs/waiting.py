@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from spacer_tasks import retries
 from spacer_tasks.broker import refused
@@ -63,13 +63,14 @@ def wait(
     SpacerError
         The task failed: its error, of its own class where this package has it.
     TimeoutError
-        It has not finished in time, and goes on.
+        It has not finished in time, and goes on; or it has, and its answer cannot be read yet.
     JobLostError
         For a minute Redis had no trace of it, and the results prefix no answer: send it again.
     BrokerUnavailableError
         Redis was away for ten minutes, and there was no answer.
     """
     task_id = task if isinstance(task, str) else str(task.id)
+    end = None if timeout is None else time.monotonic() + timeout
     for states in watched([task_id], timeout):
         state = states[task_id]
         if on_progress is not None:
@@ -78,17 +79,22 @@ def wait(
         raise state.error.as_exception()
     if not get_settings().results_prefix:
         return state.answer or {}
-    return _whole(task_id)
+    return _whole(task_id, end)
 
 
-def _whole(task_id: str) -> dict[str, Any]:
+def _whole(task_id: str, end: float | None) -> dict[str, Any]:
     for wait_s in retries.ANSWER_READ.waits():
         try:
             return load_answer(task_id)
         except (ObjectNotFoundError, StorageUnavailableError) as error:
             # S3 may be away now, or not show it yet
             logger.warning("%s: finished, but its answer cannot be read: %s", task_id, error)
-            time.sleep(wait_s)
+            left = wait_s if end is None else end - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(
+                    f"{task_id} has finished, and its answer cannot be read yet: {error}"
+                ) from error
+            time.sleep(min(wait_s, left))
     return load_answer(task_id)
 
 
@@ -202,11 +208,15 @@ class _Watch:
         if not gone:
             return
         try:
-            kept = {str(each.headers.get("id")): each for each in refused.listed(broker_client())}
+            kept = {each: refused.of_task(broker_client(), each)[:1] for each in gone}
+        except NoPermissionError:
+            # a site's user need not see what others sent
+            kept = {}
         except (RedisError, OSError):
             return
         for task_id in gone:
-            lost = JobLostError(_why_lost(task_id, now - since[task_id], kept.get(task_id)))
+            why = _why_lost(task_id, now - since[task_id], *kept.get(task_id, ()))
+            lost = JobLostError(why)
             self._states[task_id] = TaskState(task_id, JobState.LOST, error=TaskError.of(lost))
 
     def _end_if_away_for_long(self, error: Exception) -> None:
@@ -218,7 +228,7 @@ class _Watch:
             ) from error
 
 
-def _why_lost(task_id: str, seconds: float, kept: refused.Refused | None) -> str:
+def _why_lost(task_id: str, seconds: float, kept: refused.Refused | None = None) -> str:
     if kept is not None:
         return (
             f"the message of the task {task_id} was refused ({kept.reason.value}: {kept.why}) and"

@@ -33,7 +33,7 @@ from spacer_tasks.mailman.ledger import Known
 from spacer_tasks.mailman.sqs_queue import SQSMessage, SQSQueue
 from spacer_tasks.messages.parsing import JsonDict, read_object
 from spacer_tasks.messages.tasks import JobReturnMsg
-from spacer_tasks.results import StoredAnswer, find_answer, read_answer, results_location
+from spacer_tasks.results import StoredAnswer, find_answer, results_location
 from spacer_tasks.tasks import JOB_QUEUES, process_job
 
 logger = logging.getLogger(__name__)
@@ -192,7 +192,7 @@ class Steps:
 
     def _returned(self, job: JobInHand, seen: Seen) -> JobReturnMsg:
         with self._s3.asked():
-            stored = read_answer(seen.answer_loc)
+            stored = find_answer(job.task_id)
         if stored is not None:
             return self._of_stored(job, stored)
         if may_appear(seen):

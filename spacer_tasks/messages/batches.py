@@ -87,7 +87,7 @@ class TrainFromImagesMsg(Message):
     clf_type: ClassifierType = "MLP"
     #: shares of the reference and the validation set
     split_ratios: tuple[Share, Share] = (0.1, 0.1)
-    split_mode: Literal["vectors", "points", "points_stratified"] = "vectors"
+    split_mode: Literal["vectors", "points", "points_stratified", "labels"] = "vectors"
     accepted_classes: list[LabelId] | None = None
     previous_model_locs: Annotated[list[DataLocation], FailFast()] = Field(default_factory=list)
     model_loc: DataLocation

@@ -18,12 +18,13 @@ from pydantic import (
 )
 
 from spacer_tasks.data_classes.labels import ImageLabels, LabelId, Point
+from spacer_tasks.data_classes.left_out import LeftOut
 from spacer_tasks.data_classes.locations import DataLocation, few_unknown
 from spacer_tasks.messages.parsing import JsonDict, parse
 from spacer_tasks.messages.specs import ExtractorSpec, TrainerSpec
 
-#: fields of an image's answer that the reference does not know
-OURS = {"incomplete"}
+#: fields of answers that the reference does not know
+OURS = {"incomplete", "left_out", "other_network"}
 ClassifierType = Literal["MLP", "LR"]
 ClassifierFormat = Literal["spacer", "pyspacer"]
 #: what a caller knows the work by: mostly a text or a number, echoed and never looked at
@@ -73,7 +74,8 @@ class ImageAnswer(Answer):
     def to_wire(self) -> JsonDict:
         """As every message's, without what says nothing."""
         # no serializer: it would take twice the time for a million scores
-        return self.model_dump(mode="json", exclude=None if self.incomplete else OURS)
+        silent = {name for name in OURS if not getattr(self, name, None)}
+        return self.model_dump(mode="json", exclude=silent)
 
     def to_reference(self) -> JsonDict:
         """As every message's."""
@@ -185,6 +187,19 @@ class TrainClassifierReturnMsg(Answer):
     pc_accs: list[float]
     ref_accs: list[float]
     runtime: float
+    #: labels that were given and not learned; this project's own, left out where all were learned
+    left_out: LeftOut | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_says_nothing(self, handler: SerializerFunctionWrapHandler) -> JsonDict:
+        data: JsonDict = handler(self)
+        if not self.left_out:
+            data.pop("left_out", None)
+        return data
+
+    def to_reference(self) -> JsonDict:
+        """As every message's."""
+        return self.model_dump(mode="json", exclude={"left_out"})
 
 
 class ClassifyFeaturesMsg(Message):
@@ -208,13 +223,16 @@ class ClassifyImageMsg(Message):
 class ClassifyReturnMsg(ImageAnswer):
     """Scores are probabilities, in the order of `classes`; `runtime` is in seconds.
 
-    Row and column are None for old feature files, which say so in `valid_rowcol`.
+    Row and column are None for old feature files, which say so in `valid_rowcol`. `other_network`
+    says that the features are not of the network that the classifier was trained on, and is left
+    out where they are, or where one of both does not say; it is this project's own.
     """
 
     runtime: float
     scores: list[tuple[int | None, int | None, list[float]]]
     classes: list[LabelId]
     valid_rowcol: bool
+    other_network: str | None = None
 
 
 TaskMsg = ExtractFeaturesMsg | TrainClassifierMsg | ClassifyFeaturesMsg | ClassifyImageMsg

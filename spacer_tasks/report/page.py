@@ -13,16 +13,15 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from PIL import Image
 
 from spacer_tasks.data_classes.labels import LabelId
 from spacer_tasks.data_classes.val_results import ValResults
 from spacer_tasks.report.curves import calibration_curve, takes_over, thinned, thresholds
+from spacer_tasks.report.templating import rendered
 from spacer_tasks.storage.filesystem import FilesystemStorage
 from spacer_tasks.training.metrics import Metrics
-from spacer_tasks.version import __version__
 
 #: pixels of a photo's longer side in the report: sharp on a phone and in two columns on a desktop
 PHOTO_SIDE = 960
@@ -124,32 +123,7 @@ def write_report(path: Path, data: ReportData) -> None:
 
 def render(data: ReportData) -> str:
     """The page as HTML. Raises `TrainingLabelsError` where there is no result to report."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("spacer_tasks.report", "templates"),
-        # labels and file names are anybody's text
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = percent
-    environment.filters["duration"] = duration
-    return environment.get_template("report.html.j2").render(_context(data))
-
-
-def percent(share: float, digits: int = 1) -> str:
-    """A share of 1 as a text: 0.5 is "50.0 %", with a space that does not break."""
-    return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a text: "0.4 s", "48 s", "2 min 05 s"."""
-    if seconds < 10:
-        return f"{seconds:.1f}\N{NO-BREAK SPACE}s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes == 0:
-        return f"{rest}\N{NO-BREAK SPACE}s"
-    return f"{minutes}\N{NO-BREAK SPACE}min {rest:02d}\N{NO-BREAK SPACE}s"
+    return rendered("report.html.j2", _context(data))
 
 
 def _context(data: ReportData) -> dict[str, Any]:
@@ -162,7 +136,6 @@ def _context(data: ReportData) -> dict[str, Any]:
     colours = _colours(data.results.classes)
     return {
         "data": data,
-        "version": __version__,
         "metrics": metrics,
         "chance": 1 / len(metrics.classes),
         "majority": max(support) / sum(support),

@@ -26,7 +26,7 @@ from spacer_tasks.exceptions import (
     StorageError,
     StorageUnavailableError,
 )
-from spacer_tasks.storage import aws
+from spacer_tasks.storage.aws import session, user_agent
 from spacer_tasks.storage.base import Storage, check_size
 from spacer_tasks.storage.fence import pass_fence
 
@@ -163,16 +163,14 @@ def _client_of(process: int, endpoint_url: str | None) -> S3Client:
     options: dict[str, Any] = {
         "connect_timeout": settings.s3_connect_timeout_s,
         "read_timeout": settings.s3_read_timeout_s,
-        "user_agent": aws.user_agent(),
+        "user_agent": user_agent(),
         "max_pool_connections": settings.s3_max_connections,
         # quick retries of one request; a task's own retries come after these
         "retries": {"mode": "standard", "total_max_attempts": retries.S3_ATTEMPTS},
     }
     if settings.aws_anonymous:
         options["signature_version"] = UNSIGNED
-    made = aws.session(endpoint_url).client(
-        "s3", endpoint_url=endpoint_url, config=Config(**options)
-    )
+    made = session(endpoint_url).client("s3", endpoint_url=endpoint_url, config=Config(**options))
     # of each try: botocore may wait for seconds between two
     for write in ("PutObject", "DeleteObject"):
         made.meta.events.register(f"before-send.s3.{write}", _pass_fence)

@@ -148,7 +148,7 @@ def _result(task_id: str) -> CeleryResult | None:
     if text is None:
         return None
     try:
-        return CeleryResult.read(text)
+        return CeleryResult.read(task_id, text)
     except (ValueError, TypeError, LookupError):
         # damaged; as `jobs.states` takes it
         return None
@@ -173,9 +173,11 @@ def _failed(part_ids: list[str]) -> int:
     backend: Any = app.backend
     failed = 0
     for first in range(0, len(part_ids), PARTS_AT_ONCE):
-        keys = [backend.get_key_for_task(each) for each in part_ids[first:][:PARTS_AT_ONCE]]
-        for text in cast("list[bytes | None]", results_client().mget(keys)):
+        ids = part_ids[first:][:PARTS_AT_ONCE]
+        keys = [backend.get_key_for_task(each) for each in ids]
+        texts = cast("list[bytes | None]", results_client().mget(keys))
+        for task_id, text in zip(ids, texts, strict=True):
             with suppress(ValueError, TypeError, LookupError):
                 # a part answers with what happened, also when that is an error
-                failed += "error" in CeleryResult.read(text or b"").answer
+                failed += "error" in CeleryResult.read(task_id, text or b"").answer
     return failed

@@ -19,7 +19,6 @@ from spacer_tasks.jobs.outcomes import Outcome, outcomes
 from spacer_tasks.jobs.records import JobRecord
 from spacer_tasks.jobs.redis_records import RedisRecords
 from spacer_tasks.jobs.states import Seen
-from spacer_tasks.results import answer_location
 from spacer_tasks.testing.in_process import InProcessWorker
 from spacer_tasks.testing.memory_records import RECORDS
 from spacer_tasks.testing.memory_results import kept_results
@@ -71,7 +70,6 @@ def _look(records: Sequence[JobRecord], now: float) -> list[Seen]:
         Seen(
             record,
             JobState.QUEUED if record.task_id in waiting else JobState.SUCCEEDED,
-            answer_location(record.task_id),
             # long enough ago that its answer is not waited for
             finished_at=time.time() - 86400,
         )

@@ -16,8 +16,7 @@ from spacer_tasks.app import app
 from spacer_tasks.broker import queue_depths
 from spacer_tasks.execution import batch, lock
 from spacer_tasks.execution.task import MessageTask
-from spacer_tasks.testing import broker
-from spacer_tasks.testing.broker import Channel, SentTask, Wire
+from spacer_tasks.testing.broker import Channel, SentTask, Wire, connection
 from spacer_tasks.testing.in_process import InProcessWorker, alone
 from spacer_tasks.testing.memory_results import memory_results
 from spacer_tasks.testing.result_backend import MemoryBackend
@@ -189,8 +188,8 @@ def _replaced(queue: MemoryQueue) -> Iterator[None]:
         (
             app,
             {
-                "connection_for_write": broker.connection,
-                "connection_for_read": broker.connection,
+                "connection_for_write": connection,
+                "connection_for_read": connection,
                 # what is kept of the broker and the backend before
                 "_pool": None,
                 "_backend_cache": backend,
@@ -202,7 +201,14 @@ def _replaced(queue: MemoryQueue) -> Iterator[None]:
         (MessageTask, {"apply_async": message_task_apply_async}),
         (lock, {"running": alone, "forget_starts": lambda _: None}),
         # nobody is killed between two parts of a batch
-        (batch, {"sent_before": lambda _: 0}),
+        (
+            batch,
+            {
+                "sent_before": lambda _: 0,
+                "claimed_run": lambda batch_id, run, sent_at: run,
+                "forget_run": lambda _: None,
+            },
+        ),
         (queue_depths, {"broker_client": lambda: backend.client}),
     ]
     with ExitStack() as stack:

@@ -12,8 +12,9 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import BoundedSemaphore
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,11 +51,14 @@ class LabelledVectors:
         Shape (points,): the label of each, as an index into the list of classes.
     starts
         Shape (images + 1,): the rows of image i are `starts[i]` up to `starts[i + 1]`.
+    networks
+        What the feature files of all sets name as their extractors, None for those that name none.
     """
 
     vectors: NDArray[np.float32]
     targets: NDArray[np.intp]
     starts: NDArray[np.intp]
+    networks: list[dict[str, Any] | None] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -167,11 +171,15 @@ def load_sets(
             "; ".join(f"{loc}: {extractor}" for extractor, loc in extractors.items()),
         )
 
+    networks: list[dict[str, Any] | None] = [json.loads(each) for each in extractors]
+    if any(loc not in named for loc in labelled):
+        networks.append(None)
     return {
         name: LabelledVectors(
             matrices[name],
             np.array([index[label] for _, _, label in labels.annotations()], dtype=np.intp),
             starts[name],
+            networks,
         )
         for name, labels in sets.items()
     }

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
 from spacer_tasks.data_classes.labels import LabelId
+from spacer_tasks.data_classes.left_out import LeftOut
 from spacer_tasks.data_classes.val_results import ValResults
 from spacer_tasks.exceptions import TrainingLabelsError
 
@@ -46,6 +47,8 @@ class Metrics(BaseModel):
     classes: list[LabelId]
     per_class: list[ClassMetrics]
     confusion_matrix: list[list[int]]
+    #: labels that were given and not learned: the figures do not speak of them
+    left_out: LeftOut | None = None
 
     @classmethod
     def from_val_results(cls, val: ValResults) -> Metrics:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import sklearn
 
 from spacer_tasks.classifiers import Classifier
+from spacer_tasks.classifiers.network import NETWORKS
 from spacer_tasks.concurrency.stopping import stop_if_asked
 from spacer_tasks.data_classes.val_results import ValResults
 from spacer_tasks.messages.specs import TrainerSpec
@@ -18,7 +19,7 @@ from spacer_tasks.training.base import ResumableTrainer, load_trainer
 from spacer_tasks.training.checkpoints import Checkpoints
 from spacer_tasks.training.evaluation import accuracy, evaluate
 from spacer_tasks.training.feature_matrix import load_sets
-from spacer_tasks.training.labels import preprocess_labels
+from spacer_tasks.training.labels import left_out_of, preprocess_labels
 from spacer_tasks.training.metrics import Metrics
 from spacer_tasks.version import __version__
 
@@ -104,6 +105,7 @@ def train(
     started = time.monotonic()
     chosen = load_trainer(trainer)
     # a caller that sent a message may have split its labels with whatever it had
+    left_out = None if preprocessed else left_out_of(msg_labels)
     labels = msg_labels if preprocessed else preprocess_labels(msg_labels)
     classes = sorted(labels.ref.classes)
 
@@ -136,10 +138,11 @@ def train(
         "nbr_epochs": nbr_epochs,
         "label_counts": {name: some.label_count for name, some in labels.sets().items()},
         "ref_accs": fitted.ref_accs,
+        NETWORKS: sets["train"].networks,
     }
     classifier = replace(fitted.classifier, trained=trained)
     val_results = evaluate(classifier, val, classes)
-    metrics = Metrics.from_val_results(val_results)
+    metrics = Metrics.from_val_results(val_results).model_copy(update={"left_out": left_out})
     return TrainingResult(
         classifier,
         val_results,
@@ -149,5 +152,6 @@ def train(
             pc_accs=[accuracy(older, val, classes) for older in previous],
             ref_accs=fitted.ref_accs,
             runtime=time.monotonic() - started,
+            left_out=left_out,
         ),
     )

@@ -1,4 +1,4 @@
-"""How labels are divided into train, ref and val sets: the reference's three modes.
+"""How labels are divided into train, ref and val sets: three modes of the reference, one of ours.
 
 The same labels in the same order are always divided alike, and as the reference divides them.
 """
@@ -17,6 +17,7 @@ from spacer_tasks.data_classes.labels import Annotation, ImageLabels
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import TrainingLabelsError
 from spacer_tasks.messages.tasks import TrainingTaskLabels
+from spacer_tasks.training.whole_labels import by_whole_labels, with_every_label
 
 #: the reference's seed, for the order of images and of points
 SEED = 0
@@ -34,6 +35,9 @@ class SplitMode(Enum):
     #: Each point by itself, each label in the same proportions. A label with fewer than half a
     #: point due in a set has none there.
     POINTS_STRATIFIED = "points_stratified"
+    #: This project's own: all points of an image go to one set, images of rare labels first, and
+    #: single points where a label would be in fewer than three sets.
+    LABELS = "labels"
 
 
 def split_labels(
@@ -72,6 +76,13 @@ def split_labels(
             f"not enough labels: {total} would be split as {train_goal} train, {ref_goal} ref,"
             f" {val_goal} val, but {reason}"
         )
+    if mode is SplitMode.LABELS:
+        by_label = by_whole_labels(labels, train_goal, ref_goal, val_goal)
+        if by_label.ref.label_count and by_label.val.label_count:
+            return with_every_label(by_label)
+        # too few photos to give one to each set
+        by_point = _by_point(labels, ref_goal, val_goal, stratified=False)
+        return with_every_label(by_point)
     if mode is SplitMode.VECTORS:
         return _by_image(labels, train_goal, ref_goal, val_goal)
     return _by_point(labels, ref_goal, val_goal, stratified=mode is SplitMode.POINTS_STRATIFIED)

@@ -19,6 +19,7 @@ from spacer_tasks.worker import readiness
 from spacer_tasks.worker.delivery import intake
 from spacer_tasks.worker.delivery.heartbeat import Pulse
 from spacer_tasks.worker.exit import exit_at_once
+from spacer_tasks.worker.several import beside
 from spacer_tasks.worker.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
@@ -109,10 +110,13 @@ def _end_in_time(worker: Any, keys: Keys) -> None:
 @inspect_command()
 def spacer_health(_state: Any) -> dict[str, Any]:
     """Seconds since the worker last asked for tasks and was answered, or had no room for any;
-    messages that it has refused; and why it takes none, where it does not.
+    messages that it has refused; why it takes none, where it does not; and the names of the workers
+    that were started together with it, its own too.
     """
+    together = beside.beside()
     return {
         "silent_s": round(_watchdog.silent_s(), 1) if _watchdog else 0.0,
         "refused": _refused,
         "takes_nothing": intake.closed(),
+        "together": list(together.names) if together else [],
     }

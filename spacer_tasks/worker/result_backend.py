@@ -6,6 +6,10 @@ that dies takes the batch with it: it claims the body for minutes, and whoever i
 then finds the claim taken and leaves. Here a part is counted, and the body sent after the last,
 without a claim: whoever is given a part of a complete chord sends the body, and it is pushed once
 (`execution/once.py`).
+
+Celery looks at a task's state before it writes another, and protects a success only. Here a state
+of a task that goes on (begun, progress, tried again) is written in one step, where the task has not
+ended: its worker may have been cut off while another ended it.
 """
 
 from __future__ import annotations
@@ -16,9 +20,11 @@ from typing import Any
 
 from celery.canvas import maybe_signature
 from celery.exceptions import ChordError
+from celery.states import READY_STATES
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
+from spacer_tasks.broker import chord_count
 from spacer_tasks.broker.contract import WAITS_AT_MOST_S
 from spacer_tasks.broker.outages import REFUSES, redis_is_away
 from spacer_tasks.broker.result_backend import Redis, Sentinel
@@ -28,31 +34,23 @@ from spacer_tasks.retries import CHORD_COUNT
 
 logger = logging.getLogger(__name__)
 
-#: what Celery, since 5.7, writes where a chord's body was sent; it outlives a part that is
-#: delivered again
-DONE = "done"
-
-#: a part counts once, however often it is delivered. Answers whether the body was sent, how many
-#: are counted, and of how many
-COUNT = """
-if redis.call('GET', KEYS[5]) == ARGV[5] then
-    return {1, 0, 0}
+#: a state of a task that goes on, unless it has ended
+GOES_ON = """
+local read, kept = pcall(cjson.decode, redis.call('GET', KEYS[1]) or '')
+if read and type(kept) == 'table' then
+    for number = 3, #ARGV do
+        if kept.status == ARGV[number] then
+            return 0
+        end
+    end
 end
-local member = ARGV[1] .. ':' .. ARGV[3]
-if redis.call('SADD', KEYS[4], member) == 1 then
-    redis.call('ZADD', KEYS[1], ARGV[3], ARGV[2])
+if ARGV[2] == '0' then
+    redis.call('SET', KEYS[1], ARGV[1])
+else
+    redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 end
-for _, number in ipairs({1, 2, 3, 4, 6}) do
-    redis.call('EXPIRE', KEYS[number], ARGV[4])
-end
-local size = redis.call('GET', KEYS[3])
-local more = redis.call('GET', KEYS[2])
-return {0, redis.call('ZCARD', KEYS[1]), size and tonumber(size) + tonumber(more or '0') or -1}
-"""
-#: in this order: no kill leaves a chord without results that is not done
-CLEAN = """
-redis.call('SET', KEYS[5], ARGV[1], 'EX', ARGV[2])
-redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+redis.call('PUBLISH', KEYS[1], ARGV[1])
+return 1
 """
 
 
@@ -72,6 +70,22 @@ class _Patient:
         """Keep a state. One that Redis refuses for now is tried again, like one that it missed."""
         try:
             return super()._set(*args, **kwargs)  # type: ignore[misc]
+        except ResponseError as error:
+            if not REFUSES.search(str(error)):
+                raise
+            raise RedisConnectionError(str(error)) from error
+
+    def _set_with_state(self, key: Any, value: Any, state: str) -> Any:
+        """Keep a state; one of a task that goes on gives way to the end of it."""
+        if state in READY_STATES:
+            return super()._set_with_state(key, value, state)  # type: ignore[misc]
+        backend: Any = self
+        return backend.ensure(self._set_unless_ended, (key, value))
+
+    def _set_unless_ended(self, key: Any, value: Any) -> None:
+        backend: Any = self
+        try:
+            self.client.eval(GOES_ON, 1, key, value, int(backend.expires or 0), *READY_STATES)
         except ResponseError as error:
             if not REFUSES.search(str(error)):
                 raise
@@ -105,24 +119,15 @@ class _Patient:
 
     def _count(self, request: Any, state: str, result: Any, propagate: Any, **kwargs: Any) -> None:
         backend: Any = self
-        group = request.group
-        keys = [backend.get_key_for_group(group, f".{name}") for name in "jtsdc"]
+        keys = chord_count.keys_of(backend, request.group)
         member = backend.encode([1, request.id, state, backend.encode_result(result, state)])
-        index = "+inf" if request.group_index is None else request.group_index
-        sent, counted, size = self.client.eval(
-            COUNT,
-            6,
-            *keys,
-            backend.get_key_for_group(group),
-            request.id,
-            member,
-            index,
-            _kept_s(),
-            DONE,
+        place = "+inf" if request.group_index is None else request.group_index
+        sent, counted, size = chord_count.count(
+            self.client, keys, request.id, place, member, _kept_s()
         )
         if sent or counted != size:
             return
-        if self.client.exists(backend.get_key_for_group(group)):
+        if self.client.exists(keys[-1]):
             # of a group of groups, whose results have a form that Celery keeps there; none is ours
             super().on_chord_part_return(request, state, result, propagate, **kwargs)  # type: ignore[misc]
             return
@@ -145,7 +150,7 @@ class _Patient:
             publish = getattr(self.app.amqp, "_retry_publish", lambda send, *args: send(*args))
             with sent_once(f"{request.group}:body"):
                 publish(body.delay, parts)
-        self.client.eval(CLEAN, 5, *keys, DONE, WAITS_AT_MOST_S)
+        chord_count.clean(self.client, keys)
 
 
 def _kept_s() -> int:

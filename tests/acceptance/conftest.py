@@ -9,9 +9,13 @@ import pytest
 
 from spacer_tasks.demo.services import S3Server
 from tests.support.s3.buckets import fresh_bucket
-from tests.support.sending import empty_queues
+from tests.support.sending import consumers, empty_queues
 from tests.support.settings import settings_in_environment
+from tests.support.waiting import wait_until
 from tests.support.workers import StartWorker, worker_starter
+
+#: seconds in which Redis notices that a process was killed, on a busy machine
+GONE_S = 10
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +34,13 @@ def settings_env(redis_url: str, s3: S3Server, bucket: str) -> Iterator[dict[str
 
 @pytest.fixture(scope="module")
 def queue(settings_env: dict[str, str]) -> Iterator[None]:
-    """The Celery application of this process on these servers, with empty queues."""
-    with empty_queues(settings_env["SPACER_BROKER_URL"]):
+    """The Celery application of this process on these servers, with empty queues.
+
+    A worker that a module before left running would take this module's messages.
+    """
+    url = settings_env["SPACER_BROKER_URL"]
+    wait_until(lambda: not consumers(url), GONE_S, "a worker of a module before still takes tasks")
+    with empty_queues(url):
         yield
 
 

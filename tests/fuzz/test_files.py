@@ -12,10 +12,10 @@ import pytest
 import torch
 from hypothesis import given
 
+from spacer_tasks.annotations.reading import read_points_file
 from spacer_tasks.classifiers.codec import decoded, format_of
 from spacer_tasks.classifiers.safetensors_file import to_bytes
 from spacer_tasks.data_classes.features import ImageFeatures
-from spacer_tasks.data_classes.points_csv import read_points_file
 from spacer_tasks.exceptions import InputError
 from spacer_tasks.extractors import load_image, load_pixels
 from spacer_tasks.extractors.files.state_dict import read_state_dict

@@ -442,11 +442,15 @@ def test_a_large_job_goes_by_location_and_is_known_when_it_is_lost(
 
 
 def test_answers_that_cannot_be_read_now_wait(
-    extraction: Extraction, caplog: pytest.LogCaptureFixture
+    extraction: Extraction,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    settings_changed: Callable[[], None],
 ) -> None:
     record = submitted(extraction("1"), 1)
-    nowhere = DataLocation.parse("s3://no-such-bucket/a.json")
-    app.backend.store_result(record.task_id, {"answer_loc": nowhere.model_dump()}, "SUCCESS")
+    app.backend.store_result(record.task_id, {}, "SUCCESS")
+    monkeypatch.setenv("SPACER_RESULTS_PREFIX", "s3://no-such-bucket/results")
+    settings_changed()
     assert collected() == ([], ["UNREADABLE"])
     assert "no-such-bucket" in caplog.text
     assert len(CeleryQueue().get_collectable_jobs()) == 1

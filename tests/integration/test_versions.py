@@ -16,7 +16,6 @@ from spacer_tasks import results, storage
 from spacer_tasks.app import app
 from spacer_tasks.broker.client import broker_client
 from spacer_tasks.coralnet import CeleryQueue
-from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import MessageError, RowColumnInvalidError
 from spacer_tasks.jobs.answers import job_return
 from spacer_tasks.jobs.records import JobRecord
@@ -24,7 +23,7 @@ from spacer_tasks.jobs.redis_records import JOBS, KEYS, RECORDS, WAITING, RedisR
 from spacer_tasks.messages import batches, tasks
 from spacer_tasks.messages.parsing import parse
 from spacer_tasks.messages.tasks import Message
-from spacer_tasks.results import StoredAnswer, load_answer
+from spacer_tasks.results import StoredAnswer, answer_location, load_answer
 from tests.support.messages.wire import (
     RECORDED,
     TASKS,
@@ -151,9 +150,10 @@ def test_the_queue_class_collects_what_another_version_sent(
     redis.hset(RECORDS, record.task_id, json.dumps(changed(kept["record"])))
     redis.hset(JOBS, record.task_id, base64.b64decode(kept["job"]))
     redis.zadd(WAITING, {record.task_id: record.submitted_at})
+    # they were recorded of two tasks
+    state["task_id"] = record.task_id
     redis.set(backend_of(app).get_key_for_task(record.task_id), json.dumps(changed(state)))
-    where = DataLocation(**state["result"]["answer_loc"])
-    storage.store(where, json.dumps(changed(answer)).encode())
+    storage.store(answer_location(record.task_id), json.dumps(changed(answer)).encode())
 
     taken = CeleryQueue()
     (returned,), statuses = taken.collect_jobs(taken.get_collectable_jobs())

@@ -7,6 +7,7 @@ path, and its entry points name them.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -16,6 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from spacer_tasks.concurrency import device_watch
+from spacer_tasks.concurrency.decoding import decoding
 from spacer_tasks.exceptions import DeviceLostError
 from spacer_tasks.extractors import Extractor, Options
 from spacer_tasks.training.minibatch import MiniBatchTrainer
@@ -42,6 +44,12 @@ def misbehave(fault: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     elif fault == "grow":
         _GROWN.append(bytearray(GROWTH))
+    elif fault == "hold":
+        # a loop in C that never gives the interpreter back, and no signal ends
+        re.match("(?:a+)+$", "a" * 60 + "b")
+    elif fault == "decode":
+        with decoding():
+            time.sleep(3600)
     elif fault == "lose":
         # as after an assertion on the GPU: it was found not to answer
         device_watch.lose("simulated")

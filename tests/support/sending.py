@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from kombu import pools
+from redis import Redis
 
 from spacer_tasks.app import app
 from spacer_tasks.broker.sentinel import sentinel_options
@@ -53,6 +54,13 @@ def empty_queues(redis_url: str) -> Iterator[None]:
     # results that nobody holds any more tell Redis so when they go: while it is there
     gc.collect()
     app.control.purge()
+
+
+def consumers(redis_url: str) -> list[str]:
+    """The addresses of those who wait for messages of this Redis, or are just given one."""
+    with Redis.from_url(redis_url) as connection:
+        clients: Any = connection.client_list()
+    return [each["addr"] for each in clients if each["cmd"] == "brpop"]
 
 
 def store_finished(task_id: str, seconds_ago: float) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 from spacer_tasks import operations
@@ -16,6 +19,7 @@ from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import (
     DataLimitError,
     ImageError,
+    LocationNotAllowedError,
     MessageError,
     ObjectNotFoundError,
     RowColumnInvalidError,
@@ -217,3 +221,37 @@ def test_an_answer_has_a_largest_size(
     settings_changed()
     with pytest.raises(DataLimitError, match=rf"{found} points of . classes.*SPACER_MAX_SCORES"):
         operations.classify_features(message)
+
+
+def test_features_replace_features_whole_or_damaged_and_nothing_else(
+    tmp_path: Path, classifier: Path
+) -> None:
+    message = imaged(tmp_path)
+    place = tmp_path / "a.npz"
+    operations.extract_features(message)
+    features = place.read_bytes()
+    weights = BytesIO()
+    torch.save({"weight": torch.zeros(2)}, weights)
+    older = BytesIO()
+    torch.save({"weight": torch.zeros(2)}, older, _use_new_zipfile_serialization=False)
+    others = {
+        "a classifier": classifier.read_bytes(),
+        "a classifier of the reference": pickle.dumps({"a": 1}, protocol=2),
+        "one of protocol 0": pickle.dumps({"a": 1}, protocol=0),
+        "weights": weights.getvalue(),
+        "weights as before zips": older.getvalue(),
+        "a net of Caffe's": b"\n\x03net\x12",
+        "a description of one": b'name: "net"',
+        "a photo": photo("sand", 1),
+        "a CSV": b"Name,Row,Column\n",
+        "another archive": b"PK\x03\x04" + bytes(22) + b"\x05\x00\x00\x00a.txt",
+    }
+    for name, data in others.items():
+        place.write_bytes(data)
+        with pytest.raises(LocationNotAllowedError, match=r"a\.npz: what is there is no"):
+            operations.extract_features(message)
+        assert place.read_bytes() == data, name
+    for data in (b"", features, features[:100], b"[[1.0, 2.0]]", b" [[1.0"):
+        place.write_bytes(data)
+        operations.extract_features(message)
+        assert place.read_bytes() != data or data == features

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
+from spacer_tasks.annotations.points import PointsFile
 from spacer_tasks.cli.incomplete import IncompleteImages
 from spacer_tasks.cli.local.extract import extract_selection
 from spacer_tasks.cli.network import ExtractorOptions
@@ -16,6 +18,8 @@ from spacer_tasks.cli.options import (
     feature_location,
     location,
 )
+from spacer_tasks.cli.other_networks import OtherNetworks, Strict, tell_unknown
+from spacer_tasks.cli.photos import place_selection, placed_at_features
 from spacer_tasks.cli.predictions import Predictions
 from spacer_tasks.cli.selection import Selection, select_images, stored_features
 from spacer_tasks.console import (
@@ -28,7 +32,6 @@ from spacer_tasks.console import (
     short,
 )
 from spacer_tasks.data_classes.locations import DataLocation
-from spacer_tasks.data_classes.points_csv import PointsFile
 from spacer_tasks.exceptions import InputError, ObjectNotFoundError, RowColumnMismatchError
 from spacer_tasks.messages.specs import ExtractorSpec
 from spacer_tasks.messages.tasks import ClassifyFeaturesMsg, ClassifyImageMsg, ClassifyReturnMsg
@@ -66,6 +69,13 @@ def classify(
         typer.Option(metavar="CSV", help="Points to classify. With stored features: all if none."),
     ] = None,
     top: Top = 3,
+    strict: Strict = False,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Leave the label empty, for people, where it is less probable."
+        ),
+    ] = None,
 ) -> None:
     """Give points a probability for each label, from stored features or from images.
 
@@ -77,27 +87,29 @@ def classify(
     wanted = columns.read(points) if points else None
     classifier_loc = location(classifier)
     # a wrong classifier is no image's fault
-    load_classifier(classifier_loc)
-    incomplete = IncompleteImages()
+    tell_unknown(load_classifier(classifier_loc))
+    incomplete, others = IncompleteImages(), OtherNetworks(strict)
     if images is None and features is not None:
-        messages, failures = plan_from_features(features, wanted, classifier_loc)
+        messages, failures, wanted = plan_from_features(features, wanted, classifier_loc, columns)
     elif images is None:
         raise typer.BadParameter("give IMAGES, or --features for stored ones", param_hint="IMAGES")
     elif wanted is None:
         raise typer.BadParameter("images are classified at points", param_hint="--points")
     elif features is None:
-        selection = select_images(images, wanted)
+        selection, wanted = placed_images(images, wanted, columns)
         messages = plan_from_images(selection, extractor.spec_here(), classifier_loc)
         failures = selection.missing
     else:
         folder = location(features)
-        done = extract_selection(select_images(images, wanted), folder, extractor.spec_here())
+        selection, wanted = placed_images(images, wanted, columns)
+        done = extract_selection(selection, folder, extractor.spec_here())
         messages, failures = _of_features(folder, done.ready, classifier_loc), done.failures
         incomplete = done.incomplete
-    predictions = Predictions(top)
-    failures = {**failures, **_score(messages, predictions, wanted, incomplete)}
+    predictions = Predictions(top, threshold)
+    failures = {**failures, **_score(messages, predictions, wanted, incomplete, others)}
     write(predictions, output)
     incomplete.tell()
+    others.tell()
     end_with(failures)
 
 
@@ -106,14 +118,23 @@ def write(predictions: Predictions, output: str) -> None:
     if predictions.points:
         predictions.store(location(output))
         say(f"{counted(predictions.points, 'point')} classified: {output}")
+        if predictions.left_to_people:
+            say(
+                f"{counted(predictions.left_to_people, 'point')} left to people, without a label;"
+                " `spacer-tasks review` shows them"
+            )
     else:
         say(f"no point was classified: {output} is not written", "red")
 
 
 def plan_from_features(
-    features: str, wanted: PointsFile | None, classifier_loc: DataLocation
-) -> tuple[Messages, dict[str, str]]:
-    """A message for each image that has features, and the reasons why others cannot be classified.
+    features: str,
+    wanted: PointsFile | None,
+    classifier_loc: DataLocation,
+    columns: ColumnOptions,
+) -> tuple[Messages, dict[str, str], PointsFile | None]:
+    """A message for each image that has features, the reasons why others cannot be classified,
+    and the points that are wanted, in pixels.
 
     Raises
     ------
@@ -125,7 +146,30 @@ def plan_from_features(
     folder = location(features)
     names = list(wanted.images) if wanted else _all_features(folder)
     ready, failures = stored_features(folder, names)
-    return _of_features(folder, ready, classifier_loc), failures
+    if wanted:
+        wanted, unplaced = placed_at_features(
+            wanted, folder, ready, refuse_outside=columns.refuse_outside
+        )
+        ready = [name for name in ready if name not in unplaced]
+        failures |= unplaced
+    return _of_features(folder, ready, classifier_loc), failures, wanted
+
+
+def placed_images(
+    images: str, wanted: PointsFile, columns: ColumnOptions, *, look_at_all: bool = True
+) -> tuple[Selection, PointsFile]:
+    """The images of a points file, and the file with its points in pixels.
+
+    Raises as `select_images`.
+    """
+    selection = place_selection(
+        select_images(images, wanted),
+        wanted,
+        refuse_outside=columns.refuse_outside,
+        look_at_all=look_at_all,
+    )
+    points = {image.name: image.points for image in selection.images}
+    return selection, replace(wanted, images=points)
 
 
 def plan_from_images(
@@ -167,6 +211,7 @@ def _score(
     predictions: Predictions,
     wanted: PointsFile | None,
     incomplete: IncompleteImages,
+    others: OtherNetworks,
 ) -> dict[str, str]:
     """Classify image by image into `predictions`; the failures, by name."""
     from spacer_tasks import operations
@@ -182,6 +227,7 @@ def _score(
                         answer = operations.classify_image(message)
                     else:
                         answer = operations.classify_features(message)
+                    others.add(name, answer)
                     predictions.add(name, only_wanted(wanted, name, answer))
                     incomplete.add(name, answer.incomplete)
                 except InputError as error:
@@ -208,12 +254,13 @@ def only_wanted(
     if wanted is None:
         return answer
     by_point = {(row, column): scores for row, column, scores in answer.scores}
-    points = [(point.row, point.column) for point in wanted.images[name]]
+    points = {(point.row, point.column): point.given for point in wanted.images[name]}
     missing = [point for point in points if point not in by_point]
     if missing:
         raise RowColumnMismatchError(
             f"no features for {counted(len(missing), 'point')}, first row {missing[0][0]} column"
             f" {missing[0][1]}; `spacer-tasks extract` with this CSV adds them"
         )
-    scores = [(*point, by_point[point]) for point in points]
+    # what was turned by EXIF is told as the file has it
+    scores = [(*(given or point), by_point[point]) for point, given in points.items()]
     return answer.model_copy(update={"scores": scores})

@@ -23,6 +23,7 @@ from spacer_tasks.cli.options import (
     feature_location,
     location,
 )
+from spacer_tasks.cli.photos import place_selection
 from spacer_tasks.cli.selection import SelectedImage, Selection, select_images
 from spacer_tasks.console import (
     INTERRUPTED,
@@ -107,7 +108,10 @@ def extract(
     was. An image that fails is listed at the end and does not stop the others.
     """
     spec = extractor.spec_here()
-    selection = select_images(images, columns.read(points))
+    file = columns.read(points)
+    selection = place_selection(
+        select_images(images, file), file, refuse_outside=columns.refuse_outside
+    )
     done = extract_selection(selection, location(features), spec, again=again)
     say(
         f"{counted(len(done.extracted), 'image')} extracted, {len(done.skipped)} skipped (features"

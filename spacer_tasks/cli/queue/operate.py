@@ -37,7 +37,8 @@ def worker(
 ) -> None:
     """Run a worker until it is told to stop; SIGTERM finishes the tasks in hand.
 
-    What follows goes to Celery, for example --concurrency 4 or --loglevel debug.
+    What follows goes to Celery, for example --concurrency 4 or --loglevel debug. Feature workers
+    also take --gpus all, or indices such as 0,1, and --processes-per-gpu.
     """
     from spacer_tasks.worker.start import start
 

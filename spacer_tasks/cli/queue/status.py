@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 from redis import Redis
+from redis.exceptions import NoPermissionError
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +16,7 @@ from spacer_tasks.app import app
 from spacer_tasks.broker import refused
 from spacer_tasks.broker.contract import QUEUES
 from spacer_tasks.broker.queue_depths import queue_depths
+from spacer_tasks.broker.refused import Refused
 from spacer_tasks.broker.server_kind import check_redis
 from spacer_tasks.cli.queue.broker import reached_redis
 from spacer_tasks.config.settings import get_settings
@@ -28,6 +31,7 @@ from spacer_tasks.jobs.status import (
     note_of,
     stage_of,
 )
+from spacer_tasks.printable import printable
 from spacer_tasks.worker.pools import POOLS, transport_options
 
 #: seconds that workers have to answer; those that do answer within a tenth of it
@@ -56,7 +60,7 @@ def status(
             _print_everything(redis)
         _warn_of_faults()
     else:
-        print_task(_state_of(task_id))
+        print_task(*_state_of(task_id))
 
 
 def _warn_of_faults() -> None:
@@ -69,23 +73,43 @@ def _warn_of_faults() -> None:
         warn(fault)
 
 
-def _state_of(task_id: str) -> TaskState:
+def _state_of(task_id: str) -> tuple[TaskState, list[Refused]]:
+    """What is known of a task, and which messages of it were refused."""
     try:
-        with reached_redis():
-            return known_state(task_id)
+        with reached_redis() as redis:
+            state = known_state(task_id)
+            return state, [] if state.finished else _refused_of(redis, task_id)
     except BrokerUnavailableError as error:
         stored = in_storage(task_id)
         if stored is None:
             raise
         warn(f"{error}; this is the task's stored answer")
-        return stored
+        return stored, []
 
 
-def print_task(state: TaskState) -> None:
+def _refused_of(redis: Redis, task_id: str) -> list[Refused]:
+    try:
+        return refused.of_task(redis, task_id)
+    except NoPermissionError:
+        # a site's user need not see what others sent
+        return []
+
+
+def print_task(state: TaskState, its_refused: Sequence[Refused] = ()) -> None:
     """Print all that is known of a task."""
     facts: dict[str, Any] = {"task": state.task_id, "state": str(state.state)}
     if state.state is JobState.UNKNOWN:
         facts["state"] = f"{state.state}: it waits in its queue, or no task has this id"
+    if its_refused:
+        if state.state is JobState.UNKNOWN:
+            facts["state"] = f"{state.state}: its message was refused, and waits to be put back"
+        count, each = counted(len(its_refused), "message"), its_refused[0]
+        facts["refused"] = (
+            f"{count}, because {printable(each.why)} ({each.reason.value});"
+            f" `spacer-tasks refused show {each.ref}` shows"
+            f" {'it' if len(its_refused) == 1 else 'the last'},"
+            " `refused requeue` puts back"
+        )
     now = stage_of(state.progress)
     if now:
         facts["progress"] = f"{now[0]}, {now[1]:,} of {now[2]:,}"

@@ -10,6 +10,7 @@ from spacer_tasks import results
 from spacer_tasks.cli.local.classify import (
     Top,
     only_wanted,
+    placed_images,
     plan_from_features,
     plan_from_images,
     write,
@@ -23,10 +24,12 @@ from spacer_tasks.cli.options import (
     Features,
     Images,
     Points,
+    Split,
     TrainingOptions,
     expanded,
     location,
 )
+from spacer_tasks.cli.other_networks import OtherNetworks, Strict
 from spacer_tasks.cli.predictions import Predictions
 from spacer_tasks.cli.queue.sending import (
     Wait,
@@ -39,8 +42,8 @@ from spacer_tasks.cli.queue.sending import (
 from spacer_tasks.cli.queue.submit_batch import batch
 from spacer_tasks.cli.queue.waiting import wait_for
 from spacer_tasks.cli.scores import print_files, print_training
-from spacer_tasks.cli.selection import select_images
 from spacer_tasks.console import counted, end_with, say
+from spacer_tasks.exceptions import FeatureFileError
 from spacer_tasks.messages.tasks import (
     ClassifyImageMsg,
     ClassifyReturnMsg,
@@ -68,7 +71,8 @@ def extract(
     from spacer_tasks.tasks import extract_features
 
     spec = extractor.spec()
-    selection = select_images(images, columns.read(points))
+    # photos on S3 are not downloaded only to be looked at
+    selection, _ = placed_images(images, columns.read(points), columns, look_at_all=False)
     folder = location(features)
     tasks = send(
         (extract_features, image.name, extract_message(image, folder, spec))
@@ -97,7 +101,13 @@ def train(
     from spacer_tasks.tasks import train_classifier
 
     planned = plan_training(
-        columns.read(points, labels_needed=True), features, classifier, training
+        columns.read(points, labels_needed=True),
+        features,
+        classifier,
+        training,
+        # the reference's rule, as for every job
+        split=Split.VECTORS,
+        refuse_outside=columns.refuse_outside,
     )
     message = planned.message
     tasks = send([(train_classifier, message.model_loc.filename, message)])
@@ -134,20 +144,23 @@ def classify(
         typer.Option("--output", "-o", metavar="CSV", help="The predictions; with --wait."),
     ] = None,
     top: Top = 3,
+    strict: Strict = False,
     wait: Wait = False,
 ) -> None:
     """One task for each image: give its points a probability for each label."""
     from spacer_tasks.tasks import classify_features, classify_image
 
     needs_wait(output, wait)
+    if strict and not output:
+        raise typer.BadParameter("what is refused is left out of --output", param_hint="--strict")
     wanted = columns.read(points) if points else None
     classifier_loc = location(classifier)
     if (images is None) == (features is None):
         raise typer.BadParameter("give either IMAGES or --features", param_hint="IMAGES")
     if features is not None:
-        messages, failures = plan_from_features(features, wanted, classifier_loc)
+        messages, failures, wanted = plan_from_features(features, wanted, classifier_loc, columns)
     elif images is not None and wanted is not None:
-        selection = select_images(images, wanted)
+        selection, wanted = placed_images(images, wanted, columns, look_at_all=False)
         messages = plan_from_images(selection, extractor.spec(), classifier_loc)
         failures = selection.missing
     else:
@@ -164,13 +177,19 @@ def classify(
         states = wait_for(tasks, "classifying")
         failures = failures | failures_of(states, tasks)
         incomplete = incomplete_of(states, tasks)
-        predictions = Predictions(top)
+        predictions, others = Predictions(top), OtherNetworks(strict)
         if output:
             for task_id, name in tasks.items():
                 if states[task_id].error is None:
                     full = ClassifyReturnMsg.model_validate(results.load_answer(task_id))
+                    try:
+                        others.add(name, full)
+                    except FeatureFileError as error:
+                        failures[name] = str(error)
+                        continue
                     predictions.add(name, only_wanted(wanted, name, full))
             write(predictions, output)
+            others.tell()
         incomplete.tell()
     end_with(failures)
 

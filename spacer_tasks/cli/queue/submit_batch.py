@@ -9,7 +9,7 @@ import typer
 
 from spacer_tasks import results, storage
 from spacer_tasks.cli.incomplete import IncompleteImages
-from spacer_tasks.cli.local.classify import Top, write
+from spacer_tasks.cli.local.classify import Top, placed_images, write
 from spacer_tasks.cli.local.train import accepted_labels
 from spacer_tasks.cli.network import ExtractorOptions
 from spacer_tasks.cli.options import (
@@ -18,6 +18,7 @@ from spacer_tasks.cli.options import (
     Features,
     Images,
     Points,
+    Split,
     TrainingOptions,
     expanded,
     feature_location,
@@ -27,7 +28,7 @@ from spacer_tasks.cli.predictions import Predictions
 from spacer_tasks.cli.queue.sending import Wait, answer_of, needs_wait, send
 from spacer_tasks.cli.queue.waiting import wait_for
 from spacer_tasks.cli.scores import print_files, print_training
-from spacer_tasks.cli.selection import SelectedImage, select_images
+from spacer_tasks.cli.selection import SelectedImage
 from spacer_tasks.console import counted, end_with, reason, say
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.messages.batches import BatchImage, TrainFromImagesMsg, TrainFromImagesReturnMsg
@@ -61,7 +62,7 @@ def batch(
 
     needs_wait(output, wait)
     file = columns.read(points, labels_needed=True)
-    selection = select_images(images, file)
+    selection, _ = placed_images(images, file, columns, look_at_all=False)
     folder = location(features)
     model_loc = location(classifier)
     entries = [entry for image in selection.images for entry in _entries(image, folder)]
@@ -72,7 +73,8 @@ def batch(
         nbr_epochs=training.epochs,
         clf_type=training.type.value,
         split_ratios=training.ratios,
-        split_mode=training.split_mode.value,
+        # the reference's rule, which workers of every version know
+        split_mode=(training.split_mode or Split.VECTORS).value,
         accepted_classes=accepted_labels(training, file),
         previous_model_locs=[location(each) for each in training.previous or []],
         model_loc=model_loc,

@@ -79,9 +79,10 @@ def runner_in_caffe(
         As `load_blob_network`.
     """
     settings = get_settings()
-    if settings.device == "cuda":
+    if settings.device.startswith("cuda"):
         raise ConfigError(
-            "SPACER_CAFFE_RUNTIME is caffe, which runs on the CPU, and SPACER_DEVICE is cuda"
+            "SPACER_CAFFE_RUNTIME is caffe, which runs on the CPU, and SPACER_DEVICE is"
+            f" {settings.device}"
         )
     if settings.precision != "float32":
         log.warning("SPACER_PRECISION is %s: Caffe computes in float32", settings.precision)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
+from spacer_tasks.concurrency.decoding import decoding
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.exceptions import DataLimitError, ImageError, SpacerError
 from spacer_tasks.extractors.images.costs import bytes_to_decode, check_before_opening
@@ -202,7 +203,8 @@ def _decoded(data: bytes, name: str, decode: Callable[[Image.Image], Decoded]) -
         ):
             _check_header(image, limit, name)
             memory.grow_to(bytes_to_decode(image, data, name), name)
-            return decode(image)
+            with decoding():
+                return decode(image)
     except (SpacerError, MemoryError):
         # one who waits may be stopped, and memory that runs out says nothing about the image
         raise

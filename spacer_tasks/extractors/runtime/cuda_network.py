@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spacer_tasks.concurrency.device_counts import counted_pass
 from spacer_tasks.concurrency.device_watch import running_pass
 from spacer_tasks.extractors.runtime.devices import device_errors
 
@@ -79,8 +80,12 @@ class CudaNetwork:
         lane = self._lanes.get()
         try:
             steps = range(0, max(1, len(patches)), self._max_patches)
-            with running_pass(), device_errors():
-                return np.concatenate([lane.run(patches[i : i + self._max_patches]) for i in steps])
+            found = []
+            for start in steps:
+                some = patches[start : start + self._max_patches]
+                with running_pass(), counted_pass(len(some)), device_errors():
+                    found.append(lane.run(some))
+            return np.concatenate(found)
         finally:
             self._lanes.put(lane)
 

@@ -21,16 +21,29 @@ def chosen_device() -> torch.device:
     Raises
     ------
     ConfigError
-        It asks for CUDA and there is none.
+        It asks for CUDA and there is none, or for a device of an index that there is not.
     """
     wanted = get_settings().device
     available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
-        raise ConfigError("SPACER_DEVICE is cuda, but torch finds no CUDA device on this machine")
+    if wanted.startswith("cuda") and not available:
+        raise ConfigError(
+            f"SPACER_DEVICE is {wanted}, but torch finds no CUDA device on this machine"
+        )
     if wanted == "cpu" or not available:
         return torch.device("cpu")
+    if _index() >= (count := torch.cuda.device_count()):
+        raise ConfigError(
+            f"SPACER_DEVICE is {wanted}, but torch finds {count} CUDA device(s) on this machine,"
+            " counted from 0"
+        )
     allow_tf32(get_settings().precision == "tf32")
-    return torch.device("cuda")
+    # with its index: without one it is whichever the thread has chosen
+    return torch.device("cuda", _index())
+
+
+def _index() -> int:
+    """Of this process's card."""
+    return int(get_settings().device.partition(":")[2] or 0)
 
 
 def allow_tf32(allowed: bool) -> None:
@@ -39,8 +52,9 @@ def allow_tf32(allowed: bool) -> None:
     torch.backends.cuda.matmul.allow_tf32 = allowed
 
 
-def check_device() -> None:
-    """Compute on the chosen device, so that one that cannot is found before any task is taken.
+def check_device() -> torch.device:
+    """The chosen device, which has computed something: one that cannot is found before any task is
+    taken.
 
     Raises
     ------
@@ -56,6 +70,7 @@ def check_device() -> None:
             f"SPACER_DEVICE is {get_settings().device}, and torch finds a CUDA device that it"
             f" cannot use ({_first_line(error)}); cpu goes without it"
         ) from error
+    return device
 
 
 class device_errors:  # noqa: N801 -- a context manager, used as a function
@@ -102,7 +117,8 @@ def _out_of_memory(error: RuntimeError) -> MemoryError:
 
 def _why_lost() -> str | None:
     try:
-        torch.cuda.synchronize()
+        # the first card is another process's, and asking it would take 0.5 GB there
+        torch.cuda.synchronize(_index())
     except RuntimeError as error:
         return _first_line(error)
     return None

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from spacer_tasks.concurrency.device_counts import counted_pass
 from spacer_tasks.concurrency.device_watch import running_pass
 from spacer_tasks.concurrency.one_thread import one_torch_thread
 from spacer_tasks.config.settings import Precision, get_settings
@@ -26,6 +27,7 @@ from spacer_tasks.exceptions import ConfigError, WeightsError
 from spacer_tasks.extractors.preprocessing import Preprocessing
 from spacer_tasks.extractors.runtime.cuda_network import CudaNetwork
 from spacer_tasks.extractors.runtime.devices import allow_tf32, chosen_device, device_errors
+from spacer_tasks.extractors.runtime.float32_again import Float32Again
 from spacer_tasks.extractors.runtime.micro_batcher import IN_FLIGHT, Forward
 from spacer_tasks.extractors.runtime.patch_network import PatchNetwork
 from spacer_tasks.extractors.runtime.precision import DTYPES, is_taken, sample_patches, usable
@@ -57,6 +59,8 @@ class Runner(NamedTuple):
     precision: Precision = "float32"
     #: whether a pass over the patches of several images takes little more time than over one's
     merges: bool = False
+    #: whether what is not finite in this precision is computed again in float32
+    tries_float32: bool = False
 
 
 def runner_of(
@@ -120,8 +124,10 @@ def runner_of(
         if dimensions is None:
             dimensions = tried(partial(run_in_torch, exact, device), size, name)
         used, precision = _in_precision(exact, preprocessing, precision, device, size)
-        forward = _any_number(partial(run_in_torch, used, device), dimensions)
-        return Runner(forward, dimensions, CPU_BATCH, precision)
+        in_torch = partial(run_in_torch, used, device)
+        tries, forward = _with_float32(in_torch, exact, precision, device, name)
+        forward = _any_number(forward, dimensions)
+        return Runner(forward, dimensions, CPU_BATCH, precision, tries_float32=tries)
     batch = settings.gpu_batch_patches
     try:
         exact.to(device)
@@ -133,8 +139,9 @@ def runner_of(
     finally:
         # of all networks of the process
         allow_tf32(settings.precision == "tf32")
-    forward = CudaNetwork(used, device, size, batch, lanes=IN_FLIGHT)
-    return Runner(forward, dimensions, batch, precision, merges=True)
+    on_card = CudaNetwork(used, device, size, batch, lanes=IN_FLIGHT)
+    tries, forward = _with_float32(on_card, exact, precision, device, name)
+    return Runner(forward, dimensions, batch, precision, merges=True, tries_float32=tries)
 
 
 def run_in_torch(
@@ -144,8 +151,10 @@ def run_in_torch(
 
     Errors of the device are those of `device_errors`, and the watchdog sees how long it takes.
     """
-    on_device = running_pass() if device.type == "cuda" else nullcontext()
-    with on_device, device_errors(), torch.inference_mode():
+    is_watched = device.type == "cuda"
+    watched = running_pass() if is_watched else nullcontext()
+    counted = counted_pass(len(patches)) if is_watched else nullcontext()
+    with watched, counted, device_errors(), torch.inference_mode():
         # bytes cross to the device, four times fewer than floats
         vectors: NDArray[np.float32] = network(torch.from_numpy(patches).to(device)).cpu().numpy()
     return vectors
@@ -221,6 +230,16 @@ def _in_precision(
     if is_taken(precision, device, found, expected):
         return reduced, precision
     return exact, "float32"
+
+
+def _with_float32(
+    forward: Forward, exact: PatchNetwork, precision: Precision, device: torch.device, name: str
+) -> tuple[bool, Forward]:
+    """Whether float32 can hold more than this precision; then with a second try in it."""
+    if DTYPES[precision] == torch.float32:
+        return False, forward
+    in_float32 = partial(run_in_torch, exact, device)
+    return True, Float32Again(forward, in_float32, precision, name)
 
 
 def tried(forward: Forward, size: int, name: str) -> int:

@@ -23,11 +23,13 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
 from spacer_tasks.broker.outages import REFUSES
+from spacer_tasks.broker.publishing import KnownQueues
 from spacer_tasks.broker.refused import Reason
 from spacer_tasks.execution import once
 from spacer_tasks.retries import REDIS_REFUSES
 from spacer_tasks.worker.delivery import intake, qos, unacked
 from spacer_tasks.worker.delivery.gate import Fault, Gate
+from spacer_tasks.worker.delivery.one_client import OneClient
 from spacer_tasks.worker.delivery.qos import QoS, keys_of
 
 logger = logging.getLogger(__name__)
@@ -51,9 +53,11 @@ class Poll:
         self.queues: list[str] = []
         #: queues of this channel whose messages are not acknowledged
         self.unacknowledged: set[str] = set()
-        #: "take", "wait", "refused", or "kombu" for what it asked itself
+        #: "take", "wait", "closed" while nothing may be taken, or "kombu" for what it asked itself
         self.asked = ""
         self.next = "take"
+        #: by the monotonic clock; Redis refused, so nothing is asked until then
+        self.paused_until = 0.0
 
 
 class _Parts:
@@ -111,6 +115,9 @@ class Taking(_Parts):
             inherited: Any = super()
             inherited._brpop_start(timeout)
             return
+        if time.monotonic() < poll.paused_until:
+            # the worker's loop comes back once a second at least
+            return
         queues = self._queue_cycle.consume(len(self.active_queues))
         if not queues:
             return
@@ -120,7 +127,7 @@ class Taking(_Parts):
             for queue in queues
         ]
         first = listed[0][0]
-        poll.asked = "refused" if intake.closed() else poll.next
+        poll.asked = "closed" if intake.closed() else poll.next
         poll.keys, poll.queues = [key for key, _ in listed], [queue for _, queue in listed]
         connection = self.client.connection
         self._in_poll = connection
@@ -130,8 +137,8 @@ class Taking(_Parts):
         elif poll.asked == "wait":
             connection.send_command("BLMOVE", first, first, "RIGHT", "RIGHT", WAIT_S)
         else:
-            # of a key that nobody writes: Redis takes this also when it refuses what needs memory
-            connection.send_command("BRPOP", f"{first}.refused", REDIS_REFUSES.wait_s(0))
+            # of a key that nobody writes: the watchdog sees that Redis is asked and answers
+            connection.send_command("BRPOP", f"{first}.closed", REDIS_REFUSES.wait_s(0))
 
     def _brpop_read(self, **options: Any) -> bool:
         """Read the answer, and hand on the message if it holds one."""
@@ -168,7 +175,10 @@ class Taking(_Parts):
                 connection.disconnect()
                 raise ConnectionError(str(error)) from error
             logger.warning("Redis refuses to hand out messages: %s", error)
-            self._asking.next = "refused"
+            # while it refuses what writes, it refuses at once what would wait there, too
+            Poll.answered_at = time.monotonic()
+            self._asking.paused_until = Poll.answered_at + REDIS_REFUSES.wait_s(0)
+            self._asking.next = "take"
             raise Empty from None
 
     def _hand_on(self, raw: bytes, tag: str, key: str, queue: str) -> None:
@@ -259,11 +269,11 @@ class Once(_Parts):
         super()._put(queue, message, **options)  # type: ignore[misc]  # of Kombu's channel
 
 
-class Channel(Taking, Once, RedisChannel):
+class Channel(Taking, Once, KnownQueues, OneClient, RedisChannel):
     """For `redis://` and `rediss://`."""
 
 
-class SentinelChannel(Taking, Once, RedisSentinelChannel):
+class SentinelChannel(Taking, Once, KnownQueues, OneClient, RedisSentinelChannel):
     """For `sentinel://`."""
 
 

@@ -2,13 +2,15 @@
 
 What is wrong with the message itself is refused by every worker. But "signed with none of my keys",
 "too old", "a task that I do not know" may be the worker's own mistake, and a wrong key or clock
-must not drain a queue: after a few of these in a row the worker takes no more, and says so.
+must not drain a queue: after a few of these in a row, or too many among the good ones, the worker
+takes no more, and says so.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +25,9 @@ logger = logging.getLogger(__name__)
 #: messages in a row that are refused for one reason that may be the worker's own mistake, after
 #: which it takes no more
 IN_A_ROW = 8
+#: the same among the last so many messages, whatever the reasons: where two keys are in use and the
+#: worker has one of them, half of a queue would be refused between good ones
+OF_THE_LAST, TOO_MANY = 100, 20
 #: characters of a queue's or a task's name in the log
 _SHOWN = 100
 
@@ -58,6 +63,8 @@ class Gate:
         self._tasks, self._signed, self._refused = tasks, signed, refused
         self._last: Reason | None = None
         self._in_a_row = 0
+        #: of the last messages, whether each was refused, by what may be this worker's mistake
+        self._judged: deque[bool] = deque(maxlen=OF_THE_LAST)
 
     def read(self, raw: bytes, tag: str) -> tuple[Any, Fault | None]:
         """A message as Kombu reads it, and why it is refused, or None where it is not.
@@ -79,6 +86,7 @@ class Gate:
         fault = self._fault_of_signature(envelope, headers) if self._signed else None
         if fault is None:
             self._last = None
+            self._judged.append(False)
         return envelope, fault
 
     def _fault_of_signature(self, envelope: Any, headers: dict[str, Any]) -> Fault | None:
@@ -96,16 +104,28 @@ class Gate:
             name or "no task", queue[:_SHOWN], fault.why, ref_of(raw),
         )  # fmt: skip
         self._refused(name)
+        if not fault.reason.of_the_message:
+            self._close_if_too_many(fault)
+        return entry_of(raw, fault.reason, fault.why, queue, me(), time.time())
+
+    def _close_if_too_many(self, fault: Fault) -> None:
         self._in_a_row = self._in_a_row + 1 if fault.reason is self._last else 1
         self._last = fault.reason
-        if self._in_a_row >= IN_A_ROW and not fault.reason.of_the_message:
-            intake.close(
-                "refused",
-                f"{self._in_a_row} messages in a row were refused because {fault.why}. Its keys,"
-                " its clock or its version may be wrong; start it again once they are right, and"
-                " `spacer-tasks refused requeue --all` puts the messages back",
+        self._judged.append(True)
+        if self._in_a_row >= IN_A_ROW:
+            found = f"{self._in_a_row} messages in a row were refused because {fault.why}"
+        elif (refused := sum(self._judged)) >= TOO_MANY:
+            found = (
+                f"{refused} of the last {len(self._judged)} messages were refused, the last"
+                f" because {fault.why}"
             )
-        return entry_of(raw, fault.reason, fault.why, queue, me(), time.time())
+        else:
+            return
+        intake.close(
+            "refused",
+            f"{found}. Its keys, its clock or its version may be wrong; start it again once they"
+            " are right, and `spacer-tasks refused requeue --all` puts the messages back",
+        )
 
 
 def _name_in(raw: bytes) -> str:

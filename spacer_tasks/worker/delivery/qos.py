@@ -10,6 +10,7 @@ and all others are put back as soon as there is one.
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 from celery.worker import state
@@ -17,7 +18,9 @@ from kombu.transport.redis import QoS as RedisQoS
 from kombu.transport.virtual.base import QoS as BaseQoS
 from redis.exceptions import RedisError, ResponseError
 
+from spacer_tasks.broker.outages import REFUSES, redis_is_away
 from spacer_tasks.broker.whereabouts import Keys
+from spacer_tasks.execution.connection import me
 from spacer_tasks.worker.delivery import unacked
 
 logger = logging.getLogger(__name__)
@@ -36,6 +39,7 @@ class QoS(RedisQoS):
 
     # not in Kombu's type stubs
     channel: Any
+    visibility_timeout: int
     _on_collect: Any
     _flush: Any
 
@@ -70,9 +74,14 @@ class QoS(RedisQoS):
         BaseQoS.ack(self, tag)
 
     def restore_by_tag(self, tag: str, client: Any = None, leftmost: bool = False) -> None:
-        """Give a message back, whoever holds it."""
+        """Give back a message that somebody has held for longer than the visibility timeout; Kombu
+        found it, and another may have taken it since.
+        """
+        keys = keys_of(self.channel)
         with self.channel.conn_or_acquire(client) as redis:
-            if not unacked.give_back(redis, keys_of(self.channel), [tag], last=leftmost):
+            before = time.time() - self.visibility_timeout
+            given = unacked.give_back(redis, keys, [tag], before=before, last=leftmost)
+            if not given and not redis.hexists(keys.holders, tag):
                 # of a worker of an older version, or given back by now
                 super().restore_by_tag(tag, client, leftmost)
 
@@ -81,7 +90,12 @@ class QoS(RedisQoS):
         have held for longer than the visibility timeout.
         """
         self._settle()
-        super().restore_visible(*args, **kwargs)
+        try:
+            super().restore_visible(*args, **kwargs)
+        except ResponseError as error:
+            if not (redis_is_away(error) or REFUSES.search(str(error))):
+                raise
+            logger.warning("what others hold for long is not looked at now: %s", error)
 
     def restore_unacked_once(self, stderr: Any = None) -> None:
         """When a channel closes: what it has taken goes back, except for tasks that run on."""
@@ -120,11 +134,15 @@ class QoS(RedisQoS):
                 raise
 
     def _settle_now(self, tag: str, put_back: bool, last: bool = False) -> None:
-        if put_back:
-            self.restore_by_tag(tag, leftmost=last)
-        else:
-            with self.channel.conn_or_acquire() as redis:
-                unacked.forget(redis, keys_of(self.channel), tag)
+        keys = keys_of(self.channel)
+        with self.channel.conn_or_acquire() as redis:
+            if not put_back:
+                unacked.forget(redis, keys, tag)
+            elif tag in _UNRECORDED:
+                super().restore_by_tag(tag, redis, last)
+            else:
+                # it may have been given back meanwhile, and taken by another
+                unacked.give_back(redis, keys, [tag], me(), last=last)
         _KNOWN.discard(tag)
 
     @property

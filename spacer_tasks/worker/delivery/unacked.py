@@ -26,7 +26,9 @@ from spacer_tasks.execution.connection import me
 #: among the keys, the message and its delivery tag. What cannot be a message of Kombu's, or could
 #: not be put back as it was, goes to the messages that were refused (`broker/refused.py`); after a
 #: hundred of these others have their turn at Redis
-TAKE = """
+TAKE = (
+    refused.KEEP
+    + """
 redis.call('ZADD', KEYS[4], ARGV[2], ARGV[1])
 local function fault_of(sent)
     for _, value in ipairs({sent.exchange or 0, sent.routing_key or 0}) do
@@ -36,7 +38,7 @@ local function fault_of(sent)
     end
 end
 local aside = 0
-for i = 7, #KEYS do
+for i = 8, #KEYS do
     local raw = aside < 100 and redis.call('RPOP', KEYS[i])
     while raw do
         local why = 'it is not JSON, or nested too deep'
@@ -54,22 +56,26 @@ for i = 7, #KEYS do
                 redis.call('HSET', KEYS[1], tag, '[' .. raw .. tail)
                 redis.call('ZADD', KEYS[2], ARGV[2], tag)
                 redis.call('HSET', KEYS[3], tag, ARGV[1] .. '\\n' .. KEYS[i])
-                return {i - 7, raw, tag}
+                return {i - 8, raw, tag}
             end
         end
-        local said = cjson.encode({
-            refused = string.sub(redis.sha1hex(raw), 1, ARGV[4]), reason = ARGV[5], why = why,
+        local said = {
+            refused = string.sub(redis.sha1hex(raw), 1, ARGV[3]), reason = ARGV[4], why = why,
             queue = KEYS[i], worker = '', at = tonumber(ARGV[2])
-        })
-        redis.call('LPUSH', KEYS[5], said .. '\\n' .. raw)
-        redis.call('LTRIM', KEYS[5], 0, ARGV[3] - 1)
-        redis.call('HINCRBY', KEYS[6], ARGV[5], 1)
+        }
+        if #raw > tonumber(ARGV[5]) then
+            said.cut = #raw
+            raw = string.sub(raw, 1, ARGV[6])
+        end
+        keep(KEYS[5], KEYS[7], cjson.encode(said) .. '\\n' .. raw)
+        redis.call('HINCRBY', KEYS[6], ARGV[4], 1)
         aside = aside + 1
         raw = aside < 100 and redis.call('RPOP', KEYS[i])
     end
 end
 return false
 """
+)
 #: forget a message, unless another worker holds it by now
 FORGET = """
 local holder = redis.call('HGET', KEYS[3], ARGV[2])
@@ -81,21 +87,26 @@ redis.call('HDEL', KEYS[1], ARGV[2])
 redis.call('HDEL', KEYS[3], ARGV[2])
 return 1
 """
-#: put messages back into their queues, if the worker (any, where none is given) still holds them
-GIVE_BACK = """
+#: put messages back into their queues, if the worker (any, where none is given) still holds them,
+#: and has since before a time, where one is given
+GIVE_BACK = (
+    refused.KEEP
+    + """
 local given = {}
-for i = 3, #ARGV do
+for i = 4, #ARGV do
     local tag = ARGV[i]
     local holder = redis.call('HGET', KEYS[3], tag)
     local worker, queue = string.match(holder or '', '^([^\\n]*)\\n(.*)$')
-    if worker and (ARGV[1] == '' or ARGV[1] == worker) then
+    local since = tonumber(redis.call('ZSCORE', KEYS[2], tag) or '0')
+    if worker and (ARGV[1] == '' or ARGV[1] == worker)
+        and (ARGV[3] == '' or since <= tonumber(ARGV[3])) then
         local value = redis.call('HGET', KEYS[1], tag)
         local raw = value and string.match(value, '^%[(.*),%s*"[^"]*",%s*"[^"]*"%]$')
         if raw then
             redis.call(ARGV[2], queue, raw)
         elseif value then
             -- recorded by a worker of an older version: kept where an operator sees it
-            redis.call('LPUSH', KEYS[4], value)
+            keep(KEYS[4], KEYS[5], value)
         end
         redis.call('ZREM', KEYS[2], tag)
         redis.call('HDEL', KEYS[1], tag)
@@ -105,18 +116,20 @@ for i = 3, #ARGV do
 end
 return given
 """
+)
 
 
 def take_command(keys: Keys, queues: Sequence[str]) -> tuple[Any, ...]:
     """The command that takes a message, for who sends it and reads the answer later."""
-    named = [*keys.all(), refused.LIST, refused.COUNTS, *queues]
-    said = (refused.KEPT, refused.REF_LENGTH, refused.Reason.UNREADABLE.value)
+    named = [*keys.all(), refused.LIST, refused.COUNTS, refused.BYTES, *queues]
+    unreadable = refused.Reason.UNREADABLE.value
+    said = (refused.REF_LENGTH, unreadable, refused.LONGEST, refused.CUT_TO)
     return ("EVAL", TAKE, len(named), *named, me(), time.time(), *said)
 
 
 def refuse(redis: Redis, keys: Keys, tag: str, entry: bytes, reason: refused.Reason) -> bool:
     """Keep a message of this worker's as refused. False: another worker holds it by now."""
-    named = [*keys.all()[:3], refused.LIST, refused.COUNTS]
+    named = [*keys.all()[:3], refused.LIST, refused.COUNTS, refused.BYTES]
     kept = redis.eval(
         refused.REFUSE,
         len(named),
@@ -124,7 +137,6 @@ def refuse(redis: Redis, keys: Keys, tag: str, entry: bytes, reason: refused.Rea
         me(),
         tag,
         cast("Any", entry),
-        refused.KEPT,
         reason.value,
     )
     return bool(kept)
@@ -136,7 +148,13 @@ def forget(redis: Redis, keys: Keys, tag: str) -> None:
 
 
 def give_back(
-    redis: Redis, keys: Keys, tags: Iterable[str], holder: str = "", *, last: bool = False
+    redis: Redis,
+    keys: Keys,
+    tags: Iterable[str],
+    holder: str = "",
+    *,
+    before: float | None = None,
+    last: bool = False,
 ) -> list[str]:
     """Put messages back into their queues; those that were.
 
@@ -144,6 +162,8 @@ def give_back(
     ----------
     holder
         Only what this worker holds; whoever does, where empty.
+    before
+        Only what was taken before then, in seconds since 1970.
     last
         Behind all others; before them, where not.
     """
@@ -151,7 +171,9 @@ def give_back(
     if not listed:
         return []
     push = "LPUSH" if last else "RPUSH"
-    given = redis.eval(GIVE_BACK, 4, *keys.all()[:3], refused.LIST, holder, push, *listed)
+    named = [*keys.all()[:3], refused.LIST, refused.BYTES]
+    since = "" if before is None else before
+    given = redis.eval(GIVE_BACK, len(named), *named, holder, push, since, *listed)
     return [tag.decode() for tag in cast("list[bytes]", given)]
 
 

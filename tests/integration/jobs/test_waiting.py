@@ -30,6 +30,7 @@ from spacer_tasks.results import TaskError, store_answer
 from spacer_tasks.tasks import extract_features
 from tests.support.photos import photo
 from tests.support.redis.durable import DurableRedis, durable_redis
+from tests.support.sending import store_finished
 from tests.support.waiting import until
 
 ANSWER = {"extractor_loaded_remotely": False, "runtime": 1.0}
@@ -95,6 +96,13 @@ def test_a_task_that_failed_raises_its_own_error(bucket: str) -> None:
     sent = extract_features.delay(extraction(bucket, row=4000))
     with pytest.raises(RowColumnInvalidError, match="4000"):
         wait(sent, timeout=60)
+
+
+@pytest.mark.usefixtures("queue")
+def test_an_answer_that_cannot_be_read_is_waited_for_no_longer_than_said() -> None:
+    store_finished("not-seen", 0)
+    with pytest.raises(TimeoutError, match="not-seen has finished, and its answer cannot be read"):
+        wait("not-seen", timeout=1)
 
 
 @pytest.mark.usefixtures("impatient")

@@ -360,7 +360,9 @@ def test_a_missing_host_and_a_closed_port_are_told_apart_from_a_refusal(set_: Se
 def test_no_error_has_a_url_s_query(
     site: Server, set_: Set, path: str, attempt: Callable[[DataLocation], object]
 ) -> None:
-    set_(ALLOWED_URLS="127.0.0.1", URL_TOTAL_TIMEOUT_S="0.5")
+    # a server that sends without end is left soon; the others answer, also on a busy machine
+    left = {"URL_TOTAL_TIMEOUT_S": "0.5"} if (path, attempt) == ("trickle", storage.load) else {}
+    set_(ALLOWED_URLS="127.0.0.1", **left)
     own, query = f"http://127.0.0.1:{site.server_port}", "?signature=hunter2"
     site.redirect_to = {
         "inside": f"http://10.0.0.1/x{query}",

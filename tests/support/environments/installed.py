@@ -178,6 +178,16 @@ def install_commands() -> list[str]:
     return [line for block in blocks for line in block.splitlines()]
 
 
+def _versions() -> Path:
+    """The versions of requirements.txt without the hashes, which a folder does not have."""
+    written = CACHE / "versions.txt"
+    written.parent.mkdir(parents=True, exist_ok=True)
+    lines = (CHECKOUT / "requirements.txt").read_text().splitlines()
+    pins = [line.rstrip(" \\") for line in lines if "==" in line and not line.startswith(" ")]
+    written.write_text("\n".join([*pins, ""]))
+    return written
+
+
 @lru_cache(maxsize=1)
 def worker_environment() -> Path:
     """The folder of an environment that ran the first of `install_commands` in the checkout.
@@ -191,7 +201,7 @@ def worker_environment() -> Path:
     env = {
         **activated(folder),
         # the versions of this process: they are in pip's cache by now
-        "PIP_CONSTRAINT": str(CHECKOUT / "requirements.txt"),
+        "PIP_CONSTRAINT": str(_versions()),
         # compiling all of torch takes longer than the tests need it
         "PIP_NO_COMPILE": "1",
         "PIP_QUIET": "1",

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from spacer_tasks.annotations.reading import read_points_file
 from spacer_tasks.cli.predictions import Predictions
 from spacer_tasks.cli.stored.csv_report import store_csv
 from spacer_tasks.data_classes.csv_cells import quoted, unquoted
 from spacer_tasks.data_classes.locations import DataLocation
-from spacer_tasks.data_classes.points_csv import read_points_file
 from spacer_tasks.messages.tasks import ClassifyReturnMsg
 
 FORMULAS = ["=1+1", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "'=1", "''=1", "\uff1d1"]

@@ -6,9 +6,17 @@ from typing import Any
 
 import pytest
 
-from spacer_tasks.data_classes.task_ids import MAX_LENGTH, checked_id, fault_of_id
+from spacer_tasks import storage
+from spacer_tasks.data_classes.task_ids import MAX_LENGTH, MAX_PART_LENGTH, checked_id, fault_of_id
 from spacer_tasks.exceptions import MessageError
-from spacer_tasks.results import answer_location, checkpoints_location, message_location
+from spacer_tasks.execution.batch import batch_location
+from spacer_tasks.results import (
+    answer_location,
+    checkpoints_location,
+    load_answer,
+    message_location,
+    store_answer,
+)
 from spacer_tasks.tasks import extract_features
 
 GOOD = ["a", "7", "-", "_", "...", "A-b_c.9", "x" * MAX_LENGTH]
@@ -45,3 +53,23 @@ def test_nothing_is_stored_outside_of_the_results_prefix(
     assert str(place("a").key).startswith(str(tmp_path / "results"))
     with pytest.raises(MessageError, match="its id"):
         place("../../data/x")
+
+
+@pytest.mark.parametrize("length", [240, 241, MAX_LENGTH, MAX_PART_LENGTH])
+def test_the_longest_id_has_files_of_its_own(
+    length: int, monkeypatch: pytest.MonkeyPatch, settings_changed: Any, tmp_path: Any
+) -> None:
+    monkeypatch.setenv("SPACER_RESULTS_PREFIX", str(tmp_path))
+    settings_changed()
+    one, other = "x" * length, "x" * (length - 1) + "y"
+    for number, task_id in enumerate((one, other)):
+        store_answer(task_id, "task", None, answer={"number": number})
+        storage.store(message_location(task_id), b"{}")
+        storage.store(checkpoints_location(task_id).joined("1.safetensors"), b"")
+        storage.store(batch_location(task_id[:MAX_LENGTH], "extract.json"), b"")
+    assert [load_answer(each) for each in (one, other)] == [{"number": 0}, {"number": 1}]
+    # shorter ones, and those on S3, are where they were
+    assert (f"/{one}.json" in answer_location(one).key) == (length == 240)
+    monkeypatch.setenv("SPACER_RESULTS_PREFIX", "s3://bucket/results")
+    settings_changed()
+    assert answer_location(one).key == f"results/answers/{one}.json"

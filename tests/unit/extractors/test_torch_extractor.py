@@ -7,6 +7,7 @@ import sys
 import weakref
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Event
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
-from spacer_tasks.concurrency import device_watch
+from spacer_tasks.concurrency import device_counts, device_watch
 from spacer_tasks.config.settings import Precision
 from spacer_tasks.exceptions import (
     ConfigError,
@@ -362,17 +363,101 @@ def test_a_gpu_stays_in_float32_where_16_bits_deviate_much(
     assert "float32 is used" in caplog.text
 
 
-def test_numbers_beyond_float16_are_an_error_and_not_given_out(
+BRIGHT = np.full((120, 160, 3), 250, np.uint8)
+
+
+def test_numbers_beyond_float16_are_computed_again_in_float32(
+    gpus: list[SimulatedGpu], choose: Choose, caplog: pytest.LogCaptureFixture
+) -> None:
+    photo = BRIGHT.copy()
+    photo[:, :80] = 100
+    points = [(50, 140), (50, 20), (60, 130), (60, 30)]
+
+    def seventy_thousand_fold(pixels: Tensor) -> Tensor:
+        return means(pixels) * 7e4
+
+    expected = extractor_of(seventy_thousand_fold).extract(photo, points)
+    choose(precision="float16")
+    # the sample's patches are grey in the mean, and stay below 65504
+    extractor = extractor_of(seventy_thousand_fold)
+    assert extractor.identity["precision"] == "float16"
+    before = device_counts.so_far().patches_again
+    for _ in range(2):
+        found = extractor.extract(photo, points)
+        assert (expected[[0, 2]] > 65504).all()
+        # those that float16 holds stay float16's
+        np.testing.assert_array_equal(found[[0, 2]], expected[[0, 2]])
+        np.testing.assert_array_equal(found[[1, 3]], found[[1, 3]].astype(np.float16))
+    assert device_counts.so_far().patches_again - before == 4
+    assert "stated: features of 2 patch(es) are not finite in float16" in caplog.text
+    assert "4 so far" in caplog.text
+
+
+def test_numbers_that_float32_does_not_hold_either_are_an_error_and_not_given_out(
     gpus: list[SimulatedGpu], choose: Choose
 ) -> None:
     choose(precision="float16")
-
-    # the sample's patches are grey in the mean, and stay below 65504
-    extractor = extractor_of(lambda pixels: means(pixels) * 7e4)
+    extractor = extractor_of(lambda pixels: means(pixels) * 7e4 / (means(pixels) < 0.9))
     assert extractor.identity["precision"] == "float16"
-    bright = np.full((120, 160, 3), 250, np.uint8)
-    with pytest.raises(FeaturesNotFiniteError, match="computed in float16 are not finite"):
-        extractor.extract(bright, [(50, 60), (5, 7)])
+    photo = BRIGHT.copy()
+    photo[:, :80] = 100
+    with pytest.raises(
+        FeaturesNotFiniteError,
+        match="computed in float16 and again in float32 are not finite numbers, for 2 of 3 points,"
+        " the first of them at row 50, column 140",
+    ):
+        extractor.extract(photo, [(50, 20), (50, 140), (60, 130)])
+
+
+def test_one_image_that_no_precision_holds_leaves_the_others_in_its_pass_alone(
+    gpus: list[SimulatedGpu], choose: Choose
+) -> None:
+    choose(precision="float16", gpu_batch_patches="4", gpu_batch_wait_ms="1000000000")
+    extractor = extractor_of(lambda pixels: means(pixels) * 7e4 / (means(pixels) < 0.9))
+    dark = np.full_like(BRIGHT, 100)
+    gpus[-1].passes.clear()
+    with ThreadPoolExecutor(2) as pool:
+        first, second = (
+            pool.submit(extractor.extract, photo, [(50, 60), (50, 70)]) for photo in (BRIGHT, dark)
+        )
+    assert isinstance(first.exception(), FeaturesNotFiniteError)
+    assert np.isfinite(second.result()).all()
+    assert gpus[-1].passes == [4]
+
+
+def test_no_memory_for_float32_makes_passes_smaller(
+    gpus: list[SimulatedGpu], choose: Choose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choose(precision="float16")
+    extractor = extractor_of(lambda pixels: means(pixels) * 7e4)
+    in_torch, asked = running.run_in_torch, []
+
+    def two_at_most(network: Any, device: Any, patches: Any) -> Any:
+        asked.append(len(patches))
+        if len(patches) > 2:
+            raise MemoryError("simulated")
+        return in_torch(network, device, patches)
+
+    exact = extractor._runner.forward._exact  # type: ignore[attr-defined]
+    monkeypatch.setattr(
+        extractor._runner.forward, "_exact", partial(two_at_most, exact.args[0], exact.args[1])
+    )
+    found = extractor.extract(BRIGHT, [(50, 60)] * 5)
+    np.testing.assert_allclose(found, 250 / 255 * 7e4, rtol=1e-5)
+    assert asked[0] == 5
+    assert max(asked[1:]) <= 3
+
+
+def test_bfloat16_on_a_cpu_is_computed_again_too(choose: Choose) -> None:
+    choose(precision="bfloat16")
+
+    def of_little_range(pixels: Tensor) -> Tensor:
+        found = means(pixels)
+        return found / 0 if pixels.dtype == torch.bfloat16 and found.max() > 0.9 else found
+
+    extractor = extractor_of(of_little_range)
+    assert extractor.identity["precision"] == "bfloat16"
+    np.testing.assert_allclose(extractor.extract(BRIGHT, [(9, 9)]), 250 / 255, rtol=1e-5)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
 
@@ -21,38 +20,14 @@ from spacer_tasks.report.page import (
     PhotoPoint,
     ReportData,
     Stage,
-    duration,
-    percent,
     render,
     write_report,
 )
+from spacer_tasks.report.templating import duration, percent
+from tests.support.files.html_outline import Outline
 
 SCORES = np.array([0.95, 0.9, 0.9, 0.6, 0.55, 0.3])
 CORRECT = np.array([True, True, False, True, True, False])
-
-
-class Outline(HTMLParser):
-    """Tags with their attributes, in order; and that each is closed in its turn."""
-
-    VOID = frozenset({"meta", "br", "img", "link", "input"})
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.feed(page)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag, self.getpos()
 
 
 def a_photo(width: int = 1600, height: int = 1200) -> bytes:

@@ -39,7 +39,7 @@ def many_labels(images: int, points: int, classes: int = 3) -> ImageLabels:
     )
 
 
-@pytest.mark.parametrize("mode", list(SplitMode))
+@pytest.mark.parametrize("mode", [each for each in SplitMode if each is not SplitMode.LABELS])
 @pytest.mark.parametrize("kind", ["int", "str"])
 def test_a_split_is_the_reference_s(kind: str, mode: SplitMode) -> None:
     expected = json.loads((FIXTURES / f"{kind}_splits.json").read_text())[mode.value]

@@ -95,3 +95,27 @@ def test_all_are_dropped_only_if_it_is_said(redis: Redis, kept: list[bytes]) -> 
     assert redis.llen(LIST) == 3
     assert "3 messages dropped" in said("drop", "--all")
     assert redis.llen(LIST) == 0
+
+
+def test_the_state_of_a_task_tells_that_its_message_was_refused(
+    redis: Redis, kept: list[bytes]
+) -> None:
+    ref = refused.ref_of(kept[0])
+    text = " ".join(CliRunner().invoke(program, ["status", "t-1"]).output.split())
+    assert "its message was refused" in text
+    assert f"1 message, because wrong key (signature); `spacer-tasks refused show {ref}`" in text
+    # another's id begins with it
+    assert "refused" not in CliRunner().invoke(program, ["status", "t"]).output
+
+
+def test_the_state_of_a_batch_tells_of_the_parts_that_were_refused(redis: Redis) -> None:
+    for number in range(4):
+        part = envelope("spacer_tasks.batch.extract", f"b.extract.{number}", {}, "features")
+        # the first is a task of its own, whose id looks like a part's
+        part["headers"]["group"] = "b.extract.1f" if number else None
+        raw = json.dumps(part).encode()
+        redis.lpush(LIST, entry_of(raw, Reason.AGE, "too old", QUEUES[0], "w", time.time()))
+    assert (
+        "3 messages, because too old (age)" in CliRunner().invoke(program, ["status", "b"]).output
+    )
+    assert len(refused.of_task(redis, "b.extract.1")) == 1

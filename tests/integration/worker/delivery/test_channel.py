@@ -20,8 +20,9 @@ from redis import Redis
 
 from spacer_tasks.broker import refused
 from spacer_tasks.broker.whereabouts import Keys
+from spacer_tasks.exceptions import MessageError
 from spacer_tasks.execution import connection as as_known
-from spacer_tasks.worker.delivery import qos, transport, unacked
+from spacer_tasks.worker.delivery import intake, qos, transport, unacked
 from spacer_tasks.worker.delivery.channel import Taking
 from tests.support.redis.celery_parts import channel_of
 from tests.support.redis.commands import execute
@@ -252,6 +253,74 @@ def test_a_redis_that_is_full_keeps_its_messages_until_it_has_room(redis: Durabl
 
 
 @pytest.mark.usefixtures("ours")
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_redis_that_refuses_all_that_writes_is_not_asked_without_a_pause(
+    redis: DurableRedis, closed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "_CLOSED", {"test": "of a test"} if closed else {})
+    client = redis.client()
+    taken: list[Any] = []
+    with (
+        Connection(redis.url) as connection,
+        connection.Consumer(Queue("q"), on_message=taken.append),
+    ):
+        connection.SimpleQueue("q").put({"number": 1})
+        client.config_set("min-replicas-to-write", 1)
+        client.config_resetstat()
+        # each look of the worker's loop, of which there are many a second where there is work
+        for _ in range(100):
+            with suppress(TimeoutError):
+                connection.drain_events(timeout=0.01)
+        stats: dict[str, Any] = client.info("commandstats")
+        questions = [stats.get(f"cmdstat_{name}", {}) for name in ("eval", "blmove", "brpop")]
+        refusals = ("rejected_calls", "failed_calls")
+        assert 1 <= sum(each.get(how, 0) for each in questions for how in refusals) <= 50
+        assert not taken
+        client.config_set("min-replicas-to-write", 0)
+        monkeypatch.setattr(intake, "_CLOSED", {})
+        while not taken:
+            with suppress(TimeoutError):
+                connection.drain_events(timeout=5)
+
+
+@pytest.mark.usefixtures("ours")
+def test_what_was_refused_is_bounded_by_its_bytes_too(
+    redis: DurableRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, keys = redis.client(), Keys("unacked", "unacked_index")
+
+    def refuse(*raw: bytes) -> list[bytes]:
+        client.lpush("q", *raw)
+        execute(client, *unacked.take_command(keys, ["q"]))
+        return [each.raw for each in refused.listed(client)]
+
+    assert refuse(b"one", b"two") == [b"one", b"two"]
+    held = sum(map(len, client.lrange(refused.LIST, 0, -1)))
+    assert int(client.get(refused.BYTES) or 0) == held
+    # as if the first were as long as all may be
+    client.incrby(refused.BYTES, refused.KEPT_BYTES - held)
+    assert refuse(b"three") == [b"three"]
+    # one that is too long is cut, and does not push out others
+    monkeypatch.setattr(refused, "LONGEST", 100)
+    monkeypatch.setattr(refused, "CUT_TO", 10)
+    assert refuse(b"x" * 101) == [b"three", b"x" * 10]
+    first, last = refused.listed(client)
+    with pytest.raises(MessageError, match="of its 101 bytes the first 10 are kept"):
+        refused.requeue(client, last)
+    assert refused.requeue(client, first)
+    assert client.lrange("q", 0, -1) == [b"three"]
+    assert int(client.get(refused.BYTES) or 0) == len(last.entry)
+    assert refused.drop(client, last)
+    # what older versions put there was not counted
+    client.lpush(refused.LIST, b"of an older version", b"and another")
+    for each in refused.listed(client):
+        assert refused.drop(client, each)
+    assert not client.exists(refused.BYTES)
+    assert refuse(b"four")[-1] == b"four"
+    assert int(client.get(refused.BYTES) or 0) > 0
+
+
+@pytest.mark.usefixtures("ours")
 @pytest.mark.parametrize("requeue", [False, True])
 @pytest.mark.parametrize("refuses", ["full", "read-only"])
 def test_what_a_redis_refuses_to_settle_is_settled_when_it_takes_it(
@@ -294,6 +363,36 @@ def test_a_late_acknowledgement_leaves_alone_what_another_worker_holds(
                 other.setattr(as_known, "_me", "other")
                 execute(client, *unacked.take_command(keys, ["q"]))
             taken[0].ack()
+            assert left(redis) == (0, 1)
+            assert unacked.holders(client, keys) == {tag: "other"}
+
+
+@pytest.mark.usefixtures("ours")
+@pytest.mark.parametrize("by", ["reject", "later", "visibility"])
+def test_a_late_give_back_leaves_alone_what_another_worker_holds(
+    redis: DurableRedis, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    client, keys = redis.client(), Keys("unacked", "unacked_index")
+    taken: list[Any] = []
+    with Connection(redis.url) as connection:
+        connection.SimpleQueue("q").put({"number": 1})
+        with connection.Consumer(Queue("q"), on_message=taken.append):
+            while not taken:
+                connection.drain_events(timeout=5)
+            tag = taken[0].delivery_tag
+            unacked.give_back(client, keys, [tag])
+            with monkeypatch.context() as other:
+                other.setattr(as_known, "_me", "other")
+                execute(client, *unacked.take_command(keys, ["q"]))
+            of_channel: Any = channel_of(connection).qos
+            if by == "reject":
+                taken[0].reject(requeue=True)
+            elif by == "later":
+                qos.settle_later(tag, put_back=True)
+                of_channel._settle()
+            else:
+                # as when Kombu listed it before the other took it
+                of_channel.restore_by_tag(tag)
             assert left(redis) == (0, 1)
             assert unacked.holders(client, keys) == {tag: "other"}
 

@@ -128,3 +128,31 @@ def test_a_worker_that_refused_too_many_leaves_the_rest_where_it_is(redis: Durab
 
 def _message(task: str) -> bytes:
     return json.dumps(envelope(task, "1", {}, "q")).encode()
+
+
+def test_a_channel_makes_one_client_for_all_that_it_sends(
+    redis: DurableRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Connection(redis.url) as connection:
+        channel = channel_of(connection)
+        made: list[Any] = []
+        make = channel.Client
+
+        def counted(*args: Any, **options: Any) -> Any:
+            made.append(make(*args, **options))
+            return made[-1]
+
+        monkeypatch.setattr(channel, "Client", counted)
+        queue = Queue("q", channel=channel)
+        queue.declare()
+        with connection.Producer(channel=channel) as producer:
+            for number in range(5):
+                producer.publish({"n": number}, routing_key="q")
+        assert len(made) == 1
+        assert made[0].llen("q") == 5
+        # a channel that connects again has other connections, and a client of theirs
+        channel._disconnect_pools()  # type: ignore[attr-defined]  # not in Kombu's stubs
+        with channel.conn_or_acquire() as client:
+            assert client.llen("q") == 5
+            assert client is not made[0]
+        assert len(made) == 2

@@ -126,20 +126,20 @@ def test_bad_images_are_listed_at_the_end_and_the_rest_is_done(survey: Path) -> 
     ran = extract()
     assert ran.code == 1
     assert "warning: 1 image without points in points.csv left out: unused.jpg" in ran.err
-    assert "9 images extracted, 0 skipped (features are current), 5 failed" in ran.err
+    assert "warning: 6.png: 1 point outside, first line 112: row 48 column 1" in ran.err
+    assert "10 images extracted, 0 skipped (features are current), 4 failed" in ran.err
     lines = ran.err.splitlines()
-    assert lines[-6:-3] == [
-        "5 failures:",
+    assert lines[-5:-2] == [
+        "4 failures:",
         "  12.png: not in photos; is it 2.png?",
-        "  5.PNG: not in photos; is it 5.png?",
+        "  5.PNG: would be 5.png, which the sheet also calls '5.png'",
     ]
-    assert "  3.png: not an image that can be read" in lines[-3]
-    assert "  4.png: no pixel of the image can be read; it is cut short" in lines[-2]
-    assert "  6.png: point 9 has row 48; expected 0 to 47, the image has 64 x 48" in lines[-1]
+    assert "  3.png: not an image that can be read" in lines[-2]
+    assert "  4.png: no pixel of the image can be read; it is cut short" in lines[-1]
 
     ran = train("--epochs", "1")
     assert ran.code == 1
-    assert "5 failures:\n  3.png: no features in " in ran.err
+    assert "4 failures:\n  3.png: no features in " in ran.err
     assert (survey / "out/reef.safetensors").is_file()
 
 
@@ -391,3 +391,16 @@ class TestWhatCannotBegin:
         train("--epochs", "1")
         assert classify().code == 2
         assert classify("photos", *DUMMY).code == 2
+
+
+def test_labels_are_trained_under_new_names_and_in_groups(survey: Path) -> None:
+    extract()
+    (survey / "map.csv").write_text("old,new\nalgae,turf\nrubble,sand\n")
+    (survey / "groups.csv").write_text("label,group\nturf,living\ncoral,living\n")
+    ran = train("--epochs", "1", "--map", "map.csv", "--groups", "groups.csv")
+    assert ran.code == 0, ran.err
+    assert "warning: map.csv: 2 labels not in it kept as named: coral, sand" in ran.err
+    assert "warning: map.csv: no point has rubble" in ran.err
+    assert "warning: groups.csv: 1 label not in it each its own group: sand" in ran.err
+    location = DataLocation(storage_type="filesystem", key=str(survey / "out/reef.safetensors"))
+    assert load_classifier(location).classes == ["living", "sand"]

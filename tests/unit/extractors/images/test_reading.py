@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from spacer_tasks.concurrency.decoding import longest_s
 from spacer_tasks.config.settings import IMAGE_FORMATS
 from spacer_tasks.exceptions import DataLimitError, ImageError, InputError
 from spacer_tasks.extractors import load_image, load_pixels, read_photo
@@ -308,3 +309,10 @@ def test_a_limit_above_pillow_s_own_is_the_limit(
     monkeypatch.setenv("SPACER_MAX_IMAGE_PIXELS", "2000")
     settings_changed()
     assert load_image(KINDS["PNG"], "reef").size == (50, 40)
+
+
+def test_who_watches_sees_how_long_an_image_is_decoded() -> None:
+    # the decoder itself looks
+    seen = reading._decoded(file_of(PHOTO, "PNG"), "a.png", lambda _: longest_s())
+    assert seen > 0
+    assert longest_s() == 0

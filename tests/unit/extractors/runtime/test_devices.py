@@ -35,14 +35,14 @@ def nothing_lost(monkeypatch: pytest.MonkeyPatch) -> None:
 def answering(monkeypatch: pytest.MonkeyPatch) -> None:
     """A device that is in use, and answers."""
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda _: None)
 
 
 @pytest.fixture
 def silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """A device that fails at whatever is asked, as after an assertion."""
 
-    def fails() -> None:
+    def fails(_: int) -> None:
         raise RuntimeError(ASSERTION)
 
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
@@ -235,8 +235,61 @@ def test_the_setting_alone_says_whether_a_process_multiplies_in_tf32(
     monkeypatch.setenv("SPACER_PRECISION", precision)
     settings_changed()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     for switch in SWITCHES:
         # whatever was loaded before
         switch.allow_tf32 = not allowed
-    assert chosen_device() == torch.device("cuda")
+    assert chosen_device() == torch.device("cuda", 0)
     assert [switch.allow_tf32 for switch in SWITCHES] == [allowed, allowed]
+
+
+# --- one card of several -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_cards(monkeypatch: pytest.MonkeyPatch, settings_changed: Callable[[], None]) -> Any:
+    """Call it with what SPACER_DEVICE says."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+
+    def say(device: str) -> None:
+        monkeypatch.setenv("SPACER_DEVICE", device)
+        settings_changed()
+
+    return say
+
+
+@pytest.mark.parametrize(
+    ("device", "index"), [("auto", 0), ("cuda", 0), ("cuda:0", 0), ("cuda:1", 1)]
+)
+def test_a_device_has_its_index(device: str, index: int, two_cards: Any, switches: None) -> None:
+    two_cards(device)
+    assert chosen_device() == torch.device("cuda", index)
+
+
+@pytest.mark.parametrize("device", ["cuda:2", "cuda:999"])
+def test_an_index_that_there_is_not_is_a_config_error(device: str, two_cards: Any) -> None:
+    two_cards(device)
+    with pytest.raises(ConfigError, match=f"SPACER_DEVICE is {device}, but torch finds 2 CUDA"):
+        chosen_device()
+
+
+@pytest.mark.parametrize(
+    "device", ["cuda:", "cuda:-1", "cuda:01", "cuda:1 ", "cuda:1,2", "CUDA", "gpu", "cuda:¹", "1"]
+)
+def test_a_malformed_device_is_a_config_error(device: str, two_cards: Any) -> None:
+    two_cards(device)
+    with pytest.raises(ConfigError, match="expected auto, cpu, cuda, or cuda: and an index"):
+        chosen_device()
+
+
+def test_only_the_process_s_own_card_is_asked_whether_it_answers(
+    two_cards: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_cards("cuda:1")
+    asked: list[int] = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", asked.append)
+    with pytest.raises(RuntimeError, match="shapes"), device_errors():
+        raise RuntimeError("shapes do not fit")
+    assert asked == [1]

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from kombu.transport.redis import MultiChannelPoller
 
-from spacer_tasks.broker import signing
+from spacer_tasks.broker import refused, signing
 from spacer_tasks.broker.contract import WAITS_AT_MOST_S
 from spacer_tasks.broker.refused import Reason, read_entry, ref_of
 from spacer_tasks.exceptions import ConfigError
 from spacer_tasks.worker.delivery import intake, versions
-from spacer_tasks.worker.delivery.gate import IN_A_ROW, Fault, Gate
+from spacer_tasks.worker.delivery.gate import IN_A_ROW, OF_THE_LAST, TOO_MANY, Fault, Gate
 from tests.support.messages.envelopes import encoded, envelope
 
 TASK = "spacer_tasks.extract_features"
@@ -88,13 +88,61 @@ def test_after_some_refusals_in_a_row_for_one_reason_nothing_is_taken(
     assert "none of the keys" in (intake.closed() or "")
 
 
-def test_a_good_one_between_begins_the_count_anew(keys: Callable[[str], None]) -> None:
+@pytest.mark.usefixtures("keys")
+def test_a_good_one_between_begins_the_count_anew() -> None:
     gate, good, unsigned = Gate([TASK], signed=True), raw(), raw(signed=False)
-    for _ in range(3 * IN_A_ROW):
+    for _ in range(TOO_MANY // IN_A_ROW):
         for _ in range(IN_A_ROW - 1):
             assert judged(gate, unsigned)
         assert judged(gate, good) is None
     assert intake.closed() is None
+
+
+@pytest.mark.parametrize("good_ones", [1, 2, 3])
+def test_refusals_among_good_ones_stop_a_worker_too(
+    keys: Callable[[str], None], good_ones: int
+) -> None:
+    """As where two keys are in use, and the worker has one of them."""
+    gate, good, unsigned = Gate([TASK], signed=True), raw(), raw(signed=False)
+    keys("b" * 40)
+    other = raw()
+    keys("a" * 40)
+    refusals = 0
+    while intake.closed() is None:
+        # reasons that change hide nothing
+        assert judged(gate, other if refusals % 2 else unsigned)
+        refusals += 1
+        for _ in range(good_ones):
+            assert judged(gate, good) is None
+    assert refusals == TOO_MANY
+    assert f"{TOO_MANY} of the last" in (intake.closed() or "")
+
+
+@pytest.mark.usefixtures("keys")
+def test_a_few_refusals_among_many_good_ones_stop_nobody() -> None:
+    gate, good, unsigned = Gate([TASK], signed=True), raw(), raw(signed=False)
+    for number in range(10 * OF_THE_LAST):
+        # fewer than the share
+        assert (judged(gate, good) is None) if number % 6 else judged(gate, unsigned)
+    assert intake.closed() is None
+
+
+@pytest.mark.usefixtures("keys")
+def test_nonsense_between_hides_no_wrong_key() -> None:
+    gate, unsigned = Gate([TASK], signed=True), raw(signed=False)
+    for _ in range(IN_A_ROW):
+        assert intake.closed() is None
+        assert judged(gate, unsigned)
+        assert judged(gate, b"nonsense")
+    assert intake.closed() is not None
+
+
+def test_what_is_too_long_to_be_kept_is_cut_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refused, "LONGEST", 1000)
+    monkeypatch.setattr(refused, "CUT_TO", 10)
+    for data, kept, cut in ((b"x" * 1000, 1000, None), (b"x" * 1001, 10, 1001)):
+        found = read_entry(refused.entry_of(data, Reason.UNREADABLE, "why", "q", "w", 1.5))
+        assert (len(found.raw), found.cut) == (kept, cut)
 
 
 def test_nonsense_stops_no_worker_however_much_there_is() -> None:

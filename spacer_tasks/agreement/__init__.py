@@ -1,0 +1,1 @@
+"""How far two sets of labels for the same points agree."""

@@ -1,0 +1,107 @@
+"""From a file's positions to pixels of the photo: shares, EXIF turns, and points outside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from spacer_tasks.annotations.points import FilePoint
+
+#: EXIF orientations by which a viewer shows rows as columns
+SIDEWAYS = frozenset({5, 6, 7, 8})
+
+
+@dataclass(frozen=True)
+class PhotoShape:
+    """A photo's size as stored, in pixels, and its EXIF orientation, 1 where it has none."""
+
+    width: int
+    height: int
+    orientation: int = 1
+
+    @property
+    def shown(self) -> tuple[int, int]:
+        """Width and height as a viewer shows them."""
+        if self.orientation in SIDEWAYS:
+            return self.height, self.width
+        return self.width, self.height
+
+    def unturned(self, row: int, column: int) -> tuple[int, int]:
+        """Where a pixel of the turned photo is in the stored one; EXIF 2.32, Orientation."""
+        bottom, right = self.height - 1, self.width - 1
+        return {
+            2: (row, right - column),
+            3: (bottom - row, right - column),
+            4: (bottom - row, column),
+            5: (column, row),
+            6: (bottom - column, row),
+            7: (bottom - column, right - row),
+            8: (column, right - row),
+        }.get(self.orientation, (row, column))
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A photo's points in pixels, those that are outside, and why that may be."""
+
+    inside: list[FilePoint]
+    outside: list[FilePoint]
+    hints: list[str]
+    shape: PhotoShape
+
+    def text(self) -> str:
+        """What is wrong with the points outside, with what may mend it."""
+        first = self.outside[0]
+        width, height = self.shape.width, self.shape.height
+        why = "".join(f"; {hint}" for hint in self.hints)
+        count = len(self.outside)
+        return (
+            f"{count} point{'s' * (count != 1)} outside, first line {first.line}: row {first.row}"
+            f" column {first.column}; the photo has {width} x {height} pixels: expected rows 0 to"
+            f" {height - 1}, columns 0 to {width - 1}{why}"
+        )
+
+
+def placed(points: Sequence[FilePoint], shape: PhotoShape, *, apply_exif: bool) -> Placed:
+    """The points in pixels of the stored photo."""
+    shown_width, shown_height = shape.shown if apply_exif else (shape.width, shape.height)
+    inside: list[FilePoint] = []
+    outside: list[FilePoint] = []
+    for point in points:
+        row, column = point.row, point.column
+        if point.share is not None:
+            row, column = _pixel(point.share[0], shown_height), _pixel(point.share[1], shown_width)
+        if not (0 <= row < shown_height and 0 <= column < shown_width):
+            outside.append(replace(point, row=row, column=column))
+            continue
+        given = None
+        if apply_exif and shape.orientation != 1:
+            given = (row, column)
+            row, column = shape.unturned(row, column)
+        inside.append(replace(point, row=row, column=column, share=None, given=given))
+    if any(point.share is not None for point in points):
+        # of shares, two may be in one pixel
+        inside = list({(each.row, each.column): each for each in reversed(inside)}.values())[::-1]
+    hints = [] if not outside or apply_exif else _hints(points, shape)
+    return Placed(inside, outside, hints, shape)
+
+
+def _pixel(share: float, length: int) -> int:
+    # a share that was computed from a pixel comes back to it in spite of rounding
+    return min(int(round(share * length, 6)), length - 1)
+
+
+def _hints(points: Sequence[FilePoint], shape: PhotoShape) -> list[str]:
+    rows, columns = [each.row for each in points], [each.column for each in points]
+    width, height = shape.width, shape.height
+    hints = []
+    if min(rows + columns) >= 1 and max(rows) <= height and max(columns) <= width:
+        hints.append("do rows and columns count from 1? Then give --one-based")
+    if shape.orientation in SIDEWAYS and max(rows) < width and max(columns) < height:
+        hints.append(
+            f"its EXIF (orientation {shape.orientation}) turns it, and points are read unturned:"
+            " were they drawn on the turned photo? Then give --apply-exif"
+        )
+    elif max(rows) < width and max(columns) < height:
+        hints.append("are rows and columns swapped? Then give --swap")
+    return hints

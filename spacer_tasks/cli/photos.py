@@ -1,0 +1,179 @@
+"""Points beside their photos: sizes and EXIF read, points placed, those outside left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import IO
+
+from spacer_tasks import storage
+from spacer_tasks.annotations.placing import PhotoShape, Placed, placed
+from spacer_tasks.annotations.points import FilePoint, PointsFile
+from spacer_tasks.cli.options import feature_location
+from spacer_tasks.cli.selection import Selection
+from spacer_tasks.console import counted, listed, warn
+from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.exceptions import InputError
+
+#: the EXIF tag of the orientation
+ORIENTATION = 0x0112
+#: photos whose first bytes are read at once
+AT_ONCE = 8
+#: photos whose points outside are told of one by one
+TOLD = 8
+
+
+def photo_shape(loc: DataLocation) -> PhotoShape | None:
+    """A photo's size and orientation, from its first bytes; None if it cannot be read.
+
+    What is wrong with such a photo is said when it is extracted.
+    """
+    try:
+        from PIL import Image
+    except ImportError:
+        # only sends work: the worker sees the photo
+        return None
+    try:
+        content: IO[bytes]
+        if loc.storage_type == "filesystem":
+            content = Path(loc.key).open("rb")  # noqa: SIM115 -- closed below
+        else:
+            content = BytesIO(storage.load(loc))
+        with content, Image.open(content) as image:
+            try:
+                orientation = int(image.getexif().get(ORIENTATION, 1))
+            except Exception:  # noqa: BLE001 -- damaged EXIF: anything may come out of the parser
+                orientation = 1
+            return PhotoShape(*image.size, orientation if 1 <= orientation <= 8 else 1)
+    except (InputError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
+def place_selection(
+    selection: Selection, points: PointsFile, *, refuse_outside: bool, look_at_all: bool = True
+) -> Selection:
+    """The selection with its points in pixels, without those outside their photo.
+
+    Parameters
+    ----------
+    refuse_outside
+        A photo with a point outside fails as a whole.
+    look_at_all
+        Whether to look also at photos that must be downloaded for it, where no option needs it.
+    """
+    missing = dict(selection.missing)
+    kept = []
+    told = _Told()
+    looked_at = [
+        image
+        for image in selection.images
+        if look_at_all or points.needs_images or image.location.storage_type == "filesystem"
+    ]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        shapes = dict(
+            zip(
+                (image.name for image in looked_at),
+                pool.map(photo_shape, [image.location for image in looked_at]),
+                strict=True,
+            )
+        )
+    for image in selection.images:
+        shape = shapes.get(image.name)
+        if shape is None:
+            if points.needs_images:
+                missing[image.name] = f"the size of {image.location} cannot be read"
+            else:
+                kept.append(image)
+            continue
+        result = placed(image.points, shape, apply_exif=points.apply_exif)
+        if result.outside and (refuse_outside or not result.inside):
+            missing[image.name] = result.text()
+            continue
+        told.take(image.name, result, points)
+        kept.append(replace(image, points=result.inside))
+    told.tell()
+    return Selection(kept, missing)
+
+
+def placed_at_features(
+    points: PointsFile, features: DataLocation, names: Sequence[str], *, refuse_outside: bool
+) -> tuple[PointsFile, dict[str, str]]:
+    """The points as they are in the images' feature files, and the images that have none.
+
+    A point without a feature vector is left out where the photo, which the feature file names,
+    shows that it is outside; otherwise it stays, and is refused by what uses it.
+    """
+    images: dict[str, list[FilePoint]] = {}
+    missing: dict[str, str] = {}
+    told = _Told()
+
+    def looked_at(name: str) -> Placed | None:
+        return _at_features(points, feature_location(features, name), points.images[name])
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for name, result in zip(names, pool.map(looked_at, names), strict=True):
+            if result is None:
+                if points.needs_images:
+                    missing[name] = "its features do not lead to its photo, whose size is needed"
+                else:
+                    images[name] = points.images[name]
+            elif result.outside and (refuse_outside or not result.inside):
+                missing[name] = result.text()
+            else:
+                told.take(name, result, points)
+                images[name] = result.inside
+    told.tell()
+    return replace(points, images=images), missing
+
+
+def _at_features(points: PointsFile, loc: DataLocation, some: list[FilePoint]) -> Placed | None:
+    from spacer_tasks.data_classes.features import ImageFeatures
+
+    try:
+        features = ImageFeatures.from_bytes(storage.load(loc), str(loc))
+    except InputError:
+        # said by what uses it
+        return None
+    if not points.needs_images:
+        there = set(features.rowcols()) if features.has_rowcols else None
+        if there is None or all((each.row, each.column) in there for each in some):
+            return None
+    image = features.origin.get("image")
+    shape = photo_shape(DataLocation.parse(image)) if isinstance(image, str) else None
+    return placed(some, shape, apply_exif=points.apply_exif) if shape else None
+
+
+class _Told:
+    """What was found at photos, told once for all."""
+
+    def __init__(self) -> None:
+        self._outside: dict[str, str] = {}
+        self._points = 0
+        self._turned: list[str] = []
+        self._apply = False
+
+    def take(self, name: str, result: Placed, points: PointsFile) -> None:
+        if result.outside:
+            self._outside[name] = result.text()
+            self._points += len(result.outside)
+        self._apply = points.apply_exif
+        if result.shape.orientation != 1:
+            self._turned.append(name)
+
+    def tell(self) -> None:
+        for name, text in list(self._outside.items())[:TOLD]:
+            warn(f"{name}: {text}")
+        if self._outside:
+            warn(
+                f"{counted(self._points, 'point')} outside {counted(len(self._outside), 'photo')}"
+                " left out; --outside refuse leaves out the photos instead"
+            )
+        if self._turned and not self._apply:
+            warn(
+                f"the EXIF of {counted(len(self._turned), 'photo')} turns what viewers show"
+                f" ({listed(self._turned)}); points are read on the unturned photo. If they were"
+                " drawn on the turned one, give --apply-exif"
+            )

@@ -1,0 +1,1 @@
+"""Percent cover from labelled points, with its uncertainty and the classifier's errors."""

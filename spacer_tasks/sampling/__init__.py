@@ -1,0 +1,1 @@
+"""Where on a photo points are placed: at random, in strata, on a grid."""

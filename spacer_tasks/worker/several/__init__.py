@@ -1,0 +1,1 @@
+"""Several feature workers on one host, started and watched by one process."""
