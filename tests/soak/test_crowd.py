@@ -15,7 +15,7 @@ from redis import Redis
 
 from spacer_tasks.demo.services import RedisServer, redis_server
 from tests.support.checkout import CHECKOUT
-from tests.support.crowd import DONE, KEYS, QUEUE
+from tests.support.network.crowd import DONE, KEYS, QUEUE
 from tests.support.waiting import wait_until
 
 WORKERS, KILLED = 50, 10
@@ -50,7 +50,7 @@ def done_by(redis: Redis, count: int) -> bool:
 def test_what_fifty_workers_take_is_done_once_though_ten_are_killed(server: RedisServer) -> None:
     redis = Redis.from_url(server.url, decode_responses=True)
     crowd = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.crowd", server.url, str(WORKERS)],
+        [sys.executable, "-m", "tests.support.network.crowd", server.url, str(WORKERS)],
         env={**os.environ, "SPACER_BROKER_URL": server.url, "SPACER_WORKER_SILENT_S": "4"},
         cwd=CHECKOUT,
         stdin=subprocess.PIPE,

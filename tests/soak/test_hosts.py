@@ -30,8 +30,8 @@ from spacer_tasks.demo.services import S3Server, _redis_program, _takes_objects,
 from spacer_tasks.exceptions import BrokerUnavailableError
 from spacer_tasks.results import answer_location, find_answer
 from tests.support.checkout import CHECKOUT
-from tests.support.hosts import FAKETIME, Host, network, not_allowed
 from tests.support.messages.work import ANSWERED, Sent, Work, check_whole
+from tests.support.network.hosts import FAKETIME, Host, network, not_allowed
 from tests.support.sending import empty_queues
 from tests.support.settings import settings_in_environment
 from tests.support.waiting import wait_until
@@ -92,7 +92,8 @@ def scene(folder: Path, clocks: dict[str, int]) -> Iterator[Scene]:
         stack.enter_context(
             process(
                 router.command(
-                    sys.executable, "-m", "tests.support.far_away", str(FAR_S), str(RELAY_PORT),
+                    sys.executable, "-m", "tests.support.network.far_away", str(FAR_S),
+                    str(RELAY_PORT),
                     f"{redis.address}:6379", f"{s3.address}:{port}",
                 ),
                 log_path=folder / "relay.log", cwd=CHECKOUT,

@@ -15,7 +15,7 @@ PAGE = CHECKOUT / "docs" / "security.md"
 
 
 @lru_cache(maxsize=1)
-def tests_there_are() -> set[str]:
+def known_tests() -> set[str]:
     """The names of all tests."""
     names = set()
     for path in (CHECKOUT / "tests").rglob("test_*.py"):
@@ -28,7 +28,7 @@ def tests_there_are() -> set[str]:
 def test_the_tests_that_the_page_names_are_there() -> None:
     named = set(re.findall(r"`(test_\w+)`", PAGE.read_text(encoding="utf-8")))
     assert len(named) > 40
-    assert sorted(named - tests_there_are()) == []
+    assert sorted(named - known_tests()) == []
 
 
 def test_the_files_that_the_page_names_are_there() -> None:

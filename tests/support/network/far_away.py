@@ -1,4 +1,4 @@
-"""A way that takes its time: `python -m tests.support.far_away SECONDS PORT HOST:PORT…`.
+"""A way that takes its time: `python -m tests.support.network.far_away SECONDS PORT HOST:PORT…`.
 
 Listens on ports from PORT on, one for each server, and hands on what comes after so many seconds,
 in both directions. In place of `tc netem`, which not every kernel has.

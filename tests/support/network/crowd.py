@@ -1,4 +1,4 @@
-"""Many workers as processes that do nothing but take: `python -m tests.support.crowd REDIS COUNT`.
+"""Workers that only take, each a process: `python -m tests.support.network.crowd REDIS COUNT`.
 
 Each takes messages as a worker's channel does, has a worker's pulse, notes what it did in the list
 `crowd.done`, and acknowledges. Forked from one process, which has loaded what workers load. Its
