@@ -34,6 +34,8 @@ demo: $(READY)  ## The whole job on real photographs; leaves demo-output/report.
 
 # three at a time, a file each: many wait for processes, and two cores are enough for that
 PARALLEL := --numprocesses 3 --dist loadfile --durations=10
+# of whole processes, which wait more; folders with long files are first
+OF_PROCESSES := --numprocesses 4 --dist loadfile --no-loadscope-reorder --durations=10
 # MEASURE=yes notes which lines are run; coverage-report says which are not
 MEASURED := $(if $(MEASURE),$(BIN)/coverage run -m pytest,$(PYTEST))
 
@@ -51,7 +53,7 @@ test-fuzz: $(READY)  ## Mutated files and messages, a few of each
 	$(PYTEST) $(PARALLEL) tests/fuzz $(PYTEST_ARGS)
 
 test-acceptance: $(READY)  ## The tests of whole processes, seen from outside, and a short soak
-	$(PYTEST) $(PARALLEL) tests/acceptance tests/soak $(PYTEST_ARGS)
+	$(PYTEST) $(OF_PROCESSES) tests/acceptance tests/soak $(PYTEST_ARGS)
 
 coverage: $(READY)  ## What unit and integration tests do not run, in their subprocesses too
 	$(BIN)/coverage erase
