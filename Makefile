@@ -12,8 +12,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 TORCH = $(shell grep -o '^torch==[^ ]*' requirements.txt)
 
 .PHONY: help setup demo test test-unit test-integration test-fuzz test-acceptance coverage \
-	coverage-report soak many kills pins fuzz audit requirements lowest guards lint format docs \
-	bench clean
+	coverage-report soak hosts many kills model pins fuzz audit requirements lowest guards lint \
+	format docs bench clean
 
 help:  ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -34,14 +34,17 @@ demo: $(READY)  ## The whole job on real photographs; leaves demo-output/report.
 
 # three at a time, a file each: many wait for processes, and two cores are enough for that
 PARALLEL := --numprocesses 3 --dist loadfile --durations=10
+# of whole processes, which wait more; folders with long files are first
+OF_PROCESSES := --numprocesses 4 --dist loadfile --no-loadscope-reorder --durations=10
 # MEASURE=yes notes which lines are run; coverage-report says which are not
 MEASURED := $(if $(MEASURE),$(BIN)/coverage run -m pytest,$(PYTEST))
 
 test: $(READY)  ## All tests, with private Redis and S3 servers
 	$(PYTEST) $(PARALLEL) $(PYTEST_ARGS)
 
-test-unit: $(READY)  ## The tests that need no server
+test-unit: $(READY)  ## The tests that need no server, and the model of the queue
 	$(MEASURED) $(PARALLEL) tests/unit $(PYTEST_ARGS)
+	$(PYTEST) --numprocesses 3 tests/model $(PYTEST_ARGS)
 
 test-integration: $(READY)  ## The tests of parts against a real Redis and a real S3 server
 	$(MEASURED) $(PARALLEL) tests/integration $(PYTEST_ARGS)
@@ -50,7 +53,7 @@ test-fuzz: $(READY)  ## Mutated files and messages, a few of each
 	$(PYTEST) $(PARALLEL) tests/fuzz $(PYTEST_ARGS)
 
 test-acceptance: $(READY)  ## The tests of whole processes, seen from outside, and a short soak
-	$(PYTEST) $(PARALLEL) tests/acceptance tests/soak $(PYTEST_ARGS)
+	$(PYTEST) $(OF_PROCESSES) tests/acceptance tests/soak $(PYTEST_ARGS)
 
 coverage: $(READY)  ## What unit and integration tests do not run, in their subprocesses too
 	$(BIN)/coverage erase
@@ -66,12 +69,20 @@ coverage-report: $(READY)  ## What was not run since MEASURE=yes; writes .cache/
 soak: $(READY)  ## Every fault on real workers, for half an hour; writes docs/reliability.md
 	$(BIN)/python -m tests.soak $(SOAK_ARGS)
 
+# root, network namespaces and iptables; libfaketime for clocks that differ
+hosts: $(READY)  ## Pools on hosts of a network that fails, 5,000 tasks; 50 workers on one Redis
+	TEST_HOSTS_TASKS=5000 TEST_CROWD_MESSAGES=5000 $(PYTEST) tests/soak/test_hosts.py \
+		tests/soak/test_crowd.py -s $(PYTEST_ARGS)
+
 many: $(READY)  ## A thousand trainings in one batch
 	TEST_TRAININGS=1000 $(PYTEST) tests/acceptance/batches/test_train_many.py --durations=3 $(PYTEST_ARGS)
 
 kills: $(READY)  ## A batch whose worker is killed before each command of its last part; 10,000 images
 	TEST_KILL_EVERY=1 TEST_BATCH_IMAGES=10000 $(PYTEST) --numprocesses 2 \
 		tests/acceptance/batches/test_killed_last_part.py $(PYTEST_ARGS)
+
+model: $(READY)  ## All interleavings of two workers with two kills, two pauses and a restart at once
+	TEST_MODEL=all $(PYTEST) --numprocesses 2 tests/model $(PYTEST_ARGS)
 
 pins: $(READY)  ## Installing beside CoralNet's pins: each Python, both of the reference's versions
 	TEST_PINS=all $(PYTEST) tests/acceptance/installation/test_beside_coralnet.py $(PYTEST_ARGS)
@@ -110,13 +121,15 @@ requirements: $(UV)  ## requirements.txt from pyproject.toml, with a hash of eac
 # another one where that has no build for a CPU in reach
 LOWEST := .cache/lowest
 lowest: $(UV)  ## The unit tests with the lowest versions that pyproject.toml admits; asks PyPI
+	mkdir -p $(dir $(LOWEST))
 	$(COMPILE) --python-version 3.11.9 --resolution lowest-direct --output-file $(LOWEST).txt
 	rm -rf $(LOWEST)
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet \
 		"$(or $(LOWEST_TORCH),$$(grep -o '^torch==[^ ]*' $(LOWEST).txt))"
 	grep -v '^torch==' $(LOWEST).txt >$(LOWEST)-rest.txt
-	$(LOWEST)/bin/python -m pip install --quiet -r $(LOWEST)-rest.txt -r tests/requirements-lowest.txt
+	$(UV) pip install --quiet --python $(LOWEST)/bin/python \
+		-r $(LOWEST)-rest.txt -r tests/requirements-lowest.txt
 	$(LOWEST)/bin/python -m pip install --quiet --no-deps --editable .
 	$(LOWEST)/bin/python -m pytest $(PARALLEL) tests/unit $(PYTEST_ARGS)
 

@@ -54,6 +54,11 @@ def _from_settings() -> dict[str, Any]:
     }
 
 
+def settings_of_callers() -> frozenset[str]:
+    """The names of Celery's settings that follow from this package's."""
+    return frozenset(_from_settings())
+
+
 app = Celery(
     "spacer_tasks",
     # a site's own Celery application stays the current one

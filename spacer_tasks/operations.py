@@ -79,9 +79,8 @@ def extract_features(msg: ExtractFeaturesMsg | Mapping[str, Any]) -> ExtractFeat
     msg = parse(ExtractFeaturesMsg, msg)
     started = time.monotonic()
     extractor = load_extractor(msg.extractor)
-    # the version before the content: an image that is replaced in between is extracted again
-    origin = _origin(msg, extractor)
-    vectors, incomplete = _vectors(msg.image_loc, msg.rowcols, extractor)
+    vectors, incomplete, version = _vectors(msg.image_loc, msg.rowcols, extractor)
+    origin = _origin(msg, extractor, version)
     if incomplete:
         origin[INCOMPLETE] = incomplete
     features = ImageFeatures.of_points(msg.rowcols, vectors, origin)
@@ -136,11 +135,12 @@ def current_features(msg: ExtractFeaturesMsg | Mapping[str, Any]) -> ImageFeatur
         return None
     if stored.incomplete and get_settings().incomplete_images == "refuse":
         return None
-    origin = _origin(msg, load_extractor(msg.extractor))
+    version = storage.version(msg.image_loc)
+    origin = _origin(msg, load_extractor(msg.extractor), version)
     # what is stored went through JSON, where tuples become lists
     current = json.loads(json.dumps(origin))
     said = {key: value for key, value in stored.origin.items() if key != INCOMPLETE}
-    return stored if storage.tells_apart(origin["image_version"]) and said == current else None
+    return stored if storage.tells_apart(version) and said == current else None
 
 
 def train_classifier(
@@ -314,7 +314,7 @@ def classify_image(msg: ClassifyImageMsg | Mapping[str, Any]) -> ClassifyReturnM
     started = time.monotonic()
     classifier = load_classifier(msg.classifier_loc)
     extractor = load_extractor(msg.extractor)
-    vectors, incomplete = _vectors(msg.image_loc, msg.rowcols, extractor)
+    vectors, incomplete, _ = _vectors(msg.image_loc, msg.rowcols, extractor)
     name = str(msg.image_loc)
     answer = _scores(started, list(msg.rowcols), vectors, classifier, name, extractor.identity)
     return answer.model_copy(update={"incomplete": incomplete}) if incomplete else answer
@@ -379,33 +379,34 @@ def _told(message: TaskMsg, answer: Message) -> Message:
     return answer
 
 
-def _origin(msg: ExtractFeaturesMsg, extractor: Extractor) -> dict[str, Any]:
-    """What a feature file says it was computed from."""
+def _origin(msg: ExtractFeaturesMsg, extractor: Extractor, version: str | None) -> dict[str, Any]:
+    """What a feature file says it was computed from; `version` is the image's."""
     return {
         "image": msg.image_loc.uri,
-        "image_version": storage.version(msg.image_loc),
+        "image_version": version,
         "extractor": extractor.identity,
     }
 
 
 def _vectors(
     image_loc: DataLocation, rowcols: list[Point], extractor: Extractor
-) -> tuple[Any, str | None]:
-    """The feature vectors, and what of the image was missing."""
+) -> tuple[Any, str | None, str | None]:
+    """The feature vectors, what of the image was missing, and the image's version."""
     with share():
-        photo = _checked_photo(image_loc, rowcols)
-        return extractor.extract(photo.pixels, rowcols), photo.incomplete
+        photo, version = _checked_photo(image_loc, rowcols)
+        return extractor.extract(photo.pixels, rowcols), photo.incomplete, version
 
 
-def _checked_photo(image_loc: DataLocation, rowcols: Sequence[Point]) -> Photo:
-    photo = _photo(image_loc)
+def _checked_photo(image_loc: DataLocation, rowcols: Sequence[Point]) -> tuple[Photo, str | None]:
+    photo, version = _photo(image_loc)
     height, width = photo.pixels.shape[:2]
     check_points(rowcols, width, height, str(image_loc))
-    return photo
+    return photo, version
 
 
-def _photo(image_loc: DataLocation) -> Photo:
-    return read_photo(storage.load(image_loc), str(image_loc))
+def _photo(image_loc: DataLocation) -> tuple[Photo, str | None]:
+    data, version = storage.load_version(image_loc)
+    return read_photo(data, str(image_loc)), version
 
 
 def _scored(

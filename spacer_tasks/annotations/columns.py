@@ -19,7 +19,7 @@ SYNONYMS: dict[Column, tuple[str, ...]] = {
 }
 #: further names, of the programs named; looked for where there is none of the others
 OF_PROGRAMS: dict[Column, tuple[str, ...]] = {
-    # AIMS and ReefCloud; Squidle+; MERMAID; VISCORE and spreadsheets
+    # AIMS and ReefCloud; Squidle+; MERMAID; TagLab; CATAMI; spreadsheets in other languages
     "image": (
         "image path",
         "imagename",
@@ -30,9 +30,41 @@ OF_PROGRAMS: dict[Column, tuple[str, ...]] = {
         "point.media.key",
         "photo name",
         "picture",
+        "bild",
+        "bildname",
+        "dateiname",
+        "foto",
+        "fichier",
+        "nom du fichier",
+        "imagen",
+        "archivo",
     ),
-    "row": ("pointy", "point y", "point.y", "point row", "annotation row", "ypos", "y pixel"),
-    "column": ("pointx", "point x", "point.x", "point column", "point col", "xpos", "x pixel"),
+    "row": (
+        "pointy",
+        "point y",
+        "point.y",
+        "point row",
+        "annotation row",
+        "ypos",
+        "y pixel",
+        "taglab centroid y",
+        "zeile",
+        "ligne",
+        "fila",
+    ),
+    "column": (
+        "pointx",
+        "point x",
+        "point.x",
+        "point column",
+        "point col",
+        "xpos",
+        "x pixel",
+        "taglab centroid x",
+        "spalte",
+        "colonne",
+        "columna",
+    ),
     "label": (
         "label name",
         "label.name",
@@ -40,19 +72,35 @@ OF_PROGRAMS: dict[Column, tuple[str, ...]] = {
         "point human classification",
         "human classification",
         "benthic attribute",
+        "benthic attribute name",
+        "taglab class name",
+        "catami",
+        "catami name",
+        "catami classification",
+        "etikett",
+        "klasse",
+        "étiquette",
+        "etiqueta",
         "species",
         "taxon",
         "category",
         "code",
     ),
 }
+#: of several names, those that say pixels of the photo; x and y may be metres beside them
+ROWS_FIRST: dict[Column, tuple[str, ...]] = {"row": ("row",), "column": ("column", "col")}
 #: x and y in one cell: ReefCloud's, with a comma between
 BOTH = ("x,y", "xy", "point coordinate", "point coordinates", "coordinates", "points")
 #: the columns by which a program's file is known, and what it is called
 KNOWN_FILES: dict[str, tuple[str, ...]] = {
     "BIIGLE": ("filename", "shape name", "points", "label name"),
     "Squidle+": ("point.x", "point.y"),
+    "TagLab": ("image name", "taglab class name"),
+    "coralnet-toolbox": ("name", "row", "column", "patch size"),
+    "VISCORE": ("name", "row", "column", "dot"),
+    "MERMAID": ("row", "column", "benthic attribute"),
     "CoralNet": ("name", "row", "column"),
+    "ReefCloud": ("point human classification",),
     "AIMS/ReefCloud": ("pointx", "pointy"),
 }
 
@@ -66,7 +114,11 @@ def places(header: Sequence[str], column: Column, given: Mapping[Column, str]) -
     """Where a column may be."""
     if column in given:
         return _at(header, (given[column],))
-    return _at(header, SYNONYMS[column]) or _at(header, OF_PROGRAMS[column])[:1]
+    usual = _at(header, SYNONYMS[column])
+    if column == "label" and all(plain(header[place]) == "label id" for place in usual):
+        # an id has its name beside it in BIIGLE's reports
+        return usual + _at(header, OF_PROGRAMS[column])[:1]
+    return usual or _at(header, OF_PROGRAMS[column])[:1]
 
 
 def both_place(header: Sequence[str]) -> int | None:
@@ -114,6 +166,12 @@ def find_columns(
                 names = " and ".join(repr(header[place]) for place in some)
                 warnings.append(f"labels are from {header[taken]!r} (of {names}; {option} decides)")
                 some = [taken]
+        if len(some) > 1 and column in ROWS_FIRST:
+            named = [place for place in some if plain(header[place]) in ROWS_FIRST[column]]
+            if len(named) == 1:
+                names = " and ".join(repr(header[place]) for place in some)
+                warnings.append(f"{column}s are from {header[named[0]]!r} (of {names})")
+                some = named
         if len(some) > 1:
             names = " and ".join(repr(header[place]) for place in some)
             problems.append(f"{names} could both be the {column}: say which with {option}")
@@ -135,6 +193,9 @@ def _label_place(header: Sequence[str], some: list[int], *, integer_labels: bool
     others = [place for place in some if place not in ids]
     if integer_labels and len(ids) == 1:
         return ids[0]
+    codes = [place for place in others if plain(header[place]) == "label code"]
+    if len(others) == 2 and len(codes) == 1:
+        return codes[0]
     return others[0] if len(others) == 1 else None
 
 

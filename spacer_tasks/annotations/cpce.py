@@ -21,7 +21,10 @@ ABOVE = 5
 
 def is_cpc(text: str) -> bool:
     """Whether a text is a CPCe file, by its first line."""
-    first = next(csv.reader(StringIO(text[:4096])), [])
+    try:
+        first = next(csv.reader(StringIO(text[:4096], newline="")), [])
+    except csv.Error:
+        return False
     return len(first) == 6 and first[0].lower().endswith(".txt") and all(map(_number, first[2:]))
 
 
@@ -33,7 +36,7 @@ def cpc_table(text: str, name: str) -> Table:
     PointsFileError
         Lines are missing or are not what they should be.
     """
-    lines = list(csv.reader(StringIO(text)))
+    lines = list(csv.reader(StringIO(text, newline="")))
     _, path, *sizes = lines[0]
     width, height = float(sizes[0]), float(sizes[1])
     try:
@@ -57,7 +60,9 @@ def cpc_table(text: str, name: str) -> Table:
             )
         x, y = map(float, position)
         rows.append((number, [path, repr(y / height), repr(x / width), code[1].strip()]))
-    return Table("CPCe .cpc", ["Name", "Row", "Column", "Label"], rows, "has", "fraction")
+    return Table(
+        "CPCe .cpc", ["Name", "Row", "Column", "Label"], rows, "has", "fraction", typed=True
+    )
 
 
 def _number(text: str) -> bool:

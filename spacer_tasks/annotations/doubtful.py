@@ -17,9 +17,15 @@ WHO = frozenset({"annotator", "annotated by", "annotation by", "user", "source"}
 MACHINES = frozenset({"robot", "machine", "computer", "ai", "coralnet", "alleviate", "classifier"})
 #: columns that say whether a person confirmed a label, and what stands there for no
 CONFIRMED = frozenset({"verified", "confirmed", "human verified", "is confirmed", "is verified"})
-NO = frozenset({"false", "no", "0", "n", "f"})
+NO = frozenset({"false", "no", "0", "n", "f", "falsch", "nein", "faux", "non", "falso"})
+#: columns that say the opposite, and what stands there for yes
+REVIEW = frozenset({"needs review", "need review", "to review"})
+YES = frozenset({"true", "yes", "1", "y", "t", "wahr", "ja", "vrai", "oui", "verdadero", "sí"})
 STATUS = frozenset({"status", "annotation status", "label status"})
 UNCONFIRMED = frozenset({"unconfirmed", "unverified", "unclassified", "machine", "needs review"})
+
+
+SIGNS = ((WHO, MACHINES), (CONFIRMED, NO), (REVIEW, YES), (STATUS, UNCONFIRMED))
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ class MachineLabels:
         self._header = header
         self._signs = [
             (place, values)
-            for columns, values in ((WHO, MACHINES), (CONFIRMED, NO), (STATUS, UNCONFIRMED))
+            for columns, values in SIGNS
             for place, each in enumerate(header)
             if plain(each) in columns
         ]

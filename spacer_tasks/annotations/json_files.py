@@ -44,7 +44,7 @@ def json_table(text: str, name: str) -> Table:
             f"{name}: JSON without points that are known (it has {keys}); expected"
             " coralnet-toolbox's annotations, where each has center_xy; export points as CSV"
         )
-    table = Table("coralnet-toolbox JSON", HEADER, rows, "has")
+    table = Table("coralnet-toolbox JSON", HEADER, rows, "has", typed=True)
     if areas:
         table.warnings.append(
             f"{name}: {areas} annotations that are no points (rectangles, polygons) left out"

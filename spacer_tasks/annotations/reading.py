@@ -19,8 +19,10 @@ from pathlib import PurePosixPath
 from spacer_tasks.annotations.columns import find_columns, known, program
 from spacer_tasks.annotations.cpce import cpc_table, is_cpc
 from spacer_tasks.annotations.json_files import json_table
+from spacer_tasks.annotations.other_files import hint, refuse_binary, refuse_markup
 from spacer_tasks.annotations.points import Column, PointsFile, ReadOptions
-from spacer_tasks.annotations.rows import LISTED, RowReader, problems_error
+from spacer_tasks.annotations.problems import LISTED, problems_error
+from spacer_tasks.annotations.rows import RowReader
 from spacer_tasks.annotations.tables import (
     XLS,
     XLSX,
@@ -67,7 +69,13 @@ def read_points(files: Mapping[str, bytes], name: str, options: ReadOptions) -> 
         )
         if problems:
             there = ", ".join(map(repr, table.header[:LISTED])) or "nothing"
-            raise problems_error(f"{each} ({table.read} {there})", problems)
+            where = f"{each} ({table.read} {there})"
+            likely = hint(table.header, list(found))
+            if likely:
+                needed = [column for column in ("image", "row", "column") if column not in found]
+                lacking = " and ".join(f"the {column}" for column in needed)
+                raise PointsFileError(f"{where}: no column for {lacking}; {likely}")
+            raise problems_error(where, problems)
         has_labels |= "label" in found
         if named and "image" not in found:
             table.kind = "one photo's points (its name from the file's)"
@@ -128,12 +136,14 @@ def _table(data: bytes, name: str, options: ReadOptions) -> Table:
     def fits(header: list[str]) -> int:
         return known(header, options.columns)
 
+    refuse_binary(data, name)
     if data.startswith(XLS):
         raise PointsFileError(f"{name}: an Excel workbook of before 2007; save it as .xlsx or CSV")
     if data.startswith(XLSX):
         table = workbook_table(data, name, fits)
     else:
         text, warnings = decoded(data, name)
+        refuse_markup(text, name)
         if is_cpc(text):
             table = cpc_table(text, name)
         elif text.lstrip()[:1] in ("{", "["):

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from dataclasses import replace
 
+from spacer_tasks.annotations.columns import plain
 from spacer_tasks.annotations.doubtful import EMPTY, MachineLabels, conditions
+from spacer_tasks.annotations.numbers import INTEGER, THOUSANDS, Thousands, number
 from spacer_tasks.annotations.points import Column, Coordinates, FilePoint, ReadOptions
+from spacer_tasks.annotations.problems import LISTED, problems_error, shown_value
 from spacer_tasks.annotations.tables import Table
+from spacer_tasks.console import counted
 from spacer_tasks.data_classes.labels import LabelId
-from spacer_tasks.exceptions import PointsFileError
 
-#: problems that an error lists; the rest is counted
-LISTED = 10
-#: characters of a value that an error shows
-SHOWN = 60
-#: ten digits and more are no pixel of any image
-INTEGER = re.compile(r"[+-]?[0-9]{1,9}")
-#: with a point or a comma: which of them is the locale's
-DECIMAL = re.compile(r"[+-]?[0-9]{0,9}[.,]?[0-9]{1,20}(?:[eE][+-]?[0-9]{1,2})?|[+-]?[0-9]{1,9}[.,]")
-#: 1,234 may be either: a decimal comma, or thousands
-THOUSANDS = re.compile(r"[0-9]{1,3},[0-9]{3}")
 #: a number of no pixel of any image
 NO_PIXEL = 1_000_000_000
 #: digits of a share that make two points one
 SHARE_DIGITS = 9
 #: rows below a table that sum it up
-TOTALS = re.compile(r"(?:grand )?(?:sub)?totals?|sum|mean|average", re.IGNORECASE)
+TOTALS = re.compile(
+    r"(?:grand )?(?:sub)?total(?:s|es)?|sum|mean|average|(?:gesamt)?summe|gesamt|mittelwert|somme"
+    r"|moyenne|suma|promedio",
+    re.IGNORECASE,
+)
+#: columns that say what kind of annotation a row is, and what stands there for a point
+SHAPES = frozenset({"shape name", "annotation type", "taglab type"})
+POINTS = frozenset({"point", "circle", "patchannotation"})
 
 Key = tuple[str, float, float]
 
@@ -46,7 +45,11 @@ class RowReader:
         self._lines: dict[Key, list[int]] = {}
         self._repeated = 0
         self._empty: Counter[str] = Counter()
+        self._typed = False
         self._fractions = 0
+        self._unplaced: list[int] = []
+        self._percent_signs = 0
+        self._thousands = Thousands()
         self._totals = 0
         self._filtered = 0
         self._below_one = 0
@@ -62,8 +65,9 @@ class RowReader:
         self._header, self._places = table.header, places
         self._image_name = "" if "image" in places else image_name
         self._coordinates: Coordinates = table.coordinates
+        self._typed = table.typed
         self._shape = next(
-            (i for i, each in enumerate(table.header) if each.casefold() == "shape_name"), None
+            (i for i, each in enumerate(table.header) if plain(each) in SHAPES), None
         )
         wanted = conditions(self._options.where, table.header, name)
         machine = MachineLabels(table.header)
@@ -74,7 +78,7 @@ class RowReader:
                 continue
             if self._shape is not None and self._shape < len(fields):
                 shape = fields[self._shape]
-                if shape.casefold() not in ("point", "circle"):
+                if shape and shape.casefold() not in POINTS:
                     other_shapes[shape] += 1
                     continue
             if self._take(line, fields):
@@ -94,32 +98,52 @@ class RowReader:
                 if self._filtered
                 else "no points below the first line"
             )
+        if thousands := self._thousands.problem():
+            self._problems.append(thousands)
         if self._problems:
             if self._shares_found and self._below_one:
                 self._problems.append(
                     "all positions are from 0 to 1: fractions of the image? Then give"
                     " --coordinates fraction"
                 )
+            elif self._percent_signs:
+                self._problems.append("positions in percent: give --coordinates percent")
             raise problems_error(name, self._problems)
 
     def warnings(self, name: str) -> list[str]:
         """What a person should know of what was read."""
         found = [f"{name}: {text}" for text in self._warnings]
         if self._repeated:
-            found.append(f"{name}: {self._repeated} points are listed again and were taken once")
+            many = "point is" if self._repeated == 1 else "points are"
+            once = "was" if self._repeated == 1 else "were"
+            found.append(f"{name}: {self._repeated} {many} listed again and {once} taken once")
         if self._empty:
             values = ", ".join(f"{value!r} ({count})" for value, count in self._empty.items())
             found.append(f"{name}: read as no label: {values}")
         if self._fractions:
             found.append(
-                f"{name}: {self._fractions} points lie between pixels: the pixel that they are in"
-                " was taken"
-                + ("; if they are percentages, give --coordinates percent" * (self._largest <= 100))
+                f"{name}: {counted(self._fractions, 'point')} between pixels: the pixel around was"
+                " taken"
+            )
+        if 0 < self._largest <= 1:
+            found.append(
+                f"{name}: all positions are 0 or 1: if they are fractions of the image, give"
+                " --coordinates fraction"
+            )
+        elif 0 < self._largest <= 100 and not self._typed and self._fractions:
+            found.append(
+                f"{name}: no position is above 100: if they are percentages, give --coordinates"
+                " percent"
             )
         if self._totals:
-            found.append(f"{name}: {self._totals} rows of totals left out")
+            found.append(f"{name}: {counted(self._totals, 'row')} of totals left out")
+        if self._unplaced:
+            found.append(
+                f"{name}: {counted(len(self._unplaced), 'row')} without a position left out, first"
+                f" line {self._unplaced[0]}"
+            )
         if self._filtered:
-            found.append(f"{name}: {self._filtered} rows left out by --where")
+            found.append(f"{name}: {counted(self._filtered, 'row')} left out by --where")
         return [*found, *self._machine]
 
     def _take(self, line: int, fields: list[str]) -> bool:
@@ -135,8 +159,11 @@ class RowReader:
             )
             return False
         row_text, column_text = self._positions(fields)
-        if not row_text and not column_text and _is_total(fields):
+        if not (row_text and column_text) and _is_total(fields):
             self._totals += 1
+            return False
+        if all(not value or value.casefold() in EMPTY for value in (row_text, column_text)):
+            self._unplaced.append(line)
             return False
         faults = len(self._problems)
         image = self._image(line, fields)
@@ -201,8 +228,8 @@ class RowReader:
         if unclear:
             self._warnings += unclear[:LISTED]
             self._warnings.append(
-                f"{len(unclear)} points have several labels (--duplicates {how}; first, majority,"
-                " drop and error can be chosen)"
+                f"{counted(len(unclear), 'point')} with several labels (--duplicates {how}; first,"
+                " majority, drop and error can be chosen)"
             )
         if changed:
             for points in self.images.values():
@@ -231,21 +258,24 @@ class RowReader:
     def _pixel(self, line: int, value: str, column: Column) -> float:
         """The position, which may lie between pixels."""
         least = 1 if self._options.one_based else 0
-        number = None if THOUSANDS.fullmatch(value) else _number(value)
-        self._shares_found &= number is not None and number <= 1
-        share = number is not None and 0 < number < 1
+        found = None if THOUSANDS.fullmatch(value) else number(value)
+        self._percent_signs += value.endswith("%")
+        if not self._typed:
+            self._thousands.take(value, f"line {line}")
+        self._shares_found &= found is not None and found <= 1
+        share = found is not None and 0 < found < 1
         self._below_one += share
-        if number is not None and not share and least <= number < NO_PIXEL:
-            self._largest = max(self._largest, number)
-            return number - least
+        if found is not None and not share and least <= found < NO_PIXEL:
+            self._largest = max(self._largest, found)
+            return found - least
         self._wrong(line, column, value, f"an integer from {least}")
         return -1
 
     def _share(self, line: int, value: str, column: Column) -> float:
         most = 1 if self._coordinates == "fraction" else 100
-        number = _number(value)
-        if number is not None and 0 <= number <= most:
-            return number / most
+        found = number(value.removesuffix("%").strip())
+        if found is not None and 0 <= found <= most:
+            return found / most
         self._wrong(line, column, value, f"a number from 0 to {most} ({self._coordinates})")
         return -1.0
 
@@ -266,33 +296,6 @@ class RowReader:
         self._problems.append(
             f"line {line}, column {name}: found {shown_value(value)}, expected {expected}"
         )
-
-
-def shown_value(value: LabelId | None) -> str:
-    """A value as an error shows it."""
-    if value is None or value == "":
-        return "nothing"
-    return repr(value[:SHOWN] + "…" if isinstance(value, str) and len(value) > SHOWN else value)
-
-
-def problems_error(name: str, problems: list[str]) -> PointsFileError:
-    """One error for all problems of a file."""
-    if len(problems) == 1:
-        return PointsFileError(f"{name}: {problems[0]}")
-    listed = problems[:LISTED]
-    if len(problems) > LISTED:
-        listed.append(f"and {len(problems) - LISTED} more")
-        if "--coordinates" in problems[-1]:
-            listed.append(problems[-1])
-    lines = "\n".join(f"  {problem}" for problem in listed)
-    return PointsFileError(f"{name}: {len(problems)} problems\n{lines}")
-
-
-def _number(value: str) -> float | None:
-    if not DECIMAL.fullmatch(value):
-        return None
-    number = float(value.replace(",", "."))
-    return number if math.isfinite(number) else None
 
 
 def _is_total(fields: list[str]) -> bool:

@@ -13,7 +13,7 @@ from spacer_tasks.annotations.points import Coordinates
 from spacer_tasks.data_classes.csv_cells import unquoted
 from spacer_tasks.exceptions import PointsFileError
 
-DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "space"}
 #: rows above the header that may be a title, an author, a date
 TITLE_ROWS = 10
 #: the first bytes of a ZIP archive, which every .xlsx is, and of an old .xls
@@ -33,6 +33,8 @@ class Table:
     rows: Iterator[tuple[int, list[str]]] | Rows
     read: str = ""
     coordinates: Coordinates = "pixel"
+    #: numbers were numbers, not texts in somebody's language
+    typed: bool = False
     warnings: list[str] = field(default_factory=list)
 
 
@@ -46,7 +48,7 @@ def decoded(data: bytes, name: str) -> tuple[str, list[str]]:
     else:
         encoding = "utf-8-sig"
     try:
-        return data.decode(encoding), []
+        return _with_newlines(data.decode(encoding)), []
     except UnicodeDecodeError as error:
         if encoding != "utf-8-sig":
             raise PointsFileError(
@@ -57,7 +59,14 @@ def decoded(data: bytes, name: str) -> tuple[str, list[str]]:
         text, taken = data.decode("cp1252"), "cp1252 (Windows)"
     except UnicodeDecodeError:
         text, taken = data.decode("latin-1"), "Latin-1"
-    return text, [f"{name}: not UTF-8 (line {line}); read as {taken}: check names with accents"]
+    return _with_newlines(text), [
+        f"{name}: not UTF-8 (line {line}); read as {taken}: check names with accents"
+    ]
+
+
+def _with_newlines(text: str) -> str:
+    """Excel on old Macs ends lines with a return alone."""
+    return text if "\n" in text else text.replace("\r", "\n")
 
 
 def text_table(text: str, name: str, known: Callable[[list[str]], int]) -> Table:
@@ -83,9 +92,13 @@ def text_table(text: str, name: str, known: Callable[[list[str]], int]) -> Table
             raise PointsFileError(f"{name}: line 1: {error}") from error
         place = max(range(len(top)), key=lambda i: known(top[i][1]), default=None)
         line, header = top[place] if place is not None else (1, [])
+        if place is not None and _has_row_names(header, top[place + 1 :]):
+            header = ["", *header]
         candidates.append((known(header), len(header), -line, delimiter, header))
-    # the first of equal ones: a comma
-    _, _, line, delimiter, header = max(candidates, key=lambda each: each[:2])
+    # the first of equal ones: a comma; a space only where nothing else finds as much
+    _, _, line, delimiter, header = max(
+        candidates, key=lambda each: (each[0], each[3] != " ", each[1])
+    )
     between = f"a {DELIMITERS.get(delimiter, repr(delimiter))} between"
     where = "first line" if -line + skipped == 1 else f"line {-line + skipped}"
     return Table(
@@ -93,6 +106,14 @@ def text_table(text: str, name: str, known: Callable[[list[str]], int]) -> Table
         header,
         _records(text, delimiter, name, -line, skipped),
         f"whose {where}, read with {between}, has",
+    )
+
+
+def _has_row_names(header: list[str], below: Rows) -> bool:
+    """Whether rows are numbered in a column without a name, as R's `write.table` does it."""
+    return bool(below) and all(
+        len(fields) == len(header) + 1 and fields[0] == str(number)
+        for number, (_, fields) in enumerate(below, start=1)
     )
 
 
@@ -162,6 +183,7 @@ def workbook_table(data: bytes, name: str, known: Callable[[list[str]], int]) ->
                 header,
                 filled[place + 1 :],
                 f"an Excel workbook; line {line} of its sheet {sheet!r} has",
+                typed=True,
             )
             if best is None or known(header) > best[0]:
                 best = (known(header), table)

@@ -7,12 +7,13 @@ Within a queue, a task of a lower number goes first. Kombu keeps a list for each
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
-
-from redis import Redis
+from typing import TYPE_CHECKING, cast
 
 from spacer_tasks.broker.client import broker_client
 from spacer_tasks.broker.contract import PRIORITY_STEPS, QUEUES
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 #: what Kombu writes between a queue's name and a priority
 SEPARATOR = "\x06\x16"

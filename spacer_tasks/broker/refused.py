@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
 
-from spacer_tasks.broker.whereabouts import pages
 from spacer_tasks.exceptions import MessageError
 
 if TYPE_CHECKING:
@@ -76,6 +75,7 @@ end
 REFUSE = (
     KEEP
     + """
+redis.call('ZREM', KEYS[7], ARGV[1] .. '\\n' .. ARGV[2])
 local holder = redis.call('HGET', KEYS[3], ARGV[2])
 if not holder or string.sub(holder, 1, #ARGV[1] + 1) ~= ARGV[1] .. '\\n' then
     return 0
@@ -187,6 +187,9 @@ def listed(redis: Redis) -> list[Refused]:
 
 def of_task(redis: Redis, task_id: str) -> list[Refused]:
     """Those that were a task's, or of a batch its parts', the newest first."""
+    # imported here: callers name the reasons alone, and need no client of Redis
+    from spacer_tasks.broker.whereabouts import pages
+
     found: list[Refused] = []
     mark, of_batch = task_id.encode(), f"{task_id}."
     for page in pages(redis, LIST):

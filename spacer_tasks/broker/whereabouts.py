@@ -7,9 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
-
-from redis import Redis
+from typing import TYPE_CHECKING, Any, cast
 
 from spacer_tasks.broker.contract import (
     CLASSIFY,
@@ -22,6 +20,9 @@ from spacer_tasks.broker.contract import (
     TRAINING_HIGH,
 )
 from spacer_tasks.broker.queue_depths import lists_of
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 #: messages read at once; of 2 KB mostly, and of 90 KB at most
 PAGE = 200
@@ -57,9 +58,14 @@ class Keys:
         """When each worker was last heard of."""
         return f"{self.unacked}.alive"
 
+    @property
+    def held(self) -> str:
+        """What each worker holds."""
+        return f"{self.unacked}.held"
+
     def all(self) -> list[str]:
         """In the order of the scripts."""
-        return [self.unacked, self.index, self.holders, self.alive]
+        return [self.unacked, self.index, self.holders, self.alive, self.held]
 
 
 @dataclass(frozen=True)

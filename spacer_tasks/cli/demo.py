@@ -24,11 +24,24 @@ def demo(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed, the same quadrats.")] = 0,
+    photos_only: Annotated[
+        bool,
+        typer.Option(
+            "--photos-only",
+            help="Only write a survey to try the other commands on: photos, labels, sites, groups"
+            " and a network.",
+        ),
+    ] = False,
 ) -> None:
     """The whole job on real photographs: a private queue, storage and workers, and a report.
 
     Everything that it starts runs on free ports of this machine and is stopped at the end.
     """
+    if photos_only:
+        from spacer_tasks.demo.survey import write_survey
+
+        write_survey(output, images, seed)
+        return
     from spacer_tasks.demo.run import run_demo
 
     run_demo(output, images, epochs, location(weights) if weights else None, seed)

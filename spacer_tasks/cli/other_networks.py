@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spacer_tasks.classifiers import Classifier
-from spacer_tasks.classifiers.network import known_networks
 from spacer_tasks.console import counted, listed, warn
 from spacer_tasks.exceptions import FeatureFileError
 from spacer_tasks.messages.tasks import ClassifyReturnMsg
+
+if TYPE_CHECKING:
+    from spacer_tasks.classifiers import Classifier
 
 Strict = Annotated[
     bool,
@@ -22,6 +23,9 @@ Strict = Annotated[
 
 def tell_unknown(classifier: Classifier) -> None:
     """Say that a classifier does not know its network, so that nothing can be compared."""
+    # imported here: it needs numpy
+    from spacer_tasks.classifiers.network import known_networks
+
     if None in (networks := known_networks(classifier)) or not networks:
         warn(
             "the classifier does not say which network all its features came from (it is older, or"

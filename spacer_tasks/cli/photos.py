@@ -22,6 +22,8 @@ from spacer_tasks.exceptions import InputError
 ORIENTATION = 0x0112
 #: photos whose first bytes are read at once
 AT_ONCE = 8
+#: points of which it is no chance that all are in the first hundred pixels of photos so large
+FEW, LARGE = 10, 400
 #: photos whose points outside are told of one by one
 TOLD = 8
 
@@ -80,6 +82,7 @@ def place_selection(
                 strict=True,
             )
         )
+    _ask_about_percent(points, [shape for shape in shapes.values() if shape])
     for image in selection.images:
         shape = shapes.get(image.name)
         if shape is None:
@@ -96,6 +99,21 @@ def place_selection(
         kept.append(replace(image, points=result.inside))
     told.tell()
     return Selection(kept, missing)
+
+
+def _ask_about_percent(points: PointsFile, shapes: Sequence[PhotoShape]) -> None:
+    """Warn where whole numbers may be percentages: none is above 100, and the photos are large."""
+    some = [point for each in points.images.values() for point in each]
+    large = bool(shapes) and min(min(shape.width, shape.height) for shape in shapes) >= LARGE
+    if (
+        large
+        and len(some) >= FEW
+        and all(point.share is None and max(point.row, point.column) <= 100 for point in some)
+    ):
+        warn(
+            f"{points.name}: no position is above 100, on photos of {LARGE} pixels and more: if"
+            " they are percentages, give --coordinates percent"
+        )
 
 
 def placed_at_features(

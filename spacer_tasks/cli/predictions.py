@@ -1,4 +1,8 @@
-"""The CSV of predictions: image, row, column, label, probability, label_2, probability_2, …"""
+"""The CSV of predictions: image, row, column, label, probability, label_2, probability_2, …
+
+With a threshold, the label of what the machine is less sure of is left empty for people, and two
+columns more say what the machine's label is and whose the label is (`machine`, or `review`).
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,11 @@ import heapq
 from io import StringIO
 
 from spacer_tasks import storage
-from spacer_tasks.data_classes.csv_cells import quoted
+from spacer_tasks.annotations.writing import Tool, written
+from spacer_tasks.data_classes.csv_cells import quoted, unquoted
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.messages.tasks import ClassifyReturnMsg
+from spacer_tasks.review.predictions_file import MACHINE, MACHINE_LABEL, OPEN, STATUS
 
 
 class Predictions:
@@ -19,10 +25,14 @@ class Predictions:
     ----------
     top
         How many labels a point is given, the most probable first.
+    threshold
+        The probability from which on the machine's label is taken; None to take all.
     """
 
-    def __init__(self, top: int) -> None:
+    def __init__(self, top: int, threshold: float | None = None) -> None:
         self.points = 0
+        self.left_to_people = 0
+        self._threshold = threshold
         self._top = top
         self._text = StringIO(newline="")
         self._rows = csv.writer(self._text, lineterminator="\n")
@@ -34,15 +44,27 @@ class Predictions:
         if not self._has_header:
             numbers = ["", *(f"_{number}" for number in range(2, top + 1))]
             best = [f"{name}{number}" for number in numbers for name in ("label", "probability")]
-            self._rows.writerow(["image", "row", "column", *best])
+            more = [] if self._threshold is None else [MACHINE_LABEL, STATUS]
+            self._rows.writerow(["image", "row", "column", *best, *more])
             self._has_header = True
         for row, column, scores in answer.scores:
             best_first = heapq.nlargest(top, range(len(scores)), key=scores.__getitem__)
             pairs = [(answer.classes[i], f"{scores[i]:.6f}") for i in best_first]
             cells = [image, row, column, *(value for pair in pairs for value in pair)]
+            if self._threshold is not None:
+                # as it is written: what the file says of a point holds for its number
+                unsure = float(pairs[0][1]) < self._threshold
+                self.left_to_people += unsure
+                cells += [pairs[0][0], OPEN if unsure else MACHINE]
+                if unsure:
+                    cells[3] = ""
             self._rows.writerow(map(quoted, cells))
             self.points += 1
 
-    def store(self, loc: DataLocation) -> None:
-        """Write the file. Raises as `storage.store`."""
-        storage.store(loc, self._text.getvalue().encode())
+    def store(self, loc: DataLocation, to: Tool = "csv") -> None:
+        """Write the file in the columns of a tool. Raises as `storage.store`."""
+        data = self._text.getvalue().encode()
+        if to != "csv":
+            rows = csv.reader(StringIO(self._text.getvalue(), newline=""))
+            data = written([[unquoted(cell) for cell in row] for row in rows], to)
+        storage.store(loc, data)

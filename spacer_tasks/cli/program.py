@@ -16,11 +16,13 @@ from spacer_tasks.cli.local.evaluate import evaluate
 from spacer_tasks.cli.local.extract import extract
 from spacer_tasks.cli.local.extractors import extractors
 from spacer_tasks.cli.local.points import points
+from spacer_tasks.cli.local.review import review
 from spacer_tasks.cli.local.train import train
 from spacer_tasks.cli.queue import dead, jobs, operate, refused, status, submit
 from spacer_tasks.cli.queue.cancel import cancel
 from spacer_tasks.cli.queue.mailman import env_job, mailman
 from spacer_tasks.cli.stored import verify
+from spacer_tasks.cli.stored.clean import clean
 from spacer_tasks.cli.stored.convert import convert
 from spacer_tasks.console import INTERRUPTED, NOT_DONE, complain, err, out, say
 from spacer_tasks.exceptions import SpacerError
@@ -108,12 +110,14 @@ program.command(rich_help_panel=HERE)(points)
 program.command(rich_help_panel=HERE)(extract)
 program.command(rich_help_panel=HERE)(train)
 program.command(rich_help_panel=HERE)(classify)
+program.command(rich_help_panel=HERE)(review)
 program.command(rich_help_panel=HERE)(evaluate)
 program.command(rich_help_panel=HERE)(cover)
 program.command(rich_help_panel=HERE)(extractors)
 program.command(rich_help_panel=HERE)(env_job)
 program.add_typer(verify.commands, name="verify", rich_help_panel=STORED)
 program.command(rich_help_panel=STORED)(convert)
+program.command(rich_help_panel=STORED)(clean)
 program.add_typer(submit.commands, name="submit", rich_help_panel=QUEUE)
 program.command(rich_help_panel=QUEUE)(status.status)
 program.command(rich_help_panel=QUEUE)(cancel)

@@ -132,8 +132,8 @@ class _Stage(MessageTask):
         self._forget_run()
         return stored
 
-    def _forget_starts(self) -> None:
-        super()._forget_starts()
+    def _was_answered(self) -> None:
+        super()._was_answered()
         self._forget_run()
 
     def _forget_run(self) -> None:

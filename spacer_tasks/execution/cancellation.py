@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from celery.states import FAILURE
@@ -93,6 +94,18 @@ def check(app: Celery, *task_ids: str) -> None:
     for task_id, mark in zip(task_ids, marks, strict=True):
         if mark is not None:
             raise TaskCancelledError(f"the task {task_id} was cancelled")
+
+
+def marks_beside(app: Celery, task_ids: Sequence[str]) -> list[str]:
+    """The keys of the marks, where they are in the same Redis as the locks of tasks, so that one
+    question answers both; none where they are not.
+    """
+    conf: Any = app.conf
+    if str(conf.broker_write_url) != str(cast("Any", app.backend).url):
+        return []
+    if conf.broker_transport_options.get("global_keyprefix"):
+        return []
+    return [mark_of(task_id) for task_id in task_ids]
 
 
 def check_now_and_then(app: Celery, *task_ids: str) -> None:

@@ -10,9 +10,11 @@ anything: a task that another began since, or finished, is not its own any more.
 end is the stored answer, which lasts longer than anything sleeps.
 
 Each start is noted until the task is answered, so that a task which ends its worker each time can
-be told from one that was delivered again by chance. Of the tasks that have one start left, a
-process runs one at a time: a task that ends its worker would otherwise take the same others with it
-each time, and they would be given up as it is.
+be told from one that was delivered again by chance. A task that was never begun has no answer, and
+none is looked for: so that a start has ended is noted too, for longer than a message can come back.
+
+Of the tasks that have one start left, a process runs one at a time: a task that ends its worker
+would otherwise take the same others with it each time, and they would be given up as it is.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -35,28 +37,45 @@ from redis.exceptions import RedisError
 
 from spacer_tasks import results, retries
 from spacer_tasks.config.settings import get_settings
-from spacer_tasks.exceptions import AnswerDamagedError, RunningElsewhere
+from spacer_tasks.exceptions import (
+    AnswerDamagedError,
+    RunningElsewhere,
+    StorageError,
+    StorageUnavailableError,
+    TaskCancelledError,
+)
 from spacer_tasks.execution.connection import me, worker_redis
 from spacer_tasks.execution.lock_renewal import RENEWALS, keeper
+from spacer_tasks.results import StoredAnswer
 
 logger = logging.getLogger(__name__)
 
 PREFIX = "spacer-task:"
 #: seconds that the starts of a task without an answer are remembered
 STARTS_KEPT_S = 7 * 24 * 3600
+#: seconds that a task which may have an answer is told from one that was never begun; twice the
+#: longest visibility timeout, after which a message comes back
+ENDED_KEPT_S = 2 * 24 * 3600
 #: seconds after a renewal in which a lock is not asked for again: it cannot have lapsed
 FRESH_S = 1.0
 
-#: answers the holder if it is another's, or else takes the lock and answers all starts so far
+#: what is asked before a task: whether it, or its batch, was cancelled; who holds it; and, once it
+#: is held here, whether it may have an answer, and all starts so far
 BEGIN = """
+for i = 5, #KEYS do
+    if redis.call('EXISTS', KEYS[i]) == 1 then
+        return {'cancelled', tostring(i - 5)}
+    end
+end
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then
-    return {holder}
+    return {'held', holder}
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 redis.call('RPUSH', KEYS[2], ARGV[3])
 redis.call('EXPIRE', KEYS[2], ARGV[4])
-return {'', unpack(redis.call('LRANGE', KEYS[2], 0, -1))}
+local ended = tostring(redis.call('EXISTS', KEYS[4]))
+return {'begun', ended, unpack(redis.call('LRANGE', KEYS[2], 0, -1))}
 """
 #: a lock that lapsed is taken again where the task's last start is still this one. Where another
 #: came after it, the task is another's; where none is noted, another may have ended it meanwhile
@@ -78,6 +97,9 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 'held'
 """
 RELEASE = """
+if ARGV[2] == '1' then
+    redis.call('SET', KEYS[4], '1', 'EX', ARGV[3])
+end
 if redis.call('GET', KEYS[1]) == ARGV[1] then
     redis.call('DEL', KEYS[1])
     if ARGV[2] == '1' then
@@ -92,12 +114,14 @@ if holder and string.sub(holder, 1, #ARGV[1]) == ARGV[1] then
     redis.call('DEL', KEYS[1])
 end
 """
-#: a start that ended because its worker was told to stop is not held against the task
+#: a start that ended because its worker was told to stop is not held against the task; it may have
+#: stored the answer
 TAKE_BACK = """
 local holder = redis.call('GET', KEYS[1])
 if holder and string.sub(holder, 1, #ARGV[1]) == ARGV[1] then
     redis.call('DEL', KEYS[1])
     redis.call('RPOP', KEYS[2])
+    redis.call('SET', KEYS[3], '1', 'EX', ARGV[2])
 end
 """
 
@@ -113,6 +137,10 @@ class Running:
     ----------
     starts
         When and where it was begun and not answered, this start included.
+    first
+        Whether it was never begun before, as far as Redis knows: it has no answer.
+    answer
+        Its answer, where it has one: it is not to be run.
     last_start
         Whether it is given up if its worker ends once more: one of these runs at a time.
     doubtful
@@ -124,6 +152,8 @@ class Running:
     task_id: str
     token: str
     starts: list[dict[str, Any]] = field(default_factory=list)
+    first: bool = False
+    answer: StoredAnswer | None = None
     lost: bool = False
     doubtful: bool = False
     last_start: bool = False
@@ -213,27 +243,52 @@ def current() -> Running | None:
 
 
 @contextmanager
-def running(task_id: str) -> Iterator[Running]:
+def running(
+    task_id: str,
+    marks: Sequence[str] = (),
+    find_answer: Callable[[], StoredAnswer | None] = lambda: None,
+) -> Iterator[Running]:
     """Hold the lock of a task. Its starts are forgotten at the end, unless the block raises what
     ends a worker.
 
     Where Redis is away, the task runs all the same: nobody else is given it then.
 
+    Parameters
+    ----------
+    marks
+        Keys in the same Redis by which a task of these is cancelled.
+    find_answer
+        Looks for the task's answer; asked where there can be one.
+
     Raises
     ------
+    TaskCancelledError
+        One of the marks is there.
     RunningElsewhere
-        Another worker holds it; or it has one start left, and another such task takes long here.
+        Another worker holds it, and it has no answer; or it has one start left, and another such
+        task takes long here.
     """
     lock = Running(task_id, f"{me()}/{os.getpid()}/{secrets.token_hex(4)}")
     before = _current.set(lock)
     ended = True
     try:
         try:
-            _begin(lock)
-            _take_turn(lock)
+            _begin(lock, marks)
         except (RedisError, OSError) as error:
             logger.warning("%s runs without a lock, Redis is away: %s", task_id, error)
-        keeper().add(lock)
+        except RunningElsewhere as found:
+            # whoever finished it may have been killed with the lock
+            lock.answer = _found_beside(found, find_answer)
+            if lock.answer is None:
+                raise
+        if lock.answer is None and not lock.first:
+            lock.answer = find_answer()
+        if lock.answer is None:
+            try:
+                _take_turn(lock)
+            except (RedisError, OSError) as error:
+                logger.warning("%s runs without a lock, Redis is away: %s", task_id, error)
+            keeper().add(lock)
         yield lock
     except Exception:
         raise
@@ -248,28 +303,44 @@ def running(task_id: str) -> Iterator[Running]:
         if lock.last_start:
             _LAST_START.release()
         try:
-            worker_redis().eval(RELEASE, 3, *keys_of(task_id), lock.token, int(ended))
+            worker_redis().eval(RELEASE, 4, *keys_of(task_id), lock.token, int(ended), ENDED_KEPT_S)
         except (RedisError, OSError) as error:
             logger.warning("%s: its lock lapses by itself, Redis is away: %s", task_id, error)
 
 
-def _begin(lock: Running) -> None:
+def _found_beside(
+    found: RunningElsewhere, find_answer: Callable[[], StoredAnswer | None]
+) -> StoredAnswer | None:
+    """The answer of a task that is another's, if there is one already."""
+    try:
+        return find_answer()
+    except (StorageError, StorageUnavailableError) as error:
+        logger.warning("%s; whether it has an answer is not known: %s", found, error)
+        return None
+
+
+def _begin(lock: Running, marks: Sequence[str] = ()) -> None:
     asked_at = _now()
     start = {"at": round(time.time(), 3), "worker": me(), "run": lock.run}
+    keys = [*keys_of(lock.task_id), *marks]
     found = worker_redis().eval(
         BEGIN,
-        2,
-        *keys_of(lock.task_id)[:2],
+        len(keys),
+        *keys,
         lock.token,
         _lapse_ms(),
         json.dumps(start),
         STARTS_KEPT_S,
     )
-    holder, *starts = cast("list[bytes]", found)
-    if holder:
-        raise RunningElsewhere(f"{lock.task_id} runs at {holder.decode()}")
+    said, *rest = cast("list[bytes]", found)
+    if said == b"cancelled":
+        raise TaskCancelledError(f"the task {lock.task_id} was cancelled")
+    if said == b"held":
+        raise RunningElsewhere(f"{lock.task_id} runs at {rest[0].decode()}")
+    ended, *starts = rest
     lock.renewed_at = asked_at
     lock.starts = [json.loads(each) for each in starts]
+    lock.first = ended == b"0" and len(starts) == 1
 
 
 def _take_turn(lock: Running) -> None:
@@ -302,7 +373,7 @@ def _is_answered(task_id: str) -> bool:
 
 
 def forget_starts(task_id: str) -> None:
-    """The task was answered, or is sent anew."""
+    """The task is sent anew, and has no answer."""
     worker_redis().delete(*keys_of(task_id)[1:])
 
 
@@ -311,7 +382,8 @@ def take_back(redis: Redis, task_ids: Iterable[str]) -> None:
     not held against them.
     """
     for task_id in task_ids:
-        redis.eval(TAKE_BACK, 2, *keys_of(task_id)[:2], me())
+        lock, starts, _, ended = keys_of(task_id)
+        redis.eval(TAKE_BACK, 3, lock, starts, ended, me(), ENDED_KEPT_S)
 
 
 def let_go(redis: Redis, task_id: str) -> None:
@@ -331,8 +403,8 @@ def noted_loss(task_id: str) -> str | None:
 
 
 def keys_of(task_id: str) -> list[str]:
-    """The keys of a task's lock, its starts, and what ended its process last."""
-    return [f"{PREFIX}{task_id}:{name}" for name in ("lock", "starts", "loss")]
+    """The keys of a task's lock, its starts, what ended its process, and that a start ended."""
+    return [f"{PREFIX}{task_id}:{name}" for name in ("lock", "starts", "loss", "ended")]
 
 
 def _fresh_s() -> float:

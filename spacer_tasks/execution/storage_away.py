@@ -8,8 +8,10 @@ answers are kept, whatever the task: its credentials are wrong, or the bucket is
 from __future__ import annotations
 
 from spacer_tasks import results
+from spacer_tasks.config.settings import get_settings
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import (
+    ConfigError,
     InputError,
     SpacerError,
     StorageError,
@@ -56,6 +58,32 @@ def found_away(error: SpacerError) -> StorageAway | None:
         if why := place_fault(place):
             return StorageAway(why, place.uri)
     return None
+
+
+def check_results_prefix() -> None:
+    """See, before work begins, that answers can be kept: write, read and remove a probe.
+
+    Raises
+    ------
+    ConfigError
+        It is refused: wrong credentials, no such bucket, a folder that cannot be written, no
+        location at all.
+    StorageUnavailableError
+        It does not answer, which may pass.
+    """
+    try:
+        prefix = results.results_location()
+    except ValueError as error:
+        raise ConfigError(
+            f"SPACER_RESULTS_PREFIX is {get_settings().results_prefix!r}, expected"
+            " s3://bucket/prefix or a folder"
+        ) from error
+    try:
+        probe_writing(prefix)
+    except StorageError as error:
+        raise ConfigError(
+            f"SPACER_RESULTS_PREFIX: answers cannot be kept there: {error}"
+        ) from error
 
 
 def results_fault() -> str | None:

@@ -150,15 +150,15 @@ class MessageTask(RetriedTask):
 
         task_id = self.task_id
         try:
-            cancellation.check(self.app, *self.cancelled_with())
-            stored = results.find_answer(task_id)
-            if stored is not None:
-                logger.info("%s was finished before: answered from what is stored", task_id)
-                self._forget_starts()
-                self._end_if_told()
-                return stored
-            with running_lock.running(task_id) as lock:
-                return self._run_once(lock, sent, *extra)
+            marks = cancellation.marks_beside(self.app, self.cancelled_with())
+            if not marks:
+                cancellation.check(self.app, *self.cancelled_with())
+            # asked with the lock in hand: before, another might end the task in between
+            find = partial(results.find_answer, task_id)
+            with running_lock.running(task_id, marks, find) as lock:
+                if lock.answer is None:
+                    return self._run_once(lock, sent, *extra)
+            return self._finished_before(lock.answer)
         except TaskPredicate:
             raise
         except RunningElsewhere as found:
@@ -180,6 +180,12 @@ class MessageTask(RetriedTask):
             logger.warning("%s failed: %s: %s", task_id, type(error).__name__, error)
             return self._kept_or_again(error)
         raise Ignore
+
+    def _finished_before(self, stored: StoredAnswer) -> StoredAnswer:
+        logger.info("%s was finished before: answered from what is stored", self.task_id)
+        self._was_answered()
+        self._end_if_told()
+        return stored
 
     def _run_once(self, lock: Running, sent: dict[str, Any], *extra: Any) -> StoredAnswer:
         if len(lock.starts) > get_settings().max_deliveries:
@@ -241,14 +247,8 @@ class MessageTask(RetriedTask):
         if told:
             raise Ignore
 
-    def _forget_starts(self) -> None:
-        from spacer_tasks.execution import lock as running_lock
-
-        try:
-            running_lock.forget_starts(self.task_id)
-        except Exception as error:
-            if not redis_is_away(error):
-                raise
+    def _was_answered(self) -> None:
+        """The task has its answer from a start before."""
 
     def _cancelled(self, error: TaskCancelledError) -> StoredAnswer:
         """The answer of a task that was cancelled."""

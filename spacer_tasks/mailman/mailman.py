@@ -9,17 +9,23 @@ from __future__ import annotations
 import logging
 import signal
 import time
+from collections.abc import Sequence
 from threading import Event
 from uuid import NAMESPACE_URL, uuid5
 
+from redis.exceptions import RedisError
+
 from spacer_tasks import retries
+from spacer_tasks.broker.server_kind import check_redis
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.exceptions import (
     BrokerUnavailableError,
+    ConfigError,
     InputError,
     SpacerError,
     SQSUnavailableError,
 )
+from spacer_tasks.execution.storage_away import check_results_prefix
 from spacer_tasks.mailman import ledger
 from spacer_tasks.mailman.ledger import Known
 from spacer_tasks.mailman.sqs_queue import BATCH, SQSMessage, SQSQueue
@@ -38,6 +44,20 @@ BUSY_WAIT_S, IDLE_WAIT_S = 1, 5
 #: seconds after which the jobs that are still due wait until new messages were taken: a storage
 #: that hangs takes a minute for each
 PASS_S = 5
+
+
+#: as errors name them, in the order of `Queues`
+ROLES = ("queue of jobs", "result queue", "dead-letter queue")
+
+
+def _check_apart(names: Sequence[str]) -> None:
+    """Refuse queues that are one: what goes into one would come out of the other, for ever."""
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            first, second = ROLES[names.index(name)], ROLES[number]
+            raise ConfigError(
+                f"the {first} and the {second} are one ({name}), expected three queues"
+            )
 
 
 def task_id_of(queue_url: str, message_id: str) -> str:
@@ -77,7 +97,8 @@ class Mailman:
         Raises
         ------
         ConfigError
-            `SPACER_RESULTS_PREFIX` is not set.
+            At the start: `SPACER_RESULTS_PREFIX` is not set or refuses what is written, Redis is
+            not one to use, or two of the queues are one.
         SQSError
             At the start: a queue does not exist, or SQS refuses access to it.
         """
@@ -102,6 +123,13 @@ class Mailman:
         self._give_back()
 
     def _begin(self) -> None:
+        """See that jobs can be taken, handed on and answered, before the first is taken."""
+        try:
+            check_redis()
+        except (RedisError, OSError) as error:
+            raise BrokerUnavailableError(f"Redis does not answer: {error}") from error
+        check_results_prefix()
+        _check_apart([queue.arn for queue in self._queues])
         for queue in self._queues:
             logger.info("%s takes messages of up to %d bytes", queue, queue.max_bytes)
 
@@ -188,6 +216,7 @@ def sqs_mailman(
         As of `Mailman`.
     """
     urls = (jobs_url, results_url, dead_letters_url)
+    _check_apart(urls)
     mailman = Mailman(Queues(*map(SQSQueue, urls)), in_hand=in_hand, visibility_s=visibility_s)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: mailman.stop())

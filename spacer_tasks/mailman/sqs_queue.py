@@ -64,18 +64,27 @@ class SQSQueue:
     def __str__(self) -> str:
         return self.url
 
-    @cached_property
+    @property
     def max_bytes(self) -> int:
         """The largest message that the queue takes, in bytes, with its attributes.
 
         SQS allows 1 MiB, until August 2025 it was 256 KiB; the queue's own limit may be lower.
         https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
         """
+        return int(self._attributes["MaximumMessageSize"])
+
+    @property
+    def arn(self) -> str:
+        """The name of the queue in all of AWS; several URLs may be of one queue."""
+        return self._attributes["QueueArn"]
+
+    @cached_property
+    def _attributes(self) -> Mapping[str, str]:
         with self._errors():
             answer = self._client.get_queue_attributes(
-                QueueUrl=self.url, AttributeNames=["MaximumMessageSize"]
+                QueueUrl=self.url, AttributeNames=["MaximumMessageSize", "QueueArn"]
             )
-        return int(answer["Attributes"]["MaximumMessageSize"])
+        return {str(name): value for name, value in answer["Attributes"].items()}
 
     def receive(self, count: int, wait_s: int, visibility_s: int) -> list[SQSMessage]:
         """Up to `count` messages (10 at most), which nobody else is given for `visibility_s`.

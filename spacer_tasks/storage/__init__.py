@@ -57,6 +57,17 @@ def load(loc: DataLocation) -> bytes:
         return storage.load(key)
 
 
+def load_version(loc: DataLocation) -> tuple[bytes, str | None]:
+    """The content of an object and its `version`, in one request where the storage can do so.
+
+    An object that is replaced meanwhile has the older version: who compares it later finds another.
+    Raises as `load`.
+    """
+    storage, key = storage_for(loc)
+    with _about(loc):
+        return storage.load_version(key)
+
+
 def store(loc: DataLocation, data: bytes) -> None:
     """Write an object, whole or not at all; an older one is replaced. Raises as `load`."""
     storage, key = storage_for(loc, to_write=True)
@@ -120,6 +131,7 @@ __all__ = [
     "delete",
     "exists",
     "load",
+    "load_version",
     "storage_for",
     "store",
     "store_once",

@@ -18,6 +18,11 @@ class Storage(ABC):
     def load(self, key: str) -> bytes:
         """The object's content."""
 
+    def load_version(self, key: str) -> tuple[bytes, str | None]:
+        """The object's content and its version; an older one where it was replaced meanwhile."""
+        version = self.version(key)
+        return self.load(key), version
+
     @abstractmethod
     def store(self, key: str, data: bytes) -> None:
         """Write the object, replacing an older one."""

@@ -27,9 +27,13 @@ class FilesystemStorage(Storage):
     """A key is a path; folders are made as needed."""
 
     def load(self, key: str) -> bytes:
+        return self.load_version(key)[0]
+
+    def load_version(self, key: str) -> tuple[bytes, str | None]:
         with file_errors(key), Path(key).open("rb") as stream:
-            check_size(os.fstat(stream.fileno()).st_size, key)
-            return stream.read()
+            status = os.fstat(stream.fileno())
+            check_size(status.st_size, key)
+            return stream.read(), _version_of(status)
 
     def open(self, key: str) -> BinaryIO:
         """The file, open for reading: for files too large to be held whole."""
@@ -80,7 +84,11 @@ class FilesystemStorage(Storage):
                 status = Path(key).stat()
             except (FileNotFoundError, NotADirectoryError):
                 return None
-            return f"{status.st_mtime_ns}-{status.st_size}"
+            return _version_of(status)
+
+
+def _version_of(status: os.stat_result) -> str:
+    return f"{status.st_mtime_ns}-{status.st_size}"
 
 
 def _umask() -> int:

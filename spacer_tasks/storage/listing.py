@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,25 @@ class Found(NamedTuple):
 
     files: dict[str, DataLocation]
     single: bool
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One object below a folder.
+
+    Attributes
+    ----------
+    name
+        Its path below the folder.
+    bytes
+        Its size.
+    stored_at
+        Seconds since 1970, on the storage's clock.
+    """
+
+    name: str
+    bytes: int
+    stored_at: float
 
 
 def list_below(folder: DataLocation) -> dict[str, DataLocation]:
@@ -44,12 +64,28 @@ def names_below(folder: DataLocation) -> Iterator[str]:
     """
     folder = permitted(folder)
     if folder.storage_type == "s3":
-        names = _s3_names(folder)
+        names: Iterator[str] = (entry.name for entry in _s3_entries(folder))
     elif folder.storage_type == "filesystem":
         names = _file_names(folder)
     else:
-        raise StorageError(f"{folder}: a {folder.storage_type} location cannot be listed")
+        raise _not_listable(folder)
     return (name for name in names if not any(part.startswith(".") for part in name.split("/")))
+
+
+def entries_below(folder: DataLocation) -> Iterator[Entry]:
+    """All objects below a folder or prefix one by one, unsorted, with their sizes and ages; hidden
+    ones too. None where there is no such folder. Otherwise raises as `list_below`.
+    """
+    folder = permitted(folder)
+    if folder.storage_type == "s3":
+        return _s3_entries(folder)
+    if folder.storage_type == "filesystem":
+        return _file_entries(folder)
+    raise _not_listable(folder)
+
+
+def _not_listable(folder: DataLocation) -> StorageError:
+    return StorageError(f"{folder}: a {folder.storage_type} location cannot be listed")
 
 
 def list_at(loc: DataLocation) -> Found:
@@ -80,7 +116,7 @@ def list_at(loc: DataLocation) -> Found:
     raise ObjectNotFoundError(f"{loc}: there is no such object, and none below it")
 
 
-def _s3_names(folder: DataLocation) -> Iterator[str]:
+def _s3_entries(folder: DataLocation) -> Iterator[Entry]:
     bucket, prefix = folder.bucket_name or "", folder.key.rstrip("/") + "/"
     with s3_errors(bucket, prefix):
         pages = client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
@@ -89,7 +125,21 @@ def _s3_names(folder: DataLocation) -> Iterator[str]:
                 name = item["Key"].removeprefix(prefix)
                 # a web console stores an empty object as a "folder"
                 if name and not name.endswith("/"):
-                    yield name
+                    yield Entry(name, item["Size"], item["LastModified"].timestamp())
+
+
+def _file_entries(folder: DataLocation) -> Iterator[Entry]:
+    root = Path(folder.key)
+    with file_errors(folder.key):
+        # a folder that is not there, or goes meanwhile, holds nothing
+        for path, _, files in os.walk(root, followlinks=False):
+            for name in files:
+                file = Path(path) / name
+                try:
+                    status = file.lstat()
+                except FileNotFoundError:
+                    continue
+                yield Entry(file.relative_to(root).as_posix(), status.st_size, status.st_mtime)
 
 
 def _file_names(folder: DataLocation) -> Iterator[str]:

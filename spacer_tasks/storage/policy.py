@@ -22,7 +22,7 @@ from spacer_tasks.storage.addresses import checked_url
 #: an entry for every bucket
 _ANY_BUCKET = "s3://*"
 #: what this package keeps under the results prefix
-OWN_FOLDERS = ("answers", "messages", "checkpoints", "batches", "returns", "dead_letters")
+OWN_FOLDERS = ("answers", "messages", "checkpoints", "batches", "returns", "dead_letters", "probes")
 #: devices, processes and the kernel's own
 SYSTEM = ("/dev", "/proc", "/sys")
 

@@ -71,19 +71,25 @@ class S3Storage(Storage):
         self.bucket = bucket
 
     def load(self, key: str) -> bytes:
+        return self.load_version(key)[0]
+
+    def load_version(self, key: str) -> tuple[bytes, str | None]:
         started = time.monotonic()
         for wait in retries.S3_BODY.waits():
             # what botocore has tried often enough is raised
-            with s3_errors(self.bucket, key):
-                answer = client().get_object(Bucket=self.bucket, Key=key)
+            answer = self._get(key)
             try:
-                return self._body(key, answer)
+                return self._body(key, answer), answer["ETag"].strip('"')
             except StorageUnavailableError:
                 if time.monotonic() - started > retries.S3_BODY_PATIENCE_S:
                     raise
             time.sleep(wait)
+        answer = self._get(key)
+        return self._body(key, answer), answer["ETag"].strip('"')
+
+    def _get(self, key: str) -> GetObjectOutputTypeDef:
         with s3_errors(self.bucket, key):
-            return self._body(key, client().get_object(Bucket=self.bucket, Key=key))
+            return client().get_object(Bucket=self.bucket, Key=key)
 
     def _body(self, key: str, answer: GetObjectOutputTypeDef) -> bytes:
         with s3_errors(self.bucket, key):

@@ -97,7 +97,7 @@ def look_in_redis(task_id: str, *, in_queues: bool) -> Traces:
         if waiting or taken:
             break
     with broker.pipeline(transaction=False) as pipe:
-        lock, starts, loss = keys_of(task_id)
+        lock, starts, loss, _ = keys_of(task_id)
         pipe.get(lock)
         pipe.pttl(lock)
         pipe.lrange(starts, 0, -1)

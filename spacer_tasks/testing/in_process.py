@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, cast
 
@@ -13,6 +13,7 @@ from celery.worker.request import Request
 from spacer_tasks.app import app
 from spacer_tasks.execution.lock import Running
 from spacer_tasks.execution.task import MessageTask
+from spacer_tasks.results import StoredAnswer
 
 #: the worker's name in stored answers
 HOSTNAME = "in-process"
@@ -69,9 +70,17 @@ class InProcessWorker:
 
 
 @contextmanager
-def alone(task_id: str) -> Iterator[Running]:
+def alone(
+    task_id: str, _marks: Sequence[str], find_answer: Callable[[], StoredAnswer | None]
+) -> Iterator[Running]:
     """In place of the lock of a running task: in one process nobody else is given it."""
-    yield Running(task_id, HOSTNAME, starts=[{"worker": HOSTNAME}], renewed_at=math.inf)
+    yield Running(
+        task_id,
+        HOSTNAME,
+        starts=[{"worker": HOSTNAME}],
+        answer=find_answer(),
+        renewed_at=math.inf,
+    )
 
 
 def _call(message: Any) -> None:

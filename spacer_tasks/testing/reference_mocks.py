@@ -55,7 +55,7 @@ def mocks_of_the_reference() -> Iterator[None]:
         if name == LOAD_IMAGE:
             instead["_photo"] = _photo_by(theirs.load_image)
             # of an image that is nowhere
-            instead["_origin"] = lambda msg, extractor: {}
+            instead["_origin"] = lambda *_: {}
         else:
             instead[name] = _task_by(theirs, name)
     if "classify_features" in instead:
@@ -90,14 +90,14 @@ def _task_by(theirs: ModuleType, name: str) -> Callable[..., Answer]:
     return run
 
 
-def _photo_by(load_image: Callable[[Any], Any]) -> Callable[[DataLocation], Photo]:
-    def photo(image_loc: DataLocation) -> Photo:
+def _photo_by(load_image: Callable[[Any], Any]) -> Callable[[DataLocation], tuple[Photo, None]]:
+    def photo(image_loc: DataLocation) -> tuple[Photo, None]:
         import numpy as np
         from spacer import data_classes
 
         from spacer_tasks.extractors import Photo
 
         given = data_classes.DataLocation.deserialize(image_loc.model_dump())
-        return Photo(np.asarray(load_image(given).convert("RGB")), incomplete=None)
+        return Photo(np.asarray(load_image(given).convert("RGB")), incomplete=None), None
 
     return photo

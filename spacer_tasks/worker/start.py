@@ -6,24 +6,31 @@ that follow go to Celery's worker.
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
+
+import click
 
 from spacer_tasks import retries
 from spacer_tasks.app import app
 from spacer_tasks.broker import signing
-from spacer_tasks.broker.contract import (
-    CONTRACT,
-)
 from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.concurrency.cores import cores
 from spacer_tasks.config.settings import get_settings, without_django
 from spacer_tasks.exceptions import ConfigError, InputError, TransientError
-from spacer_tasks.worker import lifecycle, readiness, request, result_backend, sentry
+from spacer_tasks.worker import arguments as worker_arguments
+from spacer_tasks.worker import (
+    lifecycle,
+    operators_file,
+    readiness,
+    request,
+    result_backend,
+    sentry,
+)
 from spacer_tasks.worker.delivery import transport
 from spacer_tasks.worker.delivery.gate import Gate
 from spacer_tasks.worker.metrics import serving as metrics
@@ -34,25 +41,6 @@ from spacer_tasks.worker.several.supervisor import supervise
 
 #: seconds without a byte from the result backend
 ANSWER_S = 120
-
-
-def configure(config_module: str | None) -> None:
-    """Take the operator's `celeryconfig` module, if there is one.
-
-    Raises
-    ------
-    ConfigError
-        The module sets what belongs to the contract between callers and workers.
-    """
-    if config_module is None:
-        return
-    module = importlib.import_module(config_module)
-    if clashes := sorted(CONTRACT.keys() & vars(module).keys()):
-        raise ConfigError(
-            f"{module.__file__} sets {', '.join(clashes)}: these belong to the contract between"
-            " callers and workers (spacer_tasks/broker/contract.py) and cannot be set here"
-        )
-    app.config_from_object(module)
 
 
 def main(name: PoolName, arguments: Sequence[str], config_module: str | None = None) -> None:
@@ -68,14 +56,14 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
     processes of their own.
 
     SIGTERM finishes the tasks in hand first. A process beside this one ends it where nothing in it
-    runs any more. Settings of Django's are left alone, also where it is
-    started in the environment of a site.
+    runs any more. Settings of Django's are left alone, also where it is started in the environment
+    of a site.
 
     Raises
     ------
     ConfigError
-        A setting or argument that the worker needs is missing or wrong, it may not keep answers, or
-        its Redis is not one to use.
+        A setting that the worker needs is missing or wrong, or one has no effect; it may not keep
+        answers; its Redis is not one to use; or a worker of its name is there.
     InputError, TransientError
         The network that `SPACER_WARM_EXTRACTOR` names could not be loaded.
     """
@@ -85,13 +73,18 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
         sys.exit(supervise(plan, name, config_module))
     sentry.post(settings.stuck_after_s)
     beside.end_with_supervisor()
-    configure(config_module)
+    said = worker_arguments.checked(POOLS[name], arguments)
+    operators_file.take(config_module)
     readiness.check_results()
     redis_checked = readiness.redis_is_right()
-    pool = POOLS[name]
+    if redis_checked:
+        readiness.check_name(said.hostname)
+    pool = replace(POOLS[name], implementation=said.implementation)
     if name == "features" and settings.device != "cpu" and _has_gpu():
+        if pool.implementation == "prefork":
+            raise ConfigError("--pool prefork: CUDA does not survive a fork, expected threads")
         pool = for_gpu(pool, _share_of_cores(), settings.s3_max_connections)
-    concurrency = _concurrency(arguments, pool)
+    concurrency = said.concurrency or pool.concurrency
     if pool.implementation == "threads" and concurrency > settings.s3_max_connections:
         raise ConfigError(
             f"SPACER_S3_MAX_CONNECTIONS is {settings.s3_max_connections}, expected at least the"
@@ -147,20 +140,25 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
     logging.getLogger("celery.pool").setLevel(logging.INFO)
     # its stubs say that it never returns
     run_worker: Any = app.worker_main
-    run_worker(
-        [
-            "worker",
-            f"--queues={','.join(pool.queues)}",
-            f"--pool={pool.implementation}",
-            f"--hostname={pool.queue}@%h",
-            f"--loglevel={settings.log_level}",
-            # the later of two wins, so the operator's own value does
-            f"--concurrency={pool.concurrency}",
-            *arguments,
-        ]
-    )
+    try:
+        run_worker(_command_line(pool, settings.log_level, arguments))
+    except click.ClickException as error:
+        raise ConfigError(error.format_message()) from None
     if code := lifecycle.exit_code():
         sys.exit(code)
+
+
+def _command_line(pool: Pool, log_level: str, arguments: Sequence[str]) -> list[str]:
+    return [
+        "worker",
+        f"--queues={','.join(pool.queues)}",
+        f"--pool={pool.implementation}",
+        f"--hostname={pool.queue}@%h",
+        f"--loglevel={log_level}",
+        # the later of two wins, so the operator's own value does
+        f"--concurrency={pool.concurrency}",
+        *arguments,
+    ]
 
 
 def _share_of_cores() -> int:
@@ -178,13 +176,6 @@ def _has_gpu() -> bool:
     import torch
 
     return torch.cuda.is_available()
-
-
-def _concurrency(arguments: Sequence[str], pool: Pool) -> int:
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("-c", "--concurrency", type=int, default=pool.concurrency)
-    concurrency: int = parser.parse_known_args(arguments)[0].concurrency
-    return max(1, concurrency)
 
 
 def _warm_network(concurrency: int) -> None:

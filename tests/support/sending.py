@@ -57,10 +57,10 @@ def empty_queues(redis_url: str) -> Iterator[None]:
 
 
 def consumers(redis_url: str) -> list[str]:
-    """The addresses of those who wait for messages of this Redis, or are just given one."""
+    """The addresses of those who wait for messages of this Redis."""
     with Redis.from_url(redis_url) as connection:
         clients: Any = connection.client_list()
-    return [each["addr"] for each in clients if each["cmd"] == "brpop"]
+    return [each["addr"] for each in clients if "b" in each["flags"]]
 
 
 def store_finished(task_id: str, seconds_ago: float) -> None:

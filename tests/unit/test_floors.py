@@ -21,6 +21,7 @@ ELSEWHERE = {
     "python/caffe/proto/__init__.py": "Caffe's",
     "vision_backend/callbacks.py": "CoralNet's",
     "jobs/tasks.py": "CoralNet's",
+    "efficientnet/lite/efficientnet_lite_builder.py": "the authors' of EfficientNet-Lite",
 }
 
 

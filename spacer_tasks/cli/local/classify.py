@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from enum import Enum
 from typing import Annotated
 
 import typer
@@ -41,6 +42,17 @@ Output = Annotated[
     str, typer.Option("--output", "-o", metavar="CSV", help="The predictions.", show_default=False)
 ]
 Messages = dict[str, ClassifyFeaturesMsg | ClassifyImageMsg]
+
+
+class WrittenFor(Enum):
+    """As `annotations.writing.Tool`."""
+
+    CSV = "csv"
+    CORALNET = "coralnet"
+    TAGLAB = "taglab"
+    XLSX = "xlsx"
+
+
 Top = Annotated[int, typer.Option(min=1, help="Labels a point is given, the most probable first.")]
 
 
@@ -70,6 +82,15 @@ def classify(
     ] = None,
     top: Top = 3,
     strict: Strict = False,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Leave the label empty, for people, where it is less probable."
+        ),
+    ] = None,
+    to: Annotated[
+        WrittenFor, typer.Option(help="The tool whose columns the predictions are written in.")
+    ] = WrittenFor.CSV,
 ) -> None:
     """Give points a probability for each label, from stored features or from images.
 
@@ -78,6 +99,10 @@ def classify(
     """
     from spacer_tasks.classifiers import load_classifier
 
+    if to is not WrittenFor.CSV and threshold is not None:
+        raise typer.BadParameter(
+            "`spacer-tasks review` needs the CSV that --threshold writes", param_hint="--to"
+        )
     wanted = columns.read(points) if points else None
     classifier_loc = location(classifier)
     # a wrong classifier is no image's fault
@@ -99,19 +124,24 @@ def classify(
         done = extract_selection(selection, folder, extractor.spec_here())
         messages, failures = _of_features(folder, done.ready, classifier_loc), done.failures
         incomplete = done.incomplete
-    predictions = Predictions(top)
+    predictions = Predictions(top, threshold)
     failures = {**failures, **_score(messages, predictions, wanted, incomplete, others)}
-    write(predictions, output)
+    write(predictions, output, to)
     incomplete.tell()
     others.tell()
     end_with(failures)
 
 
-def write(predictions: Predictions, output: str) -> None:
+def write(predictions: Predictions, output: str, to: WrittenFor = WrittenFor.CSV) -> None:
     """Write the predictions, if there are any, and say so."""
     if predictions.points:
-        predictions.store(location(output))
+        predictions.store(location(output), to.value)
         say(f"{counted(predictions.points, 'point')} classified: {output}")
+        if predictions.left_to_people:
+            say(
+                f"{counted(predictions.left_to_people, 'point')} left to people, without a label;"
+                " `spacer-tasks review` shows them"
+            )
     else:
         say(f"no point was classified: {output} is not written", "red")
 

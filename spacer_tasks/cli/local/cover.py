@@ -8,23 +8,22 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 from rich.table import Table
 
 from spacer_tasks import storage
-from spacer_tasks.cli.label_maps import (
+from spacer_tasks.cli.local.label_maps import (
     Groups,
     LabelMap,
     read_groups,
     read_label_map,
     tell_unknown,
 )
+from spacer_tasks.cli.local.val_results import read_val_results
 from spacer_tasks.cli.options import ColumnOptions, expanded, location
 from spacer_tasks.cli.scores import print_files
 from spacer_tasks.cli.stored.csv_report import store_csv
 from spacer_tasks.console import counted, listed, out, progress_bar, short, warn
 from spacer_tasks.data_classes.small_tables import IMAGE_COLUMNS, read_pairs
-from spacer_tasks.data_classes.val_results import ValResults
 from spacer_tasks.exceptions import InputError, PointsFileError
 
 #: labels and groups of the printed table
@@ -91,6 +90,8 @@ def cover(
     if report:
         from spacer_tasks.report.cover_page import write_cover_page
 
+    if location(output) == location(predictions):
+        raise InputError(f"{output} would be written over its own points; another --output")
     renamed = read_label_map(label_map)
     grouped = read_groups(groups)
     file = columns.read(predictions, labels_needed=True)
@@ -109,7 +110,7 @@ def cover(
     if grouped is not None and photos:
         tell_unknown(grouped, labels, groups, "each its own group")
     kind, units = _units(by, predictions, list(photos))
-    results = None if valresult is None else _val_results(valresult)
+    results = None if valresult is None else read_val_results(valresult)
     with progress_bar() as progress:
         bar = progress.add_task("estimating cover", total=None, note="")
 
@@ -189,19 +190,6 @@ def _tell_unlabelled(given: Mapping[str, list[str]], points: int) -> None:
     empty = [name for name, labels in given.items() if not labels]
     if empty:
         warn(f"{counted(len(empty), 'photo')} without a labelled point left out: {listed(empty)}")
-
-
-def _val_results(path: str) -> ValResults:
-    data = storage.load(location(path))
-    try:
-        return ValResults.model_validate_json(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(
-            f"{path}: not the validation results that train writes beside a classifier"
-            f" (NAME.valresult.json): {'.'.join(map(str, first['loc'])) or 'the file'}:"
-            f" {first['msg']}"
-        ) from error
 
 
 def _units(by: str, predictions: str, photos: list[str]) -> tuple[str, dict[str, str] | None]:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from spacer_tasks.cli.label_maps import (
+from spacer_tasks.cli.local.label_maps import (
     Groups,
     LabelMap,
     read_groups,

@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spacer_tasks import storage
 from spacer_tasks.annotations.points import PointsFile
-from spacer_tasks.cli.label_maps import (
+from spacer_tasks.cli.local.label_maps import (
     Groups,
     LabelMap,
     read_groups,
     read_label_map,
     tell_unknown,
+)
+from spacer_tasks.cli.local.training_runs import (
+    accuracies_of_seeds,
+    chance_text,
+    checkpoints_of,
 )
 from spacer_tasks.cli.options import (
     Classifier,
@@ -30,8 +36,18 @@ from spacer_tasks.cli.options import (
 from spacer_tasks.cli.photos import placed_at_features
 from spacer_tasks.cli.scores import print_files, print_training
 from spacer_tasks.cli.selection import stored_features
-from spacer_tasks.console import INTERRUPTED, counted, end_with, progress_bar, say, warn
+from spacer_tasks.console import (
+    INTERRUPTED,
+    counted,
+    end_with,
+    out,
+    print_facts,
+    progress_bar,
+    say,
+    warn,
+)
 from spacer_tasks.data_classes.labels import Annotation, ImageLabels, LabelId
+from spacer_tasks.data_classes.val_results import ValResults
 from spacer_tasks.exceptions import TrainingLabelsError
 from spacer_tasks.messages.specs import TrainerSpec
 from spacer_tasks.messages.tasks import TrainClassifierMsg, TrainingTaskLabels
@@ -53,11 +69,18 @@ def train(
     ] = None,
     label_map: LabelMap = None,
     groups: Groups = None,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            min=1, max=100, help="Train so often in all, to say how far the accuracy is chance."
+        ),
+    ] = 1,
 ) -> None:
     """Train a classifier on labels and stored features, and measure it.
 
     Points without a label are left out, and so are images without features, which are listed at
-    the end. The validation results and metrics are written beside the classifier.
+    the end. The validation results and metrics are written beside the classifier. An interrupted
+    training goes on from its last checkpoint when the same command is given again.
     """
     from spacer_tasks import operations
 
@@ -75,6 +98,7 @@ def train(
         refuse_outside=columns.refuse_outside,
     )
     message = planned.message
+    checkpoints = checkpoints_of(message)
     sets = planned.learned.sets().items()
     say("labels: " + ", ".join(f"{some.label_count:,} {name}" for name, some in sets))
     with progress_bar() as progress:
@@ -91,12 +115,19 @@ def train(
             )
 
         try:
-            answer = operations.train_classifier(message, show)
+            answer = operations.train_classifier(message, show, checkpoints)
         except KeyboardInterrupt:
             progress.stop()
-            say("Interrupted: no classifier was written; start the command again", "yellow")
+            kept = storage.exists(checkpoints.loc)
+            how = "goes on from its last checkpoint" if kept else "begins anew"
+            say(
+                f"Interrupted: no classifier was written; the same command {how}",
+                "yellow",
+            )
             raise typer.Exit(INTERRUPTED) from None
     print_training(answer, message.metrics_loc, message.previous_model_locs)
+    if seeds > 1:
+        _print_chance(message, answer.acc, seeds)
     files = {
         "classifier": message.model_loc,
         "validation": message.valresult_loc,
@@ -109,6 +140,23 @@ def train(
         files["report"] = location(str(report))
     print_files(files)
     end_with(planned.left_out)
+
+
+def _print_chance(message: TrainClassifierMsg, accuracy: float, seeds: int) -> None:
+    """Train with other seeds, and print how far the accuracies differ."""
+    with progress_bar() as progress:
+        bar = progress.add_task("other seeds", total=seeds - 1, note="")
+        try:
+            others = accuracies_of_seeds(
+                message, seeds - 1, lambda done: progress.update(bar, completed=done)
+            )
+        except KeyboardInterrupt:
+            progress.stop()
+            say("Interrupted: the classifier is written; the other seeds are left out", "yellow")
+            return
+    points = len(ValResults.model_validate_json(storage.load(message.valresult_loc)).gt)
+    out.print()
+    print_facts({"chance": chance_text([accuracy, *others], points)})
 
 
 @dataclass(frozen=True)

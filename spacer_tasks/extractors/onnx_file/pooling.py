@@ -50,9 +50,11 @@ def pooled(
         return _as_float(found)
     if pooling == "first":
         return _as_float(found[:, 0])
-    axes = (1,) if found.ndim == 3 else (1, 2) if channels_last else (2, 3)
+    of_space = (1,) if found.ndim == 3 else (1, 2) if channels_last else (2, 3)
     values = found.astype(np.float32, copy=False)
-    return _as_float(values.mean(axis=axes) if pooling == "average" else values.max(axis=axes))
+    return _as_float(
+        values.mean(axis=of_space) if pooling == "average" else values.max(axis=of_space)
+    )
 
 
 def _as_float(found: NDArray[np.generic]) -> NDArray[np.float32]:

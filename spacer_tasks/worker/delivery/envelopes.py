@@ -17,7 +17,7 @@ from typing import Any
 from celery.utils.time import maybe_iso8601, maybe_make_aware
 from kombu.utils.json import loads
 
-from spacer_tasks.broker.contract import SENT_AT
+from spacer_tasks.broker.contract import RUN, SENT_AT
 from spacer_tasks.broker.signing import HEADER
 from spacer_tasks.data_classes.task_ids import MAX_PART_LENGTH, fault_of_id
 
@@ -95,7 +95,7 @@ _Check = tuple[Callable[[Any], bool], str]
 _HEADERS: dict[str, _Check] = {
     **dict.fromkeys(
         ("lang", "root_id", "parent_id", "group", "meth", "shadow", "argsrepr", "kwargsrepr",
-         "origin", "reply_to", "correlation_id", HEADER),
+         "origin", "reply_to", "correlation_id", HEADER, RUN),
         (_text, "text"),
     ),
     **dict.fromkeys(("retries", "group_index", "replaced_task_nesting"), (_count, "a count")),

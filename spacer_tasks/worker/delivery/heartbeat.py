@@ -66,38 +66,36 @@ class Pulse:
 
     def look(self, redis: Redis) -> None:
         """Beat once, and look at what the others do."""
-        beats = unacked.beat(redis, self._keys)
-        holders = unacked.holders(redis, self._keys)
-        self._give_back_of_silent(redis, beats, holders)
-        self._give_back_strange(redis, holders)
+        look = unacked.look(redis, self._keys)
+        self._give_back_of_silent(redis, look)
+        self._give_back_strange(redis, look.mine)
 
-    def _give_back_of_silent(
-        self, redis: Redis, beats: dict[str, float], holders: dict[str, str]
-    ) -> None:
+    def _give_back_of_silent(self, redis: Redis, look: unacked.Look) -> None:
         now, silent_s = time.monotonic(), get_settings().worker_silent_s
         if now - self._looked_at > silent_s / 2:
             # not heard is not the same as silent
             self._heard.clear()
         self._looked_at = now
-        # one that is in no list any more and holds something all the same
-        beats = {**dict.fromkeys(holders.values(), 0.0), **beats}
         self._heard = {
             worker: seen if (seen := self._heard.get(worker)) and seen[0] == beat else (beat, now)
-            for worker, beat in beats.items()
+            for worker, beat in look.beats.items()
         }
         for worker, (_, since) in self._heard.items():
             if worker == me() or now - since < silent_s:
                 continue
-            tags = [tag for tag, holder in holders.items() if holder == worker]
+            if worker in look.noted:
+                tags = unacked.held_by(redis, self._keys, worker)
+            else:
+                # of a version that did not note what it holds
+                everything = unacked.holders(redis, self._keys)
+                tags = [tag for tag, holder in everything.items() if holder == worker]
             given = unacked.give_back(redis, self._keys, tags, worker)
             unacked.leave(redis, self._keys, worker)
             logger.warning("%s fell silent: %d task(s) of it given back", worker, len(given))
 
-    def _give_back_strange(self, redis: Redis, holders: dict[str, str]) -> None:
+    def _give_back_strange(self, redis: Redis, mine: frozenset[str]) -> None:
         """What this worker was given by an answer of Redis that never came."""
-        known = qos.known_tags()
-        mine = {tag for tag, worker in holders.items() if worker == me()}
-        strange = mine - known
+        strange = set(mine - qos.known_tags())
         # twice, because the answer may be on its way
         given = unacked.give_back(redis, self._keys, strange & self._strange, me())
         if given:
@@ -107,7 +105,7 @@ class Pulse:
 
 def leave_nothing(redis: Redis, keys: Keys) -> list[str]:
     """Give back all that this worker holds, and be known to nobody."""
-    mine = [tag for tag, worker in unacked.holders(redis, keys).items() if worker == me()]
+    mine = unacked.held_by(redis, keys, me())
     given = unacked.give_back(redis, keys, mine, me())
     unacked.leave(redis, keys, me())
     return given

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from kombu import pools
 from kombu import transport as kombu_transports
 from kombu.transport.redis import SentinelTransport as RedisSentinelTransport
 from kombu.transport.redis import Transport as RedisTransport
 
+from spacer_tasks.app import app
 from spacer_tasks.exceptions import ConfigError
 from spacer_tasks.execution.connection import me
 from spacer_tasks.worker.delivery import versions
@@ -65,3 +67,16 @@ def use(gate: Gate | None) -> None:
         known._transport_cache.pop(scheme, None)
         if known.get_transport_cls(scheme) is not ours:
             raise ConfigError(f"Kombu does not use this package's transport for {scheme}://")
+    _close_what_is_open()
+
+
+def _close_what_is_open() -> None:
+    """Connections that were opened before, such as for a ping, are of Kombu's own transports: what
+    is to be sent once would be sent twice by them.
+    """
+    pools.reset()
+    inside: Any = app
+    inside._pool = None
+    inside.amqp._producer_pool = None
+    # it keeps a pool of its own
+    app.__dict__.pop("control", None)

@@ -7,13 +7,17 @@ silent is given back by any other worker of the pool. Each step is a script, so 
 given back twice, between two commands.
 
 Beside Kombu's `unacked.<pool>` there are `unacked.<pool>.holders` (a hash: delivery tag to worker
-and queue) and `unacked.<pool>.alive` (a sorted set: worker by the time of its last beat).
+and queue), `unacked.<pool>.held` (a sorted set by name: worker and delivery tag, so that what one
+worker holds is found without the rest) and `unacked.<pool>.alive` (a sorted set: worker by the time
+of its last beat). Each worker has an entry without a tag in `.held`. Workers of older versions
+write nothing there: what one of these holds is looked for in the whole hash, once it fell silent.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from redis import Redis
@@ -30,6 +34,7 @@ TAKE = (
     refused.KEEP
     + """
 redis.call('ZADD', KEYS[4], ARGV[2], ARGV[1])
+redis.call('ZADD', KEYS[5], 0, ARGV[1] .. '\\n')
 local function fault_of(sent)
     for _, value in ipairs({sent.exchange or 0, sent.routing_key or 0}) do
         if type(value) ~= 'string' or string.find(value, '[%c"\\\\]') then
@@ -38,7 +43,7 @@ local function fault_of(sent)
     end
 end
 local aside = 0
-for i = 8, #KEYS do
+for i = 9, #KEYS do
     local raw = aside < 100 and redis.call('RPOP', KEYS[i])
     while raw do
         local why = 'it is not JSON, or nested too deep'
@@ -56,7 +61,8 @@ for i = 8, #KEYS do
                 redis.call('HSET', KEYS[1], tag, '[' .. raw .. tail)
                 redis.call('ZADD', KEYS[2], ARGV[2], tag)
                 redis.call('HSET', KEYS[3], tag, ARGV[1] .. '\\n' .. KEYS[i])
-                return {i - 8, raw, tag}
+                redis.call('ZADD', KEYS[5], 0, ARGV[1] .. '\\n' .. tag)
+                return {i - 9, raw, tag}
             end
         end
         local said = {
@@ -67,8 +73,8 @@ for i = 8, #KEYS do
             said.cut = #raw
             raw = string.sub(raw, 1, ARGV[6])
         end
-        keep(KEYS[5], KEYS[7], cjson.encode(said) .. '\\n' .. raw)
-        redis.call('HINCRBY', KEYS[6], ARGV[4], 1)
+        keep(KEYS[6], KEYS[8], cjson.encode(said) .. '\\n' .. raw)
+        redis.call('HINCRBY', KEYS[7], ARGV[4], 1)
         aside = aside + 1
         raw = aside < 100 and redis.call('RPOP', KEYS[i])
     end
@@ -78,6 +84,7 @@ return false
 )
 #: forget a message, unless another worker holds it by now
 FORGET = """
+redis.call('ZREM', KEYS[4], ARGV[1] .. '\\n' .. ARGV[2])
 local holder = redis.call('HGET', KEYS[3], ARGV[2])
 if holder and string.sub(holder, 1, #ARGV[1] + 1) ~= ARGV[1] .. '\\n' then
     return 0
@@ -97,6 +104,9 @@ for i = 4, #ARGV do
     local tag = ARGV[i]
     local holder = redis.call('HGET', KEYS[3], tag)
     local worker, queue = string.match(holder or '', '^([^\\n]*)\\n(.*)$')
+    if ARGV[1] ~= '' and ARGV[1] ~= worker then
+        redis.call('ZREM', KEYS[6], ARGV[1] .. '\\n' .. tag)
+    end
     local since = tonumber(redis.call('ZSCORE', KEYS[2], tag) or '0')
     if worker and (ARGV[1] == '' or ARGV[1] == worker)
         and (ARGV[3] == '' or since <= tonumber(ARGV[3])) then
@@ -108,6 +118,7 @@ for i = 4, #ARGV do
             -- recorded by a worker of an older version: kept where an operator sees it
             keep(KEYS[4], KEYS[5], value)
         end
+        redis.call('ZREM', KEYS[6], worker .. '\\n' .. tag)
         redis.call('ZREM', KEYS[2], tag)
         redis.call('HDEL', KEYS[1], tag)
         redis.call('HDEL', KEYS[3], tag)
@@ -117,6 +128,54 @@ end
 return given
 """
 )
+#: say that this worker is alive. Answers all workers of the pool with their last beats; those that
+#: may hold something, one step for each; and what this one holds
+LOOK = """
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+redis.call('ZADD', KEYS[2], 0, ARGV[1] .. '\\n')
+local noted, from = {}, '-'
+while true do
+    local entry = redis.call('ZRANGEBYLEX', KEYS[2], from, '+', 'LIMIT', 0, 1)[1]
+    if not entry then
+        break
+    end
+    local worker = string.match(entry, '^[^\\n]*')
+    noted[#noted + 1] = worker
+    from = '(' .. worker .. '\\n\\255'
+end
+local first, last = '(' .. ARGV[1] .. '\\n', '(' .. ARGV[1] .. '\\n\\255'
+local mine = redis.call('ZRANGEBYLEX', KEYS[2], first, last)
+return {redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES'), noted, mine}
+"""
+#: forget a worker, unless it has taken something since
+LEAVE = """
+local first, last = '(' .. ARGV[1] .. '\\n', '(' .. ARGV[1] .. '\\n\\255'
+if redis.call('ZLEXCOUNT', KEYS[2], first, last) > 0 then
+    return 0
+end
+redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('ZREM', KEYS[2], ARGV[1] .. '\\n')
+return 1
+"""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a worker sees of its pool.
+
+    Attributes
+    ----------
+    beats
+        When each worker was last heard of, by its own clock; 0 where only what it holds is known.
+    noted
+        Workers whose messages are found by `held_by` without the rest.
+    mine
+        The delivery tags of what this worker holds.
+    """
+
+    beats: dict[str, float]
+    noted: frozenset[str]
+    mine: frozenset[str]
 
 
 def take_command(keys: Keys, queues: Sequence[str]) -> tuple[Any, ...]:
@@ -129,7 +188,7 @@ def take_command(keys: Keys, queues: Sequence[str]) -> tuple[Any, ...]:
 
 def refuse(redis: Redis, keys: Keys, tag: str, entry: bytes, reason: refused.Reason) -> bool:
     """Keep a message of this worker's as refused. False: another worker holds it by now."""
-    named = [*keys.all()[:3], refused.LIST, refused.COUNTS, refused.BYTES]
+    named = [*keys.all()[:3], refused.LIST, refused.COUNTS, refused.BYTES, keys.held]
     kept = redis.eval(
         refused.REFUSE,
         len(named),
@@ -144,7 +203,7 @@ def refuse(redis: Redis, keys: Keys, tag: str, entry: bytes, reason: refused.Rea
 
 def forget(redis: Redis, keys: Keys, tag: str) -> None:
     """Let Redis forget a message of this worker's; one that was given back meanwhile stays."""
-    redis.eval(FORGET, 3, *keys.all()[:3], me(), tag)
+    redis.eval(FORGET, 4, *keys.all()[:3], keys.held, me(), tag)
 
 
 def give_back(
@@ -171,27 +230,42 @@ def give_back(
     if not listed:
         return []
     push = "LPUSH" if last else "RPUSH"
-    named = [*keys.all()[:3], refused.LIST, refused.BYTES]
+    named = [*keys.all()[:3], refused.LIST, refused.BYTES, keys.held]
     since = "" if before is None else before
     given = redis.eval(GIVE_BACK, len(named), *named, holder, push, since, *listed)
     return [tag.decode() for tag in cast("list[bytes]", given)]
 
 
-def beat(redis: Redis, keys: Keys) -> dict[str, float]:
-    """Say that this worker is alive. All workers of the pool, by the time of their last beat."""
-    with redis.pipeline(transaction=False) as pipe:
-        pipe.zadd(keys.alive, {me(): time.time()})
-        pipe.zrange(keys.alive, 0, -1, withscores=True)
-        beats = pipe.execute()[1]
-    return {worker.decode(): score for worker, score in beats}
+def look(redis: Redis, keys: Keys) -> Look:
+    """Say that this worker is alive, and see who else is. One round trip."""
+    said = redis.eval(LOOK, 2, keys.alive, keys.held, me(), time.time())
+    scores, noted, mine = cast("list[list[bytes]]", said)
+    names = frozenset(worker.decode() for worker in noted)
+    beats = dict.fromkeys(names, 0.0)
+    beats |= {
+        worker.decode(): float(score)
+        for worker, score in zip(scores[::2], scores[1::2], strict=True)
+    }
+    return Look(beats, names, frozenset(_tag(entry) for entry in mine))
+
+
+def held_by(redis: Redis, keys: Keys, worker: str) -> list[str]:
+    """The delivery tags of what a worker holds, as it noted them itself."""
+    first, last = f"({worker}\n".encode(), f"({worker}\n".encode() + b"\xff"
+    found = redis.zrangebylex(keys.held, cast("Any", first), cast("Any", last))
+    return [_tag(entry) for entry in cast("list[bytes]", found)]
+
+
+def _tag(entry: bytes) -> str:
+    return entry.partition(b"\n")[2].decode()
 
 
 def holders(redis: Redis, keys: Keys) -> dict[str, str]:
-    """The worker of each message that is held."""
+    """The worker of each message that is held; all of them, which may be many."""
     found = cast("dict[bytes, bytes]", redis.hgetall(keys.holders))
     return {tag.decode(): value.decode().partition("\n")[0] for tag, value in found.items()}
 
 
 def leave(redis: Redis, keys: Keys, worker: str) -> None:
-    """Forget a worker that is no more."""
-    redis.zrem(keys.alive, worker)
+    """Forget a worker that is no more, and holds nothing."""
+    redis.eval(LEAVE, 2, keys.alive, keys.held, worker)

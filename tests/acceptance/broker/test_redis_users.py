@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,24 +58,27 @@ def place(guarded: Guarded, s3: S3Server) -> Iterator[str]:
 def worker(
     place: str, guarded: Guarded, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Path]:
-    """One worker for all queues, as the user `worker`; its log."""
-    log = tmp_path_factory.mktemp("worker") / "worker.log"
-    queues = "features,features.high,training,training.high,classify"
-    command = [sys.executable, "-m", "workers.feature_worker", f"--queues={queues}", "-c", "2"]
+    """A worker of each pool, as the user `worker`; the log of the one of features."""
+    folder = tmp_path_factory.mktemp("worker")
 
-    def ready() -> bool:
+    def ready(log: Path) -> bool:
         refused = guarded.refused()
         assert refused == []
         return " ready." in log.read_text()
 
-    with process(
-        command,
-        env=dict(os.environ),
-        cwd=CHECKOUT,
-        log_path=log,
-        ready=ready,
-        ready_timeout_s=START_S,
-    ):
+    with ExitStack() as stack:
+        for kind in ("trainer", "classify", "feature"):
+            log = folder / f"{kind}.log"
+            stack.enter_context(
+                process(
+                    [sys.executable, "-m", f"workers.{kind}_worker", "-c", "2"],
+                    env=dict(os.environ),
+                    cwd=CHECKOUT,
+                    log_path=log,
+                    ready=partial(ready, log),
+                    ready_timeout_s=START_S,
+                )
+            )
         yield log
 
 

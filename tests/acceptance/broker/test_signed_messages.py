@@ -37,19 +37,18 @@ ANSWER_S = 120
 
 @pytest.fixture(scope="module")
 def worker(start_worker: StartWorker) -> Iterator[Process]:
-    """One worker for all queues that requires signatures; this process has the key."""
+    """Workers that require signatures, of features the one that is given; this process has the
+    key.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPACER_SIGNING_KEYS", KEY)
         patch.setenv("SPACER_ALLOWED_S3", "results")
         patch.setenv("SPACER_ALLOWED_ROOTS", "none")
         patch.setenv("SPACER_ALLOWED_URLS", "none")
         forget_settings()
-        yield start_worker(
-            "feature",
-            "--queues=features,features.high,training,training.high,classify",
-            "--concurrency=2",
-            SPACER_REQUIRE_SIGNED="true",
-        )
+        for kind in ("trainer", "classify"):
+            start_worker(kind, "--concurrency=1", SPACER_REQUIRE_SIGNED="true")
+        yield start_worker("feature", "--concurrency=2", SPACER_REQUIRE_SIGNED="true")
     forget_settings()
 
 

@@ -23,7 +23,6 @@ import redis
 
 from spacer_tasks import storage
 from spacer_tasks.app import app
-from spacer_tasks.broker.contract import QUEUES
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.demo.processes import Process, process
 from spacer_tasks.tasks import extract_features
@@ -74,13 +73,15 @@ def test_what_is_tried_here_is_what_is_admitted() -> None:
         assert newest[-1] == too_new[-1] - 1
 
 
-def a_worker(stack: ExitStack, name: str, logs: Path, path: dict[str, str], **env: str) -> Process:
+def a_worker(
+    stack: ExitStack, name: str, logs: Path, path: dict[str, str], kind: str = "feature"
+) -> Process:
     log = logs / f"{name}.log"
-    arguments = [f"--queues={','.join(QUEUES)}", "--concurrency=2", f"--hostname={name}@versions"]
+    arguments = ["--concurrency=2", f"--hostname={name}@versions"]
     return stack.enter_context(
         process(
-            [sys.executable, "-m", "workers.feature_worker", *arguments],
-            env={**os.environ, "SPACER_WORKER_SILENT_S": "2", **path, **env},
+            [sys.executable, "-m", f"workers.{kind}_worker", *arguments],
+            env={**os.environ, "SPACER_WORKER_SILENT_S": "2", **path},
             cwd=CHECKOUT,
             log_path=log,
             ready=lambda: " ready." in log.read_text(),
@@ -148,6 +149,8 @@ def test_a_worker_works_and_what_it_held_when_it_was_killed_goes_to_another(
 ) -> None:
     broker = redis.Redis.from_url(str(app.conf.broker_url))
     with ExitStack() as stack:
+        for kind in ("classify", "trainer"):
+            a_worker(stack, kind, tmp_path, path, kind)
         first = a_worker(stack, "first", tmp_path, path)
         assert extract_features.delay(extraction("one")).get(timeout=ANSWER_S)
         answer = train_from_images.delay(batch(bucket)).get(timeout=ANSWER_S)

@@ -118,7 +118,8 @@ def site(
     env = {**site_environment(settings_env, folder), "REEF_CACHE": str(folder)}
     run([python, "manage.py", "migrate", "--run-syncdb", "-v0"], env=env, cwd=SITE)
     features = start_worker("feature", "--concurrency=2")
-    start_worker("trainer", "--queues=training,training.high,classify")
+    start_worker("trainer")
+    start_worker("classify")
     running = Site(python, env, folder / "site.log", features)
     yield running
     running.close()

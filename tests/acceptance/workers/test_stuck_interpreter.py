@@ -147,7 +147,7 @@ def test_an_image_that_is_decoded_for_ever_is_given_up(
 def test_a_process_of_a_prefork_pool_is_ended_and_its_worker_goes_on(
     start_worker: StartWorker, send: Send, starts: Path
 ) -> None:
-    worker = start_worker("classify", "--queues=features,classify", name="forked", **ENV)
+    worker = start_worker("feature", "--pool=prefork", name="forked", **ENV)
     sent = send(times=99)
     with pytest.raises(TaskAbandonedError, match="begun 3 times"):
         sent.get(timeout=240)

@@ -94,8 +94,9 @@ def test_a_worker_whose_network_cannot_be_loaded_does_not_start(
     }
     done = run_worker("workers.feature_worker", env, CHECKOUT)
     assert done.returncode == 1
-    assert "HashMismatchError" in done.stderr
-    assert done.stderr.count("\n") == 1
+    said, wrong_weights = done.stderr.splitlines()
+    assert said == "networks run on cpu"
+    assert wrong_weights.startswith("HashMismatchError: ")
 
 
 def test_a_worker_without_a_place_for_answers_says_what_to_set(
@@ -113,7 +114,33 @@ def test_an_operator_s_file_cannot_change_the_contract(
     (tmp_path / "celeryconfig.py").write_text("task_serializer = 'pickle'\n")
     done = run_worker("workers.trainer_worker", {"PYTHONPATH": str(CHECKOUT)}, tmp_path)
     assert done.returncode == 1
-    assert "sets task_serializer" in done.stderr
+    assert "task_serializer cannot be set here" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--concurency=4"], "No such option"),
+        (["--concurrency=0"], "--concurrency 0: expected a whole number"),
+        (["--queues=features"], "does not serve features"),
+    ],
+)
+def test_an_argument_that_cannot_take_effect_ends_a_worker_with_one_line(
+    settings_env: dict[str, str], arguments: list[str], said: str
+) -> None:
+    done = run_worker("workers.trainer_worker", {}, CHECKOUT, *arguments)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_second_worker_of_one_name_is_refused(start_worker: StartWorker) -> None:
+    start_worker("classify", "--concurrency=1", name="twin")
+    done = run_worker("workers.classify_worker", {}, CHECKOUT, "--hostname=twin@test")
+    assert done.returncode == 1
+    assert "a worker of the name twin@test runs already" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_more_threads_than_connections_to_s3_are_refused(settings_env: dict[str, str]) -> None:

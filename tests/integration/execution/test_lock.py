@@ -17,12 +17,14 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from spacer_tasks import operations, results, retries, storage
 from spacer_tasks.app import app
 from spacer_tasks.broker.queue_depths import queue_depths
+from spacer_tasks.data_classes.features import ImageFeatures
 from spacer_tasks.data_classes.locations import DataLocation
-from spacer_tasks.exceptions import RunningElsewhere
+from spacer_tasks.exceptions import RunningElsewhere, TaskCancelledError
 from spacer_tasks.execution import lock as running_lock
 from spacer_tasks.execution import lock_renewal
 from spacer_tasks.execution.lock import FRESH_S, Running, running
-from spacer_tasks.results import find_answer, load_answer
+from spacer_tasks.results import find_answer, load_answer, store_answer
+from spacer_tasks.storage.s3 import client
 from spacer_tasks.tasks import extract_features
 from tests.support.photos import photo
 from tests.support.waiting import wait_until
@@ -217,6 +219,87 @@ def test_a_start_that_is_taken_back_does_not_count(redis: Redis) -> None:
         running_lock.take_back(redis, ["stopped"])
     with running("stopped") as lock:
         assert len(lock.starts) == 1
+
+
+def test_a_task_may_have_an_answer_after_any_end_of_a_start(redis: Redis) -> None:
+    asked: list[str] = []
+
+    def begun(name: str) -> bool:
+        """Whether it is taken for one that was never begun."""
+        with running(name, (), lambda: asked.append(name)) as lock:
+            return lock.first
+
+    assert begun("answered")
+    assert asked == []
+    assert not begun("answered")
+    # its worker was told to stop, perhaps just after it had stored the answer
+    with running("stopped-late"):
+        running_lock.take_back(redis, ["stopped-late"])
+        redis.delete("spacer-task:stopped-late:lock")
+    assert not begun("stopped-late")
+    # its worker was killed
+    elsewhere("killed")
+    redis.delete("spacer-task:killed:lock")
+    assert not begun("killed")
+    # Redis forgot the lock, or all
+    with running("forgotten-lock"):
+        redis.delete(*running_lock.keys_of("forgotten-lock"))
+    assert not begun("forgotten-lock")
+    assert asked == ["answered", "stopped-late", "killed", "forgotten-lock"]
+    running_lock.forget_starts("killed")
+    assert begun("killed")
+
+
+def test_who_holds_a_task_that_has_an_answer_is_not_waited_for(redis: Redis) -> None:
+    # as when it was killed before it could let go
+    elsewhere("answered-and-held")
+    stored = store_answer("answered-and-held", "a task", None, answer={"runtime": 1})
+    with running("answered-and-held", (), lambda: find_answer("answered-and-held")) as lock:
+        assert lock.answer == stored
+    # what is the other's stays
+    assert redis.exists("spacer-task:answered-and-held:lock")
+
+
+def test_a_cancelled_task_is_not_begun(redis: Redis) -> None:
+    redis.set("a mark", 1)
+    with pytest.raises(TaskCancelledError), running("cancelled", ("no mark", "a mark")):
+        pass
+    redis.delete("a mark")
+    assert not redis.exists("spacer-task:cancelled:lock", "spacer-task:cancelled:starts")
+
+
+@pytest.mark.usefixtures("worker")
+def test_an_extraction_asks_storage_three_times(message: dict[str, Any]) -> None:
+    requests: list[str] = []
+
+    def note(request: Any, **_: Any) -> None:
+        requests.append(request.method)
+
+    events = client().meta.events
+    events.register("before-send.s3", note)
+    extract_features.delay(message).get(timeout=60)
+    # the image, its features, the answer
+    assert requests == ["GET", "PUT", "PUT"]
+    features = ImageFeatures.from_bytes(
+        storage.load(DataLocation(**message["feature_loc"])), "its features"
+    )
+    version = storage.version(DataLocation(**message["image_loc"]))
+    assert features.origin["image_version"] == version
+    events.unregister("before-send.s3", note)
+
+
+@pytest.mark.usefixtures("worker")
+def test_after_a_wipe_of_redis_the_first_answer_is_still_the_one(
+    redis: Redis, message: dict[str, Any]
+) -> None:
+    first = extract_features.apply_async((message,), task_id="wiped").get(timeout=60)
+    stored = find_answer("wiped")
+    wait_until(lambda: nothing_in_hand(redis), 60, "the message is still at the worker")
+    redis.delete("celery-task-meta-wiped", *running_lock.keys_of("wiped"))
+    # sent again by a caller who has no answer: it is computed again, and that is not seen
+    again = extract_features.apply_async((message,), task_id="wiped").get(timeout=60)
+    assert again == first
+    assert find_answer("wiped") == stored
 
 
 @pytest.mark.usefixtures("worker")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -165,3 +166,60 @@ def wires(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Wire]]:
     yield found
     for wire in found:
         wire.close()
+
+
+@pytest.mark.parametrize(
+    ("same", "said_of_it"),
+    [
+        ((0, 0, 1), "the queue of jobs and the result queue are one"),
+        ((0, 1, 0), "the queue of jobs and the dead-letter queue are one"),
+        ((0, 1, 1), "the result queue and the dead-letter queue are one"),
+    ],
+)
+def test_queues_that_are_one_are_refused(
+    post: Post, same: tuple[int, int, int], said_of_it: str
+) -> None:
+    post.send("{no job")
+    for others in (post.urls, other_urls(post.urls)):
+        # the same queue, by another URL of it
+        urls = [
+            (post.urls if same.index(each) == at else others)[each] for at, each in enumerate(same)
+        ]
+        ended = run_mailman(urls)
+        assert ended.returncode == 2
+        assert said_of_it in " ".join(ended.stderr.split())
+    (message,) = post.waiting().values()
+    assert message.approximate_receive_count == 0
+
+
+@pytest.mark.parametrize(
+    ("env", "said_of_it"),
+    [
+        ({"SPACER_BROKER_URL": "http://x"}, "SPACER_BROKER_URL is not a Redis URL"),
+        ({"SPACER_RESULTS_PREFIX": "s3://no-such-bucket/x"}, "there is no bucket 'no-such-bucket'"),
+        ({"SPACER_RESULTS_PREFIX": "https://host/x"}, "nothing can be written to a URL"),
+        ({"SPACER_RESULTS_PREFIX": ""}, "SPACER_RESULTS_PREFIX is not set"),
+    ],
+)
+def test_a_mailman_that_cannot_do_its_work_takes_no_job(
+    post: Post, bucket: str, env: dict[str, str], said_of_it: str
+) -> None:
+    post.send(job_of(bucket, "https://host/image.png"))
+    ended = run_mailman(post.urls, **env)
+    assert ended.returncode == 2
+    assert said_of_it in " ".join(ended.stderr.split())
+    assert "Traceback" not in ended.stderr
+    (message,) = post.waiting().values()
+    assert message.approximate_receive_count == 0
+
+
+def other_urls(urls: Sequence[str]) -> list[str]:
+    """The same queues by another name of the server's host."""
+    return [url.replace("127.0.0.1", "localhost") for url in urls]
+
+
+def run_mailman(urls: Sequence[str], **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "spacer_tasks.cli", "mailman", *urls],
+        env={**os.environ, **env}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip

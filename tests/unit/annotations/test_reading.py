@@ -116,8 +116,8 @@ def test_missing_columns_are_all_named() -> None:
 
 
 def test_two_columns_that_could_be_meant_are_refused() -> None:
-    error = error_of("Name,Row,Column,Label,Label code\n")
-    assert "'Label' and 'Label code' could both be the label: say which with --label" in error
+    error = error_of("Name,Row,Column,Label,Class\n")
+    assert "'Label' and 'Class' could both be the label: say which with --label" in error
     error = error_of("Name,Row,Row,Column\n")
     assert "'Row' and 'Row' could both be the row" in error
 

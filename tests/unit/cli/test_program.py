@@ -70,6 +70,7 @@ def test_help_lists_the_commands_and_each_has_its_own() -> None:
             "worker",
             "config",
             "demo",
+            "clean",
         ),
     ):
         assert command in listed

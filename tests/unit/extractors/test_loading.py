@@ -6,8 +6,9 @@ import gc
 import hashlib
 import sys
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -29,6 +30,7 @@ from spacer_tasks.exceptions import (
 from spacer_tasks.extractors import Extractor, load_extractor, loading
 from spacer_tasks.extractors.runtime import cuda_network
 from spacer_tasks.messages.specs import ExtractorSpec
+from tests.support.files.file_server import FileServer
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
 POINTS = [(0, 0), (150, 200), (299, 399), (10, 390)]
@@ -254,6 +256,41 @@ def test_a_replaced_file_is_loaded_again(plugin: Any, net: Path) -> None:
     newer = load_extractor(spec)
     assert plugin.made == [b"weights", b"newer weights"]
     assert newer.identity["files"] != older.identity["files"]
+
+
+def test_a_file_behind_a_url_is_loaded_again_when_its_server_tells_that_it_was_replaced(
+    plugin: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settings_changed: Callable[[], None],
+) -> None:
+    """By its ETag, or else by its length: the page of differences says what is not noticed."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("SPACER_ALLOWED_URLS", "127.0.0.1")
+    monkeypatch.setenv("SPACER_EXTRACTORS_CACHE_DIR", str(tmp_path / "kept"))
+    settings_changed()
+    monkeypatch.setattr(loading, "RECHECK_S", 0.0)
+    with closing(FileServer()) as server:
+
+        def loaded(path: str) -> Extractor:
+            return load_extractor(spec_at(server.at(path)))
+
+        for path, etag in (("/told", "from the content"), ("/not-told", None)):
+            server.put(path, b"1st", etag)
+            older = loaded(path)
+            server.put(path, b"2nd", etag)
+            assert (loaded(path) is older) == (etag is None)
+            server.put(path, b"another length", etag)
+            assert loaded(path) is not older
+        loading.forget_extractors()
+        server.put("/not-told", b"and anothr one", None)
+        loaded("/not-told")
+    # a file of which it is not known whether it was replaced is not kept on the disk either
+    assert plugin.made[-1] == b"and anothr one"
+
+
+def spec_at(loc: DataLocation) -> ExtractorSpec:
+    return ExtractorSpec(class_path="reef_nets.Mean", data_locations={"net": loc})
 
 
 def test_the_longest_unused_extractor_is_dropped_first() -> None:

@@ -152,3 +152,88 @@ def test_a_worker_that_leaves_gives_back_what_is_its_own_only(
     assert leave_nothing(redis, KEYS) == ["mine"]
     assert unacked.holders(redis, KEYS) == {"its": "other"}
     assert redis.zscore(KEYS.alive, connection.me()) is None
+
+
+def calls(redis: Redis, command: str) -> int:
+    """How often Redis was asked for it."""
+    stats = redis.info("commandstats")
+    return int(stats.get(f"cmdstat_{command}", {}).get("calls", 0))
+
+
+def test_a_look_does_not_read_what_living_workers_hold(
+    redis: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(300):
+        taken_by("alive", redis, monkeypatch, f"of-alive-{number}")
+    taken_by("dead", redis, monkeypatch, "of-dead")
+    look = unacked.look(redis, KEYS)
+    assert set(look.beats) == {"alive", "dead", connection.me()}
+    assert look.mine == frozenset()
+    before = calls(redis, "hgetall"), calls(redis, "hget")
+    pulse = Pulse(KEYS)
+    for beat in range(8):
+        redis.zadd(KEYS.alive, {"alive": beat})
+        watch(pulse, redis, clock, 1)
+    assert redis.llen("pulse") == 1
+    # one message was looked at: whose it is, and what it is
+    assert (calls(redis, "hgetall"), calls(redis, "hget")) == (before[0], before[1] + 2)
+
+
+def test_what_a_silent_worker_of_an_older_version_holds_is_given_back(
+    redis: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken_by("older", redis, monkeypatch, "a")
+    taken_by("alive", redis, monkeypatch, "b")
+    # it notes holder and beat, and nothing else
+    redis.zremrangebylex(KEYS.held, "[older\n", "(older\n\x7f")
+    pulse = Pulse(KEYS)
+    for beat in range(8):
+        redis.zadd(KEYS.alive, {"alive": beat})
+        watch(pulse, redis, clock, 1)
+    assert redis.llen("pulse") == 1
+    assert unacked.holders(redis, KEYS) == {"b": "alive"}
+    assert redis.zscore(KEYS.alive, "older") is None
+
+
+def test_a_worker_in_no_list_that_holds_something_is_not_forgotten(
+    redis: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken_by("dead", redis, monkeypatch, "a")
+    redis.delete(KEYS.alive)
+    watch(Pulse(KEYS), redis, clock, 8)
+    assert redis.llen("pulse") == 1
+    assert redis.zrange(KEYS.held, 0, -1) == [f"{connection.me()}\n".encode()]
+
+
+def test_who_took_something_since_is_not_forgotten(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken_by("late", redis, monkeypatch, "a")
+    unacked.leave(redis, KEYS, "late")
+    assert redis.zscore(KEYS.alive, "late") is not None
+    assert unacked.held_by(redis, KEYS, "late") == ["a"]
+
+
+def test_what_an_older_version_gave_back_is_noted_no_more(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me = connection.me()
+    taken_by(me, redis, monkeypatch, "a")
+    for key in (KEYS.unacked, KEYS.holders):
+        redis.hdel(key, "a")
+    redis.zrem(KEYS.index, "a")
+    pulse = Pulse(KEYS)
+    pulse.look(redis)
+    pulse.look(redis)
+    assert unacked.held_by(redis, KEYS, me) == []
+    assert redis.llen("pulse") == 0
+
+
+def test_one_worker_s_name_may_begin_with_another_s(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for worker in ("w", "w1", "w/1", "w-"):
+        taken_by(worker, redis, monkeypatch, f"of.{worker}".replace("/", "_"))
+    assert unacked.look(redis, KEYS).noted == {"w", "w1", "w/1", "w-", connection.me()}
+    assert unacked.held_by(redis, KEYS, "w") == ["of.w"]
+    assert unacked.held_by(redis, KEYS, "w/1") == ["of.w_1"]

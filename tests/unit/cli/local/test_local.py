@@ -104,10 +104,23 @@ def test_images_are_classified_directly_as_through_stored_features(survey: Path)
     assert (survey / "kept/0.png.npz").is_file()
 
 
+def test_predictions_for_another_tool_hold_the_same_labels(survey: Path) -> None:
+    extract()
+    train("--epochs", "1")
+    assert classify("--features", "features").code == 0
+    rows = read_predictions(survey / "predictions.csv")
+    assert classify("--features", "features", "--to", "coralnet").code == 0
+    others = read_predictions(survey / "predictions.csv")
+    assert [row["Label"] for row in others] == [row["label"] for row in rows]
+    ran = classify("--features", "features", "--to", "xlsx", "--threshold", "0.5")
+    assert ran.code == 2
+
+
 def test_current_features_are_skipped_and_others_are_not(survey: Path) -> None:
     extract()
     write_photos(survey / "photos", 1)
-    (survey / "features/5.png.npz").write_bytes(b"half")
+    half = survey / "features/5.png.npz"
+    half.write_bytes(half.read_bytes()[:60])
     write_points(survey / "more.csv", ["7.png"])
     ran = extract()
     assert ran.code == 0
@@ -343,8 +356,9 @@ class TestWhatCannotBegin:
             "extract", "photos", *options, "--extractor", "dummy", "--extractor-option", "dim=3"
         )
         check_error(ran, "extractor dummy: unknown option dim")
-        assert run("extract", "photos", *options).code == 2
-        assert "efficientnet needs its file weights" in run("extract", "photos", *options).err
+        ran = run("extract", "photos", *options, "--extractor", "efficientnet")
+        assert ran.code == 2
+        assert "efficientnet needs its file weights" in ran.err
 
     def test_weights_that_are_missing_wrong_or_of_another_hash(self) -> None:
         options = ("--points", "points.csv", "--features", "f", "--weights")

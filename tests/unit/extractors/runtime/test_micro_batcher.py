@@ -535,16 +535,16 @@ def test_features_are_stored_while_the_network_computes_those_of_another_task(
     extractor.merge_images()
     monkeypatch.setattr(operations, "load_extractor", lambda _: extractor)
     stored: list[str] = []
-    store = storage.store
+    store = storage.store_once
 
-    def slow_store(loc: DataLocation, data: bytes) -> None:
+    def slow_store(loc: DataLocation, data: bytes) -> bool:
         # the first is not stored before the network has the second
         if loc.key.endswith("1.npz"):
             assert second_computed.wait(PATIENCE_S)
-        store(loc, data)
         stored.append(loc.key)
+        return store(loc, data)
 
-    monkeypatch.setattr(storage, "store", slow_store)
+    monkeypatch.setattr(storage, "store_once", slow_store)
 
     def task(number: int) -> None:
         photo = np.full((250, 300, 3), number, np.uint8)

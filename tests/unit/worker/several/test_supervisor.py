@@ -126,7 +126,8 @@ def test_one_that_cannot_start_is_tried_again_while_the_other_works(
     until(lambda: len(lines(tmp_path / "gpu1")) >= 3, "it is tried again")
     assert len(lines(tmp_path / "gpu0")) == 1
     running.terminate()
-    assert running.wait(30) == 0
+    # the other may be at one more start, whose end is told
+    assert running.wait(30) in (0, 69)
 
 
 def test_where_none_can_start_it_ends_with_their_code(supervise: Supervise) -> None:

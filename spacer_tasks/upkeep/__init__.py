@@ -1,0 +1,1 @@
+"""What the queue leaves behind: what of it is still needed, and how the rest is removed."""

@@ -1,0 +1,1 @@
+"""Hosts, the ways between them, and many workers on one Redis."""
