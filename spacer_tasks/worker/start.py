@@ -70,6 +70,8 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
     without_django()
     settings = get_settings()
     if plan := plan_of(name, POOLS[name].queue, arguments):
+        # a mistake is one line, not one of each process
+        worker_arguments.checked(POOLS[name], plan.arguments)
         sys.exit(supervise(plan, name, config_module))
     sentry.post(settings.stuck_after_s)
     beside.end_with_supervisor()

@@ -84,4 +84,7 @@ def _applies(marker: Marker | None) -> bool:
 
 
 def _of_cuda(name: str) -> bool:
+    # bindings in Python, which ask the driver: of no build
+    if name == "nvidia-ml-py":
+        return False
     return name.startswith(("nvidia-", "cuda-")) or name == "triton"

@@ -199,6 +199,7 @@ def test_one_that_is_killed_is_started_again_and_the_health_check_names_it_meanw
 @pytest.mark.parametrize(
     ("arguments", "env", "text"),
     [
+        (("--gpus=all", "--concurrency=many"), {}, "ConfigError: "),
         (("--gpus=2",), {}, "--gpus names device 2, but torch finds 2"),
         ((), {"SPACER_DEVICE": "cuda:2"}, "SPACER_DEVICE is cuda:2, but torch finds 2 CUDA dev"),
         ((), {"SPACER_DEVICE": "cuda:-1"}, "SPACER_DEVICE (from the environment)"),
