@@ -109,7 +109,7 @@ OF_CUDA := cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-
 	nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile \
 	nvidia-curand nvidia-cusolver nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 \
 	nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx triton
-COMPILE = $(UV) pip compile pyproject.toml --quiet --extra worker --extra cli --extra flower --extra imagenet \
+COMPILE = $(UV) pip compile pyproject.toml --quiet --extra worker --extra cli --extra flower --extra metrics --extra imagenet \
 	--python-platform x86_64-manylinux_2_28 --no-annotate --no-emit-index-url \
 	$(addprefix --no-emit-package=,$(OF_CUDA))
 

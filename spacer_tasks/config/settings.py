@@ -263,6 +263,14 @@ class Settings(BaseSettings):
         description="bytes of feature vectors that one training holds in memory; more are in a file"
         " in the temporary folder",
     )
+    metrics_port: Annotated[int, Field(gt=0, le=65535)] | None = Field(
+        None,
+        description="port at which a worker tells Prometheus of itself and its GPU; off where not"
+        " set. Of several that --gpus starts, the first has this one, the next the next",
+    )
+    metrics_host: str = Field(
+        "127.0.0.1", description="address at which metrics are served: this host's programs alone"
+    )
     log_level: LogLevel = Field("INFO", description="least level that is logged")
 
     @property

@@ -33,6 +33,7 @@ from spacer_tasks.worker import (
 )
 from spacer_tasks.worker.delivery import transport
 from spacer_tasks.worker.delivery.gate import Gate
+from spacer_tasks.worker.metrics import serving as metrics
 from spacer_tasks.worker.pools import CONNECT_S, POOLS, Pool, PoolName, for_gpu, transport_options
 from spacer_tasks.worker.several import beside
 from spacer_tasks.worker.several.plan import plan_of
@@ -133,6 +134,8 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
     importlib.import_module("spacer_tasks.operations")
     if name == "features":
         _warm_network(concurrency)
+    if (port := metrics.serve(name)) is not None:
+        _say(f"metrics at http://{settings.metrics_host}:{port}/metrics")
     # at DEBUG it writes down whole messages, with the signatures of their URLs
     logging.getLogger("celery.pool").setLevel(logging.INFO)
     # its stubs say that it never returns

@@ -20,7 +20,7 @@ else:
     pytest.skip("tomllib came with Python 3.11", allow_module_level=True)
 
 #: what the images install
-EXTRAS = ("worker", "cli", "flower")
+EXTRAS = ("worker", "cli", "flower", "metrics")
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}$")
 
 

@@ -32,11 +32,19 @@ class Member:
         Its whole name at the broker.
     device
         Its SPACER_DEVICE.
+    metrics_port
+        Its SPACER_METRICS_PORT; None where there is none.
     """
 
     label: str
     name: str
     device: str
+    metrics_port: int | None = None
+
+    def in_environment(self) -> dict[str, str]:
+        """The settings that it has alone."""
+        ports = {} if self.metrics_port is None else {"SPACER_METRICS_PORT": str(self.metrics_port)}
+        return {"SPACER_DEVICE": self.device, **ports}
 
 
 @dataclass(frozen=True)
@@ -104,12 +112,19 @@ def plan_of(
         )
     # what has no @ is a host's name to Celery
     name, _, host = default_nodename(given.hostname or f"{queue}@%h").partition("@")
-    members = []
+    first_port = get_settings().metrics_port
+    if first_port is not None and first_port + len(wanted) * each > 65536:
+        raise ConfigError(
+            f"SPACER_METRICS_PORT is {first_port}, and {len(wanted) * each} workers need as many"
+            " ports from there on; the last is 65535"
+        )
+    members: list[Member] = []
     for index in wanted:
         for process in range(each):
             label = f"gpu{index}" if each == 1 else f"gpu{index}-{process}"
             full = host_format(f"{name}-{label}@{host}")
-            members.append(Member(label, full, f"cuda:{index}"))
+            port = None if first_port is None else first_port + len(members)
+            members.append(Member(label, full, f"cuda:{index}", port))
     return Plan(tuple(members), tuple(rest))
 
 

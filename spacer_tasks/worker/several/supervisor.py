@@ -83,7 +83,7 @@ class Supervisor:
                 member,
                 {
                     **self.environment,
-                    "SPACER_DEVICE": member.device,
+                    **member.in_environment(),
                     **Beside(member.label, names, self._lifeline).in_environment(),
                 },
             )

@@ -1,0 +1,1 @@
+"""What a worker says to Prometheus of itself and of its card."""
