@@ -149,8 +149,8 @@ def test_hostile_classifiers_and_feature_files_do_not_stop_a_classify_worker(
         f"features, {name}": data for name, data in cut(GOOD_FEATURES.read_bytes()).items()
     }
     assert send(good_features, good_classifier).get(timeout=ANSWER_S)
-    # itself and the one process that computes
-    assert len(family(worker)) == 2
+    # itself, the process that watches it, and the one that computes
+    assert len(family(worker)) == 3
     with unharmed(worker):
         sent = {
             name: send(good_features, put(f"classifier-{number}", data))
