@@ -38,7 +38,7 @@ ENV = {
     # the default is 120
     "SPACER_STUCK_AFTER_S": "8",
 }
-#: bytes of the process beside a worker; it has 9 MB
+#: bytes of the process beside a worker; it has 10 MB, 4 of its own
 SMALL = 20 * 2**20
 IN_A_CONTAINER = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 
@@ -50,14 +50,6 @@ def start_worker(queue: None, tmp_path: Path) -> Iterator[StartWorker]:
     """As for other tests, but a worker ends with its test."""
     with ExitStack() as stack:
         yield worker_starter(stack, tmp_path / "logs")
-
-
-@pytest.fixture
-def starts(tmp_path: Path) -> Path:
-    """A file for each start of a task."""
-    folder = tmp_path / "starts"
-    folder.mkdir()
-    return folder
 
 
 @pytest.fixture

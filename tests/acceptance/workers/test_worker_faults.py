@@ -44,14 +44,6 @@ def start_worker(queue: None, tmp_path: Path) -> Iterator[StartWorker]:
 
 
 @pytest.fixture
-def starts(tmp_path: Path) -> Path:
-    """A file for each start of a task."""
-    folder = tmp_path / "starts"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
 def send(bucket: str, queue: None, starts: Path) -> Send:
     """Send an extraction that misbehaves in its first `times` starts."""
     app.control.purge()
