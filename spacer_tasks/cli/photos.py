@@ -91,7 +91,12 @@ def place_selection(
             else:
                 kept.append(image)
             continue
-        result = placed(image.points, shape, apply_exif=points.apply_exif)
+        result = placed(
+            image.points,
+            shape,
+            apply_exif=points.apply_exif,
+            drawn_on=points.shapes.get(image.name),
+        )
         if result.outside and (refuse_outside or not result.inside):
             missing[image.name] = result.text()
             continue
@@ -129,7 +134,7 @@ def placed_at_features(
     told = _Told()
 
     def looked_at(name: str) -> Placed | None:
-        return _at_features(points, feature_location(features, name), points.images[name])
+        return _at_features(points, feature_location(features, name), name)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for name, result in zip(names, pool.map(looked_at, names), strict=True):
@@ -147,9 +152,10 @@ def placed_at_features(
     return replace(points, images=images), missing
 
 
-def _at_features(points: PointsFile, loc: DataLocation, some: list[FilePoint]) -> Placed | None:
+def _at_features(points: PointsFile, loc: DataLocation, name: str) -> Placed | None:
     from spacer_tasks.data_classes.features import ImageFeatures
 
+    some = points.images[name]
     try:
         features = ImageFeatures.from_bytes(storage.load(loc), str(loc))
     except InputError:
@@ -161,7 +167,9 @@ def _at_features(points: PointsFile, loc: DataLocation, some: list[FilePoint]) -
             return None
     image = features.origin.get("image")
     shape = photo_shape(DataLocation.parse(image)) if isinstance(image, str) else None
-    return placed(some, shape, apply_exif=points.apply_exif) if shape else None
+    if shape is None:
+        return None
+    return placed(some, shape, apply_exif=points.apply_exif, drawn_on=points.shapes.get(name))
 
 
 class _Told:

@@ -11,7 +11,7 @@ import heapq
 from io import StringIO
 
 from spacer_tasks import storage
-from spacer_tasks.annotations.writing import Tool, written
+from spacer_tasks.annotations.formats.writing import Tool, written
 from spacer_tasks.data_classes.csv_cells import quoted, unquoted
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.messages.tasks import ClassifyReturnMsg

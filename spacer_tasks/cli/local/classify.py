@@ -45,7 +45,7 @@ Messages = dict[str, ClassifyFeaturesMsg | ClassifyImageMsg]
 
 
 class WrittenFor(Enum):
-    """As `annotations.writing.Tool`."""
+    """As `annotations.formats.writing.Tool`."""
 
     CSV = "csv"
     CORALNET = "coralnet"
