@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from spacer_tasks import storage
 from spacer_tasks.annotations.placing import PhotoShape, Placed, placed
@@ -17,6 +17,9 @@ from spacer_tasks.cli.selection import Selection
 from spacer_tasks.console import counted, listed, warn
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import InputError
+
+if TYPE_CHECKING:
+    from spacer_tasks.data_classes.features import ImageFeatures
 
 #: the EXIF tag of the orientation
 ORIENTATION = 0x0112
@@ -165,11 +168,26 @@ def _at_features(points: PointsFile, loc: DataLocation, name: str) -> Placed | N
         there = set(features.rowcols()) if features.has_rowcols else None
         if there is None or all((each.row, each.column) in there for each in some):
             return None
-    image = features.origin.get("image")
-    shape = photo_shape(DataLocation.parse(image)) if isinstance(image, str) else None
+    photo = _photo_of(features)
+    shape = photo_shape(photo) if photo else None
     if shape is None:
         return None
     return placed(some, shape, apply_exif=points.apply_exif, drawn_on=points.shapes.get(name))
+
+
+def photo_of_features(loc: DataLocation) -> DataLocation | None:
+    """The photo that a feature file names, or None."""
+    from spacer_tasks.data_classes.features import ImageFeatures
+
+    try:
+        return _photo_of(ImageFeatures.from_bytes(storage.load(loc), str(loc)))
+    except InputError:
+        return None
+
+
+def _photo_of(features: ImageFeatures) -> DataLocation | None:
+    image = features.origin.get("image")
+    return DataLocation.parse(image) if isinstance(image, str) else None
 
 
 class _Told:

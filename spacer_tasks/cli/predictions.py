@@ -65,6 +65,10 @@ class Predictions:
         """Write the file in the columns of a tool. Raises as `storage.store`."""
         data = self._text.getvalue().encode()
         if to != "csv":
-            rows = csv.reader(StringIO(self._text.getvalue(), newline=""))
-            data = written([[unquoted(cell) for cell in row] for row in rows], to)
+            data = written(self.rows(), to)
         storage.store(loc, data)
+
+    def rows(self) -> list[list[str]]:
+        """The header and the rows, as texts."""
+        rows = csv.reader(StringIO(self._text.getvalue(), newline=""))
+        return [[unquoted(cell) for cell in row] for row in rows]
