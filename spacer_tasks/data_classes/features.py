@@ -333,7 +333,9 @@ def _from_json(data: bytes, name: str, as_stored: bool) -> ImageFeatures:
             f" numbers; {expected}"
         )
     if b'"' in data or b"{" in data:
-        raise FeatureFileError(f"{name}: not a feature file: it has texts or objects; {expected}")
+        # not said of what is no JSON at all
+        held = ": it has texts or objects" if data[:64].lstrip()[:1] in b'[{"' else ""
+        raise FeatureFileError(f"{name}: not a feature file{held}; {expected}")
     try:
         found = json.loads(data.decode("utf-8"))
         if not isinstance(found, list):

@@ -212,6 +212,8 @@ def test_an_origin_that_others_wrote_is_no_more_than_it_is(
         (b'"vectors"', "it has texts or objects"),
         (b'[[1, "2"]]', "it has texts or objects"),
         (b'{"point_features": null}', "it has texts or objects"),
+        (b'\x89PNG"', "not a feature file; expected"),
+        (b'<html lang="en">', "not a feature file; expected"),
         (b"[1, 2]", r"vectors of shape \(2,\)"),
         (b"[[1, 2], [3]]", "a JSON list of vectors"),
         (b"", "a JSON list of vectors"),

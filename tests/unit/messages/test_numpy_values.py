@@ -123,7 +123,8 @@ def test_labels_come_as_arrays_too() -> None:
     loc = DataLocation.model_validate(IMAGE)
     labels = ImageLabels.model_validate({json.dumps(IMAGE): np.array([[1, 2, 7], [3.0, 4.0, 8.0]])})
     assert labels[loc] == [(1, 2, 7), (3, 4, 8)]
-    labels.add_image(loc, [(np.int64(5), np.int64(6), np.str_("CCA"))])
+    given: Any = [(np.int64(5), np.int64(6), np.str_("CCA"))]
+    labels.add_image(loc, given)
     ((row, column, label),) = labels[loc]
     assert (type(row), type(column), type(label)) == (int, int, str)
 
