@@ -136,6 +136,8 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
     # imported before the fork, so that children share the memory; and before a first task, whose
     # thread would hold up the worker's loop for seconds
     importlib.import_module("spacer_tasks.operations")
+    if name == "training":
+        importlib.import_module("spacer_tasks.training")
     if name == "features":
         _warm_network(concurrency)
     if (port := metrics.serve(name)) is not None:
