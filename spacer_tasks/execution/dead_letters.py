@@ -47,11 +47,13 @@ end
 """
 #: push its message and forget it, in one step: who is cut off between the two would send it twice
 SEND = """
-if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then
+if not redis.call('HGET', KEYS[1], ARGV[1]) then
     return 0
 end
-redis.call('ZREM', KEYS[2], ARGV[1])
+-- first: a script that Redis ends half way is not undone
 redis.call('LPUSH', KEYS[3], ARGV[2])
+redis.call('HDEL', KEYS[1], ARGV[1])
+redis.call('ZREM', KEYS[2], ARGV[1])
 return 1
 """
 #: headers of Celery's that a message may have; others are a caller's or this package's

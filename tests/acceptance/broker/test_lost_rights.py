@@ -62,9 +62,18 @@ def refusals(redis: Redis) -> int:
 
 
 @pytest.mark.parametrize(
-    "rules", [("-set", "-setex"), ("-get", "-mget"), ("-lpush",), ("-@scripting",), ("-@all",)],
+    "rules",
+    [
+        ("-set", "-setex"),
+        ("-get", "-mget"),
+        ("-lpush",),
+        # of a script, after it has looked and before it has written
+        ("-hset", "-hget"),
+        ("-@scripting",),
+        ("-@all",),
+    ],
     ids=" ".join,
-)  # fmt: skip
+)
 @pytest.mark.usefixtures("start")
 def test_a_right_that_is_taken_away_for_a_while_costs_nothing(
     redis: Redis, bucket: str, rules: tuple[str, ...]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -54,7 +57,7 @@ def test_a_name_that_nobody_has_is_noted_and_the_note_lapses(
     assert 0 < redis.pttl(NOTE) <= name_claim.LAPSES_S * 1000
 
 
-def test_the_second_of_two_that_start_waits_and_is_refused_once_the_first_answers(
+def test_the_second_of_two_that_start_is_refused_once_the_first_answers(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     redis.set(NOTE, "another/1/x")
@@ -71,17 +74,45 @@ def test_the_second_of_two_that_start_waits_and_is_refused_once_the_first_answer
     assert redis.get(NOTE) == b"another/1/x"
 
 
-def test_the_note_of_one_that_was_killed_while_it_started_holds_nobody_up_for_long(
+def test_the_second_is_refused_too_where_the_first_answers_late(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    redis.set(NOTE, "killed/1/x", px=300)
+    redis.set(NOTE, "another/1/x")
+    answers(monkeypatch, [])
+    monkeypatch.setattr(name_claim, "WAIT_S", 0.2)
+    with pytest.raises(ConfigError, match="runs already"):
+        name_claim.claim(NAME)
+
+
+def test_the_note_of_one_that_ended_elsewhere_lapses(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redis.set(NOTE, "another/1/x", px=300)
     answers(monkeypatch, [])
     name_claim.claim(NAME)
     assert redis.get(NOTE) == me().encode()
 
 
+def test_the_note_of_one_that_was_killed_here_is_taken_over_at_once(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = me().partition("/")[0]
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    answers(monkeypatch, [])
+    monkeypatch.setattr(name_claim, "WAIT_S", 0)
+    # the second is of a container that was started again: its process has the number of before
+    for number in (ended.pid, os.getpid()):
+        redis.set(NOTE, f"{host}/{number}/before")
+        name_claim.claim(NAME)
+        assert redis.get(NOTE) == me().encode()
+    # and one that lives is not gone
+    assert not name_claim.is_gone(f"{host}/{os.getppid()}/x")
+    assert not name_claim.is_gone(f"elsewhere/{ended.pid}/x")
+
+
 def test_only_its_own_note_is_forgotten(redis: Redis) -> None:
-    worker_redis().set(NOTE, "another/1/x")
+    redis.set(NOTE, "another/1/x")
     assert worker_redis().eval(name_claim.FORGET, 1, NOTE, me()) == 0
     assert worker_redis().eval(name_claim.FORGET, 1, NOTE, "another/1/x") == 1
 
