@@ -11,8 +11,6 @@ import logging
 import time
 from typing import Any
 
-from redis.exceptions import RedisError
-
 from spacer_tasks.exceptions import TaskCancelledError
 from spacer_tasks.execution.connection import worker_redis
 
@@ -42,6 +40,9 @@ def check_expiry(request: Any) -> None:
 
 
 def _now() -> float:
+    # imported here: whoever imports the tasks need not load it
+    from redis.exceptions import RedisError
+
     try:
         seconds, micros = worker_redis().time()
     except (RedisError, OSError) as error:

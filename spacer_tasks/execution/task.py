@@ -90,6 +90,8 @@ class MessageTask(RetriedTask):
             The message is over 64 KiB and could not be stored.
         BrokerUnavailableError
             Redis is away; the task was not sent.
+        ConfigError
+            The broker's URL is not one of a Redis, or of several.
         """
         task_id = checked_id(uuid() if task_id is None else task_id, self.longest_id)
         message, *rest = tuple(args or ()) or (dict(kwargs or {}).get("message"),)
@@ -100,6 +102,7 @@ class MessageTask(RetriedTask):
                 options[name] = with_queues(options[name])
         # so that who looks at a queue can tell how long its oldest message has waited
         options["headers"] = {**(options.get("headers") or {}), SENT_AT: time.time()}
+        _check_url()
         with unavailable_broker(self.app):
             return super().apply_async((sent, *rest), None, task_id=task_id, **options)
 
@@ -302,6 +305,16 @@ class MessageTask(RetriedTask):
         """
         cancellation.check(self.app, *self.cancelled_with())
         report_progress(self, self.task_id, fields)
+
+
+def _check_url() -> None:
+    """Raise a `ConfigError` if the broker's URL is of a kind that is not spoken: Kombu would send
+    to this machine instead.
+    """
+    # imported here: whoever sends loads redis, whoever imports the tasks need not
+    from spacer_tasks.broker.client import broker_client
+
+    broker_client()
 
 
 class OperationTask(MessageTask):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any, cast
@@ -25,6 +25,7 @@ from spacer_tasks.broker.contract import CONTRACT, WAITS_AT_MOST_S
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import (
+    ConfigError,
     MessageError,
     RowColumnInvalidError,
     SpacerError,
@@ -379,3 +380,23 @@ def test_a_worker_whose_clock_is_ahead_lets_nothing_expire(
     monkeypatch.setattr(celery.worker.request, "datetime", Ahead)
     with start_worker(app, pool="threads", concurrency=1, perform_ping_check=False):
         assert result.get(timeout=60)["summary"]["runtime"] > 0
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("redis+cluster://127.0.0.1:6379/0", "it begins with redis\\+cluster://"),
+        ("redis://127.0.0.1:1/0;redis://127.0.0.1:2/0", "expected one URL"),
+    ],
+)
+def test_a_caller_with_a_url_that_is_not_spoken_is_told_so(
+    message: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    settings_changed: Callable[[], None],
+    url: str,
+    said: str,
+) -> None:
+    monkeypatch.setenv("SPACER_BROKER_URL", url)
+    settings_changed()
+    with pytest.raises(ConfigError, match=said):
+        extract_features.delay(message)
