@@ -28,8 +28,8 @@ def demo(
         bool,
         typer.Option(
             "--photos-only",
-            help="Only write a survey to try the other commands on: photos, labels, sites, groups"
-            " and a network.",
+            help="Only write a survey to try the other commands on: photos, labels, sites"
+            " and groups.",
         ),
     ] = False,
 ) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from spacer_tasks.console import counted, progress_bar, say
-from spacer_tasks.demo.network import write_network
 from spacer_tasks.demo.quadrats import CSV_COLUMNS, make_quadrats
 from spacer_tasks.exceptions import InputError
 
@@ -28,7 +27,7 @@ GROUPS = {
 
 def write_survey(folder: Path, photos: int, seed: int) -> None:
     """Write `photos/`, `labels.csv` (people's labels, of three quarters of the photos), `truth.csv`
-    (of the others), `sites.csv`, `groups.csv` and `weights.pt`, a network that was not trained.
+    (of the others), `sites.csv` and `groups.csv`.
 
     Raises
     ------
@@ -53,8 +52,7 @@ def write_survey(folder: Path, photos: int, seed: int) -> None:
     _write(folder / "sites.csv", ("image", "site"), sites)
     groups = ((label, group) for group, labels in GROUPS.items() for label in labels)
     _write(folder / "groups.csv", ("label", "group"), groups)
-    write_network(folder / "weights.pt", [made.folder / name for name in made.training], seed)
-    say(f"{counted(photos, 'photo')} with points, labels, sites, groups and weights: {folder}")
+    say(f"{counted(photos, 'photo')} with labels, sites and groups: {folder}")
 
 
 def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

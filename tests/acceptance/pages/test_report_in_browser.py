@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
-import subprocess
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from html import unescape
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,51 +13,15 @@ from PIL import Image
 
 from spacer_tasks.data_classes.val_results import ValResults
 from spacer_tasks.report.page import Photo, PhotoPoint, ReportData, Stage, render
+from tests.support.browser import BROWSER, DESKTOP, PHONE, Site, browse, measured, site_of
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
 
-PHONE, DESKTOP = 390, 1280
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-)
-#: shows the report in a frame of the width asked for (a window is never narrower than 500), and
-#: leaves what it measured as JSON in the page
-CHECK_PAGE = """<!doctype html><title>check</title><body style="margin:0">
-<iframe src="report.html" style="width:WIDTHpx;height:900px;border:0"></iframe>
-<pre id="found"></pre>
-<script>
-addEventListener("load", async () => {
-  const page = document.querySelector("iframe").contentDocument, root = page.documentElement;
-  const wide = [...page.querySelectorAll("body *")].filter(each =>
-    !each.closest(".scroll, svg, .aloud") && each.getBoundingClientRect().right > WIDTH + 0.5);
-  const small = [...page.querySelectorAll("p, td, th, li, dt, dd, figcaption")].filter(each =>
-    each.textContent.trim() && parseFloat(getComputedStyle(each).fontSize) < 11);
-  const images = await Promise.all([...page.querySelectorAll("svg image")].map(async each => {
-    const image = new Image(); image.src = each.getAttribute("href"); await image.decode();
-    return image.naturalWidth; }));
-  document.getElementById("found").textContent = JSON.stringify({
-    scrollWidth: root.scrollWidth, clientWidth: root.clientWidth,
-    wide: wide.map(each => each.outerHTML.slice(0, 120)),
-    small: small.map(each => each.outerHTML.slice(0, 120)),
-    images, headline: page.querySelector(".big strong").textContent,
+#: what is measured of a report beside what is of every page
+MORE = """headline: page.querySelector(".big strong").textContent,
     photoColumns: new Set([...page.querySelectorAll("figure")].map(
       each => Math.round(each.getBoundingClientRect().left))).size,
-    marks: page.querySelectorAll("figure g").length,
-  });
-});
-</script>
-"""
+    marks: page.querySelectorAll("figure g").length,"""
 
 
 def report_page() -> str:
@@ -98,62 +54,10 @@ def report_page() -> str:
     )
 
 
-@dataclass
-class Site:
-    """A web site with the report, and what the browser asked it for."""
-
-    url: str
-    asked: list[str] = field(default_factory=list)
-
-
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    report = report_page()
-
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-        def do_GET(self) -> None:
-            served.asked.append(self.path)
-            found = re.fullmatch(r"/check-(\d+)\.html", self.path)
-            page = CHECK_PAGE.replace("WIDTH", found[1]) if found else report
-            if not found and self.path != "/report.html":
-                self.send_error(404)
-                return
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.end_headers()
-            self.wfile.write(page.encode())
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        served = Site(f"http://127.0.0.1:{server.server_port}")
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
+    with site_of(report_page(), MORE) as served:
         yield served
-        server.shutdown()
-        thread.join()
-
-
-def browse(url: str, profile: Path, *flags: str) -> str:
-    """What Chromium prints for a page."""
-    command = [str(BROWSER), *FLAGS, f"--user-data-dir={profile}", "--no-proxy-server", *flags, url]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
-
-
-def measured(site: Site, width: int, profile: Path) -> dict[str, Any]:
-    page = browse(
-        f"{site.url}/check-{width}.html",
-        profile,
-        f"--window-size={max(width, 500)},1000",
-        "--virtual-time-budget=10000",
-        "--dump-dom",
-    )
-    found = re.search(r'<pre id="found">(.*?)</pre>', page, re.DOTALL)
-    assert found
-    assert found[1], "the check page measured nothing"
-    values: dict[str, Any] = json.loads(unescape(found[1]))
-    return values
 
 
 @pytest.mark.parametrize(("width", "columns"), [(320, 1), (PHONE, 1), (DESKTOP, 3)])
@@ -171,7 +75,7 @@ def test_nothing_sticks_out_and_everything_is_shown(
     assert found["marks"] == 75
     assert re.fullmatch(r"\d\d\.\d\s%", found["headline"])
     asked = [path for path in site.asked if path != "/favicon.ico"]
-    assert asked == [f"/check-{width}.html", "/report.html"]
+    assert asked == [f"/check-{width}.html", "/page.html"]
 
 
 def test_it_follows_the_reader_s_light_or_dark_scheme(site: Site, tmp_path: Path) -> None:
@@ -179,7 +83,7 @@ def test_it_follows_the_reader_s_light_or_dark_scheme(site: Site, tmp_path: Path
     for name, setting in (("dark", 0), ("light", 1)):
         picture = tmp_path / f"{name}.png"
         browse(
-            f"{site.url}/report.html",
+            f"{site.url}/page.html",
             tmp_path / name,
             f"--window-size={DESKTOP},1800",
             f"--blink-settings=preferredColorScheme={setting}",
