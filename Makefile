@@ -12,8 +12,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 TORCH = $(shell grep -o '^torch==[^ ]*' requirements.txt)
 
 .PHONY: help setup demo test test-unit test-integration test-fuzz test-acceptance coverage \
-	coverage-report soak hosts many kills model pins fuzz audit requirements lowest guards lint \
-	format docs bench clean
+	coverage-report soak hosts many kills model pins fuzz audit requirements lowest guards \
+	reference-suite lint format docs bench clean
 
 help:  ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -132,6 +132,10 @@ lowest: $(UV)  ## The unit tests with the lowest versions that pyproject.toml ad
 		-r $(LOWEST)-rest.txt -r tests/requirements-lowest.txt
 	$(LOWEST)/bin/python -m pip install --quiet --no-deps --editable .
 	$(LOWEST)/bin/python -m pytest $(PARALLEL) tests/unit $(PYTEST_ARGS)
+
+# TESTS="--tests FOLDER --reference 0.14.0" takes them from a checkout
+reference-suite: $(READY)  ## The reference's own tests, over it and over spacer_tasks.compat
+	$(BIN)/python -m tests.reference_suite $(TESTS)
 
 guards: $(READY)  ## Each guard of docs/security.md taken out in turn: a test must fail
 	$(BIN)/python -m tests.guards $(GUARDS_ARGS)

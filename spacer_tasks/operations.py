@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spacer_tasks import storage
 from spacer_tasks.classifiers import Classifier, load_classifier, store_classifier
@@ -53,17 +53,17 @@ from spacer_tasks.messages.tasks import (
     TrainClassifierMsg,
     TrainClassifierReturnMsg,
 )
-from spacer_tasks.training import TrainingProgress, train
-from spacer_tasks.training.checkpoints import Checkpoints
-from spacer_tasks.training.evaluation import evaluate
-from spacer_tasks.training.feature_matrix import load_sets
+
+if TYPE_CHECKING:
+    from spacer_tasks.training import TrainingProgress
+    from spacer_tasks.training.checkpoints import Checkpoints
 
 logger = logging.getLogger(__name__)
 
 #: feature files that are read, or wait to be scored, beside the one that is
 READ_AHEAD = 4
 
-OnProgress = Callable[[TrainingProgress], None]
+OnProgress = Callable[["TrainingProgress"], None]
 
 
 def extract_features(msg: ExtractFeaturesMsg | Mapping[str, Any]) -> ExtractFeaturesReturnMsg:
@@ -171,6 +171,9 @@ def train_classifier(
     TransientError
         The storage did not answer.
     """
+    # scikit-learn and SciPy, a second and 80 MB, which other workers do without
+    from spacer_tasks.training import train
+
     msg = parse(TrainClassifierMsg, msg)
     started = time.monotonic()
     try:
@@ -274,6 +277,9 @@ def evaluate_classifier(
     TransientError
         The storage did not answer.
     """
+    from spacer_tasks.training.evaluation import evaluate
+    from spacer_tasks.training.feature_matrix import load_sets
+
     if not isinstance(classifier, Classifier):
         classifier = load_classifier(parse(DataLocation, classifier))
     labels = parse(ImageLabels, labels)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from spacer_tasks.app import app
 from spacer_tasks.broker.contract import CLASSIFY, FEATURES, FEATURES_HIGH, TRAINING, TRAINING_HIGH
+from spacer_tasks.data_classes.plain_values import plain
 from spacer_tasks.exceptions import MessageError
 from spacer_tasks.execution.payload import unpacked
 from spacer_tasks.execution.task import OperationTask
@@ -129,7 +130,7 @@ class JobTask(OperationTask):
 
     def checked(self, message: Message | Mapping[str, Any]) -> dict[str, Any]:
         """The job's dict as it was given, so that the answer can echo it; its name is checked."""
-        given = message.to_wire() if isinstance(message, Message) else as_data(message)
+        given = message.to_wire() if isinstance(message, Message) else plain(as_data(message))
         if not isinstance(given, Mapping):
             raise MessageError(f"JobMsg: a job is an object, found a {type(given).__name__}")
         wire = dict(given)

@@ -2,123 +2,37 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import get_args
 
-from spacer_tasks.annotations.points import Column
-from spacer_tasks.annotations.tables import Table
+from spacer_tasks.annotations.column_names import (
+    BOTH,
+    KNOWN_FILES,
+    OF_PROGRAMS,
+    ROW_PAIR,
+    SYNONYMS,
+    XY_PAIR,
+    forms,
+    plain,
+)
+from spacer_tasks.annotations.formats.tables import Table
+from spacer_tasks.annotations.points import Column, Coordinates
 
-#: names of columns in use, without regard to case; `Name`, `Row`, `Column` and `Label` or
-#: `Label code` are what CoralNet exports. Of labels, the first that is there is taken.
-SYNONYMS: dict[Column, tuple[str, ...]] = {
-    "image": ("name", "image", "image name", "file name", "filename", "file", "photo"),
-    "row": ("row", "y"),
-    "column": ("column", "col", "x"),
-    "label": ("label", "label code", "label id", "class"),
-}
-#: further names, of the programs named; looked for where there is none of the others
-OF_PROGRAMS: dict[Column, tuple[str, ...]] = {
-    # AIMS and ReefCloud; Squidle+; MERMAID; TagLab; CATAMI; spreadsheets in other languages
-    "image": (
-        "image path",
-        "imagename",
-        "image file",
-        "image filename",
-        "media",
-        "media key",
-        "point.media.key",
-        "photo name",
-        "picture",
-        "bild",
-        "bildname",
-        "dateiname",
-        "foto",
-        "fichier",
-        "nom du fichier",
-        "imagen",
-        "archivo",
-    ),
-    "row": (
-        "pointy",
-        "point y",
-        "point.y",
-        "point row",
-        "annotation row",
-        "ypos",
-        "y pixel",
-        "taglab centroid y",
-        "zeile",
-        "ligne",
-        "fila",
-    ),
-    "column": (
-        "pointx",
-        "point x",
-        "point.x",
-        "point column",
-        "point col",
-        "xpos",
-        "x pixel",
-        "taglab centroid x",
-        "spalte",
-        "colonne",
-        "columna",
-    ),
-    "label": (
-        "label name",
-        "label.name",
-        "label short name",
-        "point human classification",
-        "human classification",
-        "benthic attribute",
-        "benthic attribute name",
-        "taglab class name",
-        "catami",
-        "catami name",
-        "catami classification",
-        "etikett",
-        "klasse",
-        "étiquette",
-        "etiqueta",
-        "species",
-        "taxon",
-        "category",
-        "code",
-    ),
-}
-#: of several names, those that say pixels of the photo; x and y may be metres beside them
-ROWS_FIRST: dict[Column, tuple[str, ...]] = {"row": ("row",), "column": ("column", "col")}
-#: x and y in one cell: ReefCloud's, with a comma between
-BOTH = ("x,y", "xy", "point coordinate", "point coordinates", "coordinates", "points")
-#: the columns by which a program's file is known, and what it is called
-KNOWN_FILES: dict[str, tuple[str, ...]] = {
-    "BIIGLE": ("filename", "shape name", "points", "label name"),
-    "Squidle+": ("point.x", "point.y"),
-    "TagLab": ("image name", "taglab class name"),
-    "coralnet-toolbox": ("name", "row", "column", "patch size"),
-    "VISCORE": ("name", "row", "column", "dot"),
-    "MERMAID": ("row", "column", "benthic attribute"),
-    "CoralNet": ("name", "row", "column"),
-    "ReefCloud": ("point human classification",),
-    "AIMS/ReefCloud": ("pointx", "pointy"),
-}
+POSITIONS: tuple[Column, Column] = ("row", "column")
 
-
-def plain(name: str) -> str:
-    """A column's name as it is compared."""
-    return " ".join(re.split(r"[\s_-]+", name.strip().lstrip("#").strip().casefold()))
+#: names behind which a unit may stand
+WITH_UNITS = [names[column] for names in (SYNONYMS, OF_PROGRAMS) for column in POSITIONS]
 
 
 def places(header: Sequence[str], column: Column, given: Mapping[Column, str]) -> list[int]:
-    """Where a column may be."""
+    """Where a column may be, the likeliest first."""
     if column in given:
-        return _at(header, (given[column],))
+        return _given(header, given[column])
     usual = _at(header, SYNONYMS[column])
     if column == "label" and all(plain(header[place]) == "label id" for place in usual):
         # an id has its name beside it in BIIGLE's reports
-        return usual + _at(header, OF_PROGRAMS[column])[:1]
-    return usual or _at(header, OF_PROGRAMS[column])[:1]
+        return usual + _at(header, OF_PROGRAMS[column])
+    return usual or _at(header, OF_PROGRAMS[column])
 
 
 def both_place(header: Sequence[str]) -> int | None:
@@ -136,6 +50,18 @@ def program(header: Sequence[str]) -> str:
     """The program that writes such a table; empty if unknown."""
     there = {plain(value) for value in header}
     return next((name for name, needed in KNOWN_FILES.items() if there.issuperset(needed)), "")
+
+
+def unit_of(header: Sequence[str], found: Mapping[Column, int]) -> Coordinates | None:
+    """How positions are given, where the names of both their columns say it."""
+    units: set[Coordinates | None] = set()
+    for column in POSITIONS:
+        if column not in found:
+            return None
+        names = {*SYNONYMS[column], *OF_PROGRAMS[column]}
+        named = [unit for name, unit in forms(header[found[column]]).items() if name in names]
+        units.add(named[0] if named else None)
+    return units.pop() if len(units) == 1 else None
 
 
 def find_columns(
@@ -157,34 +83,53 @@ def find_columns(
     found: dict[Column, int] = {}
     problems, warnings = [], []
     both = both_place(header)
+    pair = _pair(header, given)
     for column in get_args(Column):
         some = places(header, column, given)
         option = f"--{column}-column"
-        if len(some) > 1 and column == "label":
-            taken = _label_place(header, some, integer_labels=integer_labels)
-            if taken is not None:
-                names = " and ".join(repr(header[place]) for place in some)
-                warnings.append(f"labels are from {header[taken]!r} (of {names}; {option} decides)")
-                some = [taken]
-        if len(some) > 1 and column in ROWS_FIRST:
-            named = [place for place in some if plain(header[place]) in ROWS_FIRST[column]]
-            if len(named) == 1:
-                names = " and ".join(repr(header[place]) for place in some)
-                warnings.append(f"{column}s are from {header[named[0]]!r} (of {names})")
-                some = named
-        if len(some) > 1:
+        taken = None
+        if len(some) > 1 and column not in given:
+            if column == "label":
+                taken = _label_place(header, some, integer_labels=integer_labels)
+            elif column in POSITIONS:
+                of_pair = [place for place in some if _bare(header[place]) in pair]
+                taken = of_pair[0] if len(of_pair) == 1 else None
+            if taken is None and _bare(header[some[0]]) not in SYNONYMS[column]:
+                taken = some[0]
+        if taken is not None:
             names = " and ".join(repr(header[place]) for place in some)
-            problems.append(f"{names} could both be the {column}: say which with {option}")
+            warnings.append(f"{column}s are from {header[taken]!r} (of {names}; {option} decides)")
+            some = [taken]
+        if len(some) > 1:
+            problems.append(_ambiguous(header, some, column))
         elif some:
             found[column] = some[0]
         elif column == "image" and image_named:
             continue
-        elif column in ("row", "column") and both is not None and column not in given:
+        elif column in POSITIONS and both is not None and column not in given:
             found[column] = both
         elif column != "label" or labels_needed or column in given:
             wanted = repr(given[column]) if column in given else _synonyms(column)
             problems.append(f"no column for the {column}: expected {wanted} (or give {option})")
     return found, problems, warnings
+
+
+def _pair(header: Sequence[str], given: Mapping[Column, str]) -> tuple[str, ...]:
+    """The names that belong together where a table has Row and Column, and X and Y.
+
+    Rows and columns are of the photo; x and y beside them may be metres. A `Row` alone beside X and
+    Y is the table's.
+    """
+    rows, columns = (
+        {_bare(header[place]) for place in places(header, column, given)} for column in POSITIONS
+    )
+    whole = "row" in rows and columns & {"column", "col"}
+    return XY_PAIR if "y" in rows and "x" in columns and not whole else ROW_PAIR
+
+
+def _bare(name: str) -> str:
+    """The shortest of the names that a column's may stand for."""
+    return min(forms(name), key=len)
 
 
 def _label_place(header: Sequence[str], some: list[int], *, integer_labels: bool) -> int | None:
@@ -196,12 +141,43 @@ def _label_place(header: Sequence[str], some: list[int], *, integer_labels: bool
     codes = [place for place in others if plain(header[place]) == "label code"]
     if len(others) == 2 and len(codes) == 1:
         return codes[0]
+    if len(others) > 1 and ids:
+        return others[0] if plain(header[others[0]]) not in SYNONYMS["label"] else None
     return others[0] if len(others) == 1 else None
 
 
+def _ambiguous(header: Sequence[str], some: Sequence[int], column: Column) -> str:
+    names = " and ".join(repr(header[place]) for place in some)
+    how = f"say which with --{column}-column"
+    if len({plain(header[place]) for place in some}) < len(some):
+        numbers = " or ".join(str(place + 1) for place in some)
+        how += f" and its number, {numbers}"
+    return f"{names} could both be the {column}: {how}"
+
+
+def _given(header: Sequence[str], name: str) -> list[int]:
+    """The columns of a name, or the one of a number, the first being 1."""
+    found = [place for place, value in enumerate(header) if plain(value) == plain(name)]
+    if not found and name.isdecimal() and 0 < int(name) <= len(header):
+        return [int(name) - 1]
+    return found
+
+
 def _at(header: Sequence[str], names: Sequence[str]) -> list[int]:
-    wanted = {plain(name) for name in names}
-    return [place for place, value in enumerate(header) if plain(value) in wanted]
+    """The columns of these names: in the table's order for names in general use, else by name."""
+    found = []
+    units = names in WITH_UNITS
+    for place, value in enumerate(header):
+        ranks = [
+            names.index(form)
+            for form, unit in forms(value).items()
+            if form in names and (units or unit is None)
+        ]
+        if ranks:
+            found.append((min(ranks), place))
+    if names in SYNONYMS.values():
+        return [place for _, place in found]
+    return [place for _, place in sorted(found)]
 
 
 def _synonyms(column: Column) -> str:

@@ -7,19 +7,30 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spacer_tasks.annotations.columns import plain
+from spacer_tasks.annotations.column_names import plain
 from spacer_tasks.exceptions import PointsFileError
 
 #: values of a column that say "no label" in spreadsheets, R, pandas and databases
-EMPTY = frozenset({"na", "n/a", "nan", "null", "#n/a", "<na>"})
+EMPTY = frozenset(
+    {"na", "n/a", "n.a.", "nan", "none", "nil", "null", "<na>", "(empty)", "(blank)", "-", "--"}
+    | {"?", "."}
+)
+#: errors of a formula, in spreadsheets of several languages: `#N/A`, `#NV`, `#REF!`, `#DIV/0!`
+FORMULA_ERROR = re.compile(r"#(?:N/?A|NV|N/D|[A-Z/0¡\xc0-\xde]+[!?])", re.IGNORECASE)
+#: what programs write where nobody has given a label
+UNLABELLED = {"TagLab": "empty", "coralnet-toolbox": "review"}
 #: columns that say who gave a label, and what stands there for a machine
 WHO = frozenset({"annotator", "annotated by", "annotation by", "user", "source"})
 MACHINES = frozenset({"robot", "machine", "computer", "ai", "coralnet", "alleviate", "classifier"})
+#: CoralNet's robots have a number: `Robot 5`
+NUMBERED = re.compile(r"\W*(robot|classifier|alleviate)\b.*", re.IGNORECASE)
 #: columns that say whether a person confirmed a label, and what stands there for no
 CONFIRMED = frozenset({"verified", "confirmed", "human verified", "is confirmed", "is verified"})
 NO = frozenset({"false", "no", "0", "n", "f", "falsch", "nein", "faux", "non", "falso"})
 #: columns that say the opposite, and what stands there for yes
-REVIEW = frozenset({"needs review", "need review", "to review"})
+REVIEW = frozenset(
+    {"needs review", "need review", "to review", "is machine", "is robot", "machine", "automatic"}
+)
 YES = frozenset({"true", "yes", "1", "y", "t", "wahr", "ja", "vrai", "oui", "verdadero", "sí"})
 STATUS = frozenset({"status", "annotation status", "label status"})
 UNCONFIRMED = frozenset({"unconfirmed", "unverified", "unclassified", "machine", "needs review"})
@@ -82,7 +93,7 @@ class MachineLabels:
         """Look at a row that has a label."""
         self.labels += 1
         for place, values in self._signs:
-            if place < len(fields) and fields[place].casefold() in values:
+            if place < len(fields) and _says(fields[place], values):
                 self._counts[place, fields[place]] += 1
 
     def warnings(self, name: str) -> list[str]:
@@ -93,3 +104,16 @@ class MachineLabels:
             f" '{self._header[place]}!={value}'"
             for (place, value), count in self._counts.items()
         ]
+
+
+def no_label(value: str, program: str = "") -> bool:
+    """Whether a cell that is not blank stands for no label."""
+    folded = value.casefold()
+    unlabelled = next((text for name, text in UNLABELLED.items() if program.startswith(name)), None)
+    return folded in EMPTY or folded == unlabelled or bool(FORMULA_ERROR.fullmatch(value))
+
+
+def _says(value: str, values: frozenset[str]) -> bool:
+    if values is MACHINES and NUMBERED.fullmatch(value):
+        return True
+    return value.casefold() in values

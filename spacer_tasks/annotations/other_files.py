@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from spacer_tasks.annotations.columns import plain
+from spacer_tasks.annotations.column_names import length_unit, plain
 from spacer_tasks.exceptions import PointsFileError
 
 #: the first bytes of files that are neither text nor workbooks
@@ -16,11 +16,30 @@ BINARY: dict[bytes, str] = {
     b"\x1f\x8b": "a compressed file (gzip); unpack it",
     b"7z\xbc\xaf": "an archive (7z); unpack it",
     b"Rar!": "an archive (RAR); unpack it",
+    b"PAR1": "a Parquet file; in Python, pandas.read_parquet(…).to_csv(…) makes a CSV of it",
+    b"SQLite format 3": "a database; export the table as CSV",
+    b"RDX": "a file of R; in R, write.csv(…) makes a CSV of it",
 }
 #: a page or XML that some programs save as .xls
 MARKUP = re.compile(r"\s*<(?:!doctype|html|table|\?xml|\w+[ >])", re.IGNORECASE)
 #: columns by which another kind of table is known, and what it is
 OTHER_TABLES: tuple[tuple[frozenset[str], str], ...] = (
+    (
+        frozenset({"taglab region id"}),
+        "it looks like TagLab's table of regions: export its points, whose table has 'Image name'",
+    ),
+    (
+        frozenset({"image label id"}),
+        "it looks like BIIGLE's labels of whole images: request the report of annotations",
+    ),
+    (
+        frozenset({"video id"}),
+        "it looks like annotations of a video: points of photos are read",
+    ),
+    (
+        frozenset({"annotation status", "points"}),
+        "it looks like CoralNet's percent covers, a line for each photo: export the annotations",
+    ),
     (
         frozenset({"xmin", "ymin", "xmax", "ymax"}),
         "it looks like boxes, not points: export points, or make a column each of their middles",
@@ -70,7 +89,8 @@ def hint(header: Sequence[str], found: Sequence[str]) -> str:
     found
         The columns that were found.
     """
-    if not found and any(PHOTO.fullmatch(value) for value in header):
+    numbers = sum(value.replace(".", "").isdecimal() for value in header)
+    if not found and (any(PHOTO.fullmatch(value) for value in header) or numbers > 1):
         return "the first line looks like a point: put a line of names above, Name,Row,Column,Label"
     if {"image", "row", "column"} <= set(found):
         return ""
@@ -78,6 +98,12 @@ def hint(header: Sequence[str], found: Sequence[str]) -> str:
     for columns, what in OTHER_TABLES:
         if columns <= there:
             return what
+    lengths = [value for value in header if length_unit(value)]
+    if len(lengths) > 1 and not {"row", "column"} & set(found):
+        return (
+            f"{' and '.join(map(repr, lengths[:2]))} are lengths; positions on the photo are"
+            " needed, in pixels, fractions or percent"
+        )
     if "image" in found and not {"row", "column"} & set(found):
         return (
             "without positions it may be a table of cover or of metadata, a line for each photo:"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -9,6 +10,8 @@ from spacer_tasks.annotations.points import FilePoint
 
 #: EXIF orientations by which a viewer shows rows as columns
 SIDEWAYS = frozenset({5, 6, 7, 8})
+#: by how much the shapes of two sizes of a photo differ through rounding
+SAME_SHAPE = 0.01
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,13 @@ class Placed:
     outside: list[FilePoint]
     hints: list[str]
     shape: PhotoShape
+    #: why no point can be placed; empty if they can
+    other_photo: str = ""
 
     def text(self) -> str:
         """What is wrong with the points outside, with what may mend it."""
+        if self.other_photo:
+            return self.other_photo
         first = self.outside[0]
         width, height = self.shape.width, self.shape.height
         why = "".join(f"; {hint}" for hint in self.hints)
@@ -62,8 +69,23 @@ class Placed:
         )
 
 
-def placed(points: Sequence[FilePoint], shape: PhotoShape, *, apply_exif: bool) -> Placed:
-    """The points in pixels of the stored photo."""
+def placed(
+    points: Sequence[FilePoint],
+    shape: PhotoShape,
+    *,
+    apply_exif: bool,
+    drawn_on: tuple[float, float] | None = None,
+) -> Placed:
+    """The points in pixels of the stored photo.
+
+    Parameters
+    ----------
+    drawn_on
+        Width and height of the photo that they were drawn on, where the file says it: in pixels, or
+        for shares in any unit. A photo of another size, or of another shape, is another photo.
+    """
+    if drawn_on and (other := _other_photo(points, shape, drawn_on, apply_exif=apply_exif)):
+        return Placed([], list(points), [], shape, other)
     shown_width, shown_height = shape.shown if apply_exif else (shape.width, shape.height)
     inside: list[FilePoint] = []
     outside: list[FilePoint] = []
@@ -86,15 +108,50 @@ def placed(points: Sequence[FilePoint], shape: PhotoShape, *, apply_exif: bool) 
     return Placed(inside, outside, hints, shape)
 
 
+def _other_photo(
+    points: Sequence[FilePoint],
+    shape: PhotoShape,
+    drawn_on: tuple[float, float],
+    *,
+    apply_exif: bool,
+) -> str:
+    """Why a photo is not the one that the points were drawn on; empty if it may be."""
+    width, height = drawn_on
+    shares = any(point.share is not None for point in points)
+
+    def fits(size: tuple[int, int]) -> bool:
+        if shares:
+            return abs(width * size[1] - height * size[0]) <= SAME_SHAPE * width * size[1]
+        return (width, height) == size
+
+    if fits(shape.shown if apply_exif else (shape.width, shape.height)):
+        return ""
+    why = "was it made smaller, cut or turned since?"
+    if not apply_exif and shape.orientation in SIDEWAYS and fits(shape.shown):
+        why = f"its EXIF (orientation {shape.orientation}) turns it: give --apply-exif"
+    elif apply_exif and fits((shape.width, shape.height)):
+        why = "leave out --apply-exif"
+    return (
+        f"its points were drawn on a photo of {width:g} x {height:g}"
+        f"{' (in any unit)' if shares else ' pixels'}, and it has {shape.width} x {shape.height}"
+        f" pixels: {why}"
+    )
+
+
 def _pixel(share: float, length: int) -> int:
     # a share that was computed from a pixel comes back to it in spite of rounding
-    return min(int(round(share * length, 6)), length - 1)
+    found = math.floor(round(share * length, 6))
+    return length - 1 if share == 1 else found
 
 
 def _hints(points: Sequence[FilePoint], shape: PhotoShape) -> list[str]:
     rows, columns = [each.row for each in points], [each.column for each in points]
     width, height = shape.width, shape.height
     hints = []
+    if min(rows) < 0 and max(rows) <= 0:
+        return ["rows below 0: do they count from below? They are read from the top"]
+    if min(rows + columns) < 0:
+        return ["rows and columns count from 0; where --one-based is given, from 1"]
     if min(rows + columns) >= 1 and max(rows) <= height and max(columns) <= width:
         hints.append("do rows and columns count from 1? Then give --one-based")
     if shape.orientation in SIDEWAYS and max(rows) < width and max(columns) < height:

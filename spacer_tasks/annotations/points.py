@@ -19,6 +19,8 @@ Duplicates = Literal["drop", "first", "majority", "error"]
 class FilePoint:
     """One point of a file. `line` counts from 1; row and column from 0; an empty label is None.
 
+    A row or column below 0 is outside of the photo, as one beyond its end is.
+
     `share` is (y, x) as shares of the image's height and width, where the file gives no pixels:
     row and column are then known once the image's size is. `given` is the position as the file has
     it, where row and column were turned by the photo's EXIF.
@@ -55,6 +57,10 @@ class ReadOptions:
         The column of rows holds x, and the column of columns y.
     coordinates
         How positions are given; None for what the format has, which is pixels unless known.
+    encoding
+        What text is in, where it is neither Unicode nor Windows' cp1252.
+    sheet
+        The sheet of a workbook; None for that whose header fits best.
     """
 
     columns: Mapping[Column, str] = field(default_factory=dict)
@@ -65,6 +71,8 @@ class ReadOptions:
     one_based: bool = False
     swap: bool = False
     coordinates: Coordinates | None = None
+    encoding: str | None = None
+    sheet: str | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,9 @@ class PointsFile:
         they share with the photos' say anything.
     apply_exif
         Points were drawn on photos turned as their EXIF says.
+    shapes
+        Width and height of the images that points were drawn on, where the file says them: in
+        pixels, or of a .cpc file in any unit.
     """
 
     name: str
@@ -96,6 +107,7 @@ class PointsFile:
     kind: str = ""
     foreign: frozenset[str] = frozenset()
     apply_exif: bool = False
+    shapes: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def point_count(self) -> int:

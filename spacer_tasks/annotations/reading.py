@@ -16,21 +16,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from spacer_tasks.annotations.columns import find_columns, known, program
-from spacer_tasks.annotations.cpce import cpc_table, is_cpc
-from spacer_tasks.annotations.json_files import json_table
+from spacer_tasks.annotations.columns import find_columns, known, program, unit_of
+from spacer_tasks.annotations.formats.cpce import cpc_table, is_cpc
+from spacer_tasks.annotations.formats.encodings import decoded
+from spacer_tasks.annotations.formats.json_files import json_table
+from spacer_tasks.annotations.formats.tables import Table, text_table
+from spacer_tasks.annotations.formats.workbooks import is_workbook, workbook_table
 from spacer_tasks.annotations.other_files import hint, refuse_binary, refuse_markup
 from spacer_tasks.annotations.points import Column, PointsFile, ReadOptions
 from spacer_tasks.annotations.problems import LISTED, problems_error
 from spacer_tasks.annotations.rows import RowReader
-from spacer_tasks.annotations.tables import (
-    XLS,
-    XLSX,
-    Table,
-    decoded,
-    text_table,
-    workbook_table,
-)
 from spacer_tasks.exceptions import PointsFileError
 
 #: `IMG_0001.jpg.txt`: the points of one photo, whose name is the file's
@@ -77,6 +72,7 @@ def read_points(files: Mapping[str, bytes], name: str, options: ReadOptions) -> 
                 raise PointsFileError(f"{where}: no column for {lacking}; {likely}")
             raise problems_error(where, problems)
         has_labels |= "label" in found
+        table.coordinates = options.coordinates or unit_of(table.header, found) or table.coordinates
         if named and "image" not in found:
             table.kind = "one photo's points (its name from the file's)"
         kinds.append(table.kind)
@@ -91,6 +87,7 @@ def read_points(files: Mapping[str, bytes], name: str, options: ReadOptions) -> 
         [*warnings, *reader.warnings(name)],
         kind=kind if len(files) == 1 else f"{len(files)} files: {kind}",
         foreign=frozenset(reader.foreign),
+        shapes=reader.shapes,
     )
 
 
@@ -108,8 +105,7 @@ def read_points_file(
     Parameters
     ----------
     data
-        The file's content. Text is UTF-8 with or without BOM, UTF-16, or else cp1252; delimited by
-        comma, semicolon or tab.
+        The file's content. Text is Unicode of any kind, or else cp1252 or Mac Roman.
     name
         Says which file in errors.
     columns, integer_labels, labels_needed
@@ -137,12 +133,10 @@ def _table(data: bytes, name: str, options: ReadOptions) -> Table:
         return known(header, options.columns)
 
     refuse_binary(data, name)
-    if data.startswith(XLS):
-        raise PointsFileError(f"{name}: an Excel workbook of before 2007; save it as .xlsx or CSV")
-    if data.startswith(XLSX):
-        table = workbook_table(data, name, fits)
+    if is_workbook(data):
+        table = workbook_table(data, name, fits, options.sheet)
     else:
-        text, warnings = decoded(data, name)
+        text, warnings = decoded(data, name, options.encoding)
         refuse_markup(text, name)
         if is_cpc(text):
             table = cpc_table(text, name)
@@ -152,10 +146,8 @@ def _table(data: bytes, name: str, options: ReadOptions) -> Table:
             table = text_table(text, name, fits)
         table.warnings += warnings
     from_program = program(table.header)
-    if table.kind == "CSV" and from_program:
-        table.kind = f"{from_program} CSV"
+    if from_program and table.kind in ("CSV", "JSON records"):
+        table.kind = f"{from_program} {table.kind}"
     if from_program == "Squidle+":
         table.coordinates = "fraction"
-    if options.coordinates:
-        table.coordinates = options.coordinates
     return table

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import re
+import unicodedata
 from collections import Counter
-from dataclasses import replace
 
-from spacer_tasks.annotations.columns import plain
-from spacer_tasks.annotations.doubtful import EMPTY, MachineLabels, conditions
-from spacer_tasks.annotations.numbers import INTEGER, THOUSANDS, Thousands, number
+from spacer_tasks.annotations.column_names import plain
+from spacer_tasks.annotations.doubles import Doubles, Key, alike
+from spacer_tasks.annotations.doubtful import MachineLabels, conditions, no_label
+from spacer_tasks.annotations.formats.tables import Table
+from spacer_tasks.annotations.image_names import relative_name
+from spacer_tasks.annotations.numbers import INTEGER, Thousands, number
 from spacer_tasks.annotations.points import Column, Coordinates, FilePoint, ReadOptions
 from spacer_tasks.annotations.problems import LISTED, problems_error, shown_value
-from spacer_tasks.annotations.tables import Table
+from spacer_tasks.annotations.sizes import Sizes
 from spacer_tasks.console import counted
 from spacer_tasks.data_classes.labels import LabelId
 
@@ -27,9 +31,9 @@ TOTALS = re.compile(
 )
 #: columns that say what kind of annotation a row is, and what stands there for a point
 SHAPES = frozenset({"shape name", "annotation type", "taglab type"})
-POINTS = frozenset({"point", "circle", "patchannotation"})
-
-Key = tuple[str, float, float]
+POINTS = frozenset({"point", "points", "circle", "patchannotation"})
+#: Squidle+'s outline of what is more than a point
+OUTLINE = "point.polygon"
 
 
 class RowReader:
@@ -40,10 +44,11 @@ class RowReader:
         self.foreign: set[str] = set()
         self._options = options
         self._problems: list[str] = []
-        self._seen: dict[Key, FilePoint] = {}
-        self._labels: dict[Key, list[LabelId]] = {}
-        self._lines: dict[Key, list[int]] = {}
-        self._repeated = 0
+        self.shapes: dict[str, tuple[float, float]] = {}
+        self._doubles = Doubles()
+        self._headers = 0
+        self._remarks = 0
+        self._above_one = False
         self._empty: Counter[str] = Counter()
         self._typed = False
         self._fractions = 0
@@ -69,10 +74,20 @@ class RowReader:
         self._shape = next(
             (i for i, each in enumerate(table.header) if plain(each) in SHAPES), None
         )
+        self._program = table.kind
+        outline = next((i for i, each in enumerate(table.header) if plain(each) == OUTLINE), None)
+        self._sizes = Sizes(table.header)
         wanted = conditions(self._options.where, table.header, name)
         machine = MachineLabels(table.header)
         other_shapes: Counter[str] = Counter()
         for line, fields in table.rows:
+            if fields == table.header:
+                # files that were joined, each with its header
+                self._headers += 1
+                continue
+            if fields[0].startswith("#") and sum(map(bool, fields)) < len(places):
+                self._remarks += 1
+                continue
             if not all(condition.holds(fields) for condition in wanted):
                 self._filtered += 1
                 continue
@@ -81,8 +96,14 @@ class RowReader:
                 if shape and shape.casefold() not in POINTS:
                     other_shapes[shape] += 1
                     continue
+            if outline is not None and "".join(fields[outline : outline + 1]).strip("[] "):
+                other_shapes["polygon"] += 1
+                continue
             if self._take(line, fields):
                 machine.take(fields)
+        if box := self._sizes.problem():
+            self._problems.append(box)
+        self.shapes |= table.shapes | self._sizes.shapes()
         if other_shapes:
             shapes = ", ".join(f"{count} {shape}" for shape, count in other_shapes.items())
             self._warnings.append(f"annotations that are no points left out: {shapes}")
@@ -91,7 +112,8 @@ class RowReader:
 
     def finish(self, name: str) -> None:
         """Settle doubles, and raise what was wrong."""
-        self._settle()
+        self._doubles.settle(self.images, self._options.duplicates)
+        self._problems += self._doubles.problems
         if not self._problems and not self.images:
             self._problems.append(
                 f"no row meets --where {' and '.join(self._options.where)}"
@@ -108,15 +130,31 @@ class RowReader:
                 )
             elif self._percent_signs:
                 self._problems.append("positions in percent: give --coordinates percent")
+            elif self._above_one:
+                self._problems.append(
+                    "positions above 1 are no fractions: pixels? Then give --coordinates pixel"
+                )
             raise problems_error(name, self._problems)
 
     def warnings(self, name: str) -> list[str]:
         """What a person should know of what was read."""
         found = [f"{name}: {text}" for text in self._warnings]
-        if self._repeated:
-            many = "point is" if self._repeated == 1 else "points are"
-            once = "was" if self._repeated == 1 else "were"
-            found.append(f"{name}: {self._repeated} {many} listed again and {once} taken once")
+        found += [f"{name}: {text}" for text in self._doubles.unclear[:LISTED]]
+        if unclear := len(self._doubles.unclear):
+            found.append(
+                f"{name}: {counted(unclear, 'point')} with several labels (--duplicates"
+                f" {self._options.duplicates}; first, majority, drop and error can be chosen)"
+            )
+        if again := self._doubles.repeated:
+            many = "point is" if again == 1 else "points are"
+            once = "was" if again == 1 else "were"
+            found.append(f"{name}: {again} {many} listed again and {once} taken once")
+        if self._options.labels_needed:
+            found += [
+                f"{name}: labels that differ little are taken for different ones: {labels}; --map"
+                " makes them one"
+                for labels in alike(self.images)
+            ]
         if self._empty:
             values = ", ".join(f"{value!r} ({count})" for value, count in self._empty.items())
             found.append(f"{name}: read as no label: {values}")
@@ -137,6 +175,10 @@ class RowReader:
             )
         if self._totals:
             found.append(f"{name}: {counted(self._totals, 'row')} of totals left out")
+        if self._headers:
+            found.append(f"{name}: {counted(self._headers, 'repeated header')} left out")
+        if self._remarks:
+            found.append(f"{name}: {counted(self._remarks, 'line')} of remarks (#) left out")
         if self._unplaced:
             found.append(
                 f"{name}: {counted(len(self._unplaced), 'row')} without a position left out, first"
@@ -150,7 +192,8 @@ class RowReader:
         """Take a row; whether it is a point with a label."""
         width = len(self._header)
         # spreadsheets end lines with empty fields
-        if any(fields[width:]) or len(fields) <= max(self._places.values()):
+        needed = max(place for column, place in self._places.items() if column != "label")
+        if any(fields[width:]) or len(fields) <= needed:
             if _is_total(fields):
                 self._totals += 1
                 return False
@@ -158,14 +201,14 @@ class RowReader:
                 f"line {line}: {len(fields)} fields, expected {width} as in the first line"
             )
             return False
-        row_text, column_text = self._positions(fields)
+        faults = len(self._problems)
+        row_text, column_text = self._positions(line, fields)
         if not (row_text and column_text) and _is_total(fields):
             self._totals += 1
             return False
-        if all(not value or value.casefold() in EMPTY for value in (row_text, column_text)):
+        if all(not value or no_label(value) for value in (row_text, column_text)):
             self._unplaced.append(line)
             return False
-        faults = len(self._problems)
         image = self._image(line, fields)
         if self._options.swap:
             row_text, column_text = column_text, row_text
@@ -174,8 +217,9 @@ class RowReader:
             row = self._pixel(line, row_text, "row")
             column = self._pixel(line, column_text, "column")
             between = row % 1 or column % 1
-            point = FilePoint(line, int(row), int(column), label)
+            point = FilePoint(line, math.floor(row), math.floor(column), label)
             key: Key = (image, point.row, point.column)
+            self._sizes.take(image, row, column, fields)
         else:
             between = 0.0
             y = self._share(line, row_text, "row")
@@ -185,87 +229,42 @@ class RowReader:
         if len(self._problems) != faults:
             return False
         self._fractions += bool(between)
-        first = self._seen.setdefault((image, *key[1:]), point)
-        if first is point:
+        if self._doubles.is_new(key, point):
             self.images.setdefault(image, []).append(point)
-        else:
-            self._labels.setdefault(key, [] if first.label is None else [first.label])
-            self._lines.setdefault(key, [first.line]).append(line)
-            if label is not None:
-                self._labels[key].append(label)
         return label is not None
 
-    def _settle(self) -> None:
-        """Give each point that is listed several times the label that it has by the options."""
-        unclear: list[str] = []
-        how = self._options.duplicates
-        changed: dict[FilePoint, FilePoint] = {}
-        for key, labels in self._labels.items():
-            point = self._seen[key]
-            if len(set(labels)) <= 1:
-                self._repeated += len(self._lines[key]) - 1
-                if labels and point.label is None:
-                    changed[point] = replace(point, label=labels[0])
-                continue
-            image, row, column = key
-            lines = " and ".join(map(str, self._lines[key]))
-            shown = " and ".join(dict.fromkeys(map(shown_value, labels)))
-            text = (
-                f"lines {lines}: two labels for one point, {image} row {row:g} column"
-                f" {column:g}: {shown}"
-            )
-            taken: LabelId | None = None
-            if how == "error":
-                self._problems.append(f"{text}; expected one")
-                continue
-            if how == "first":
-                taken = labels[0]
-            elif how == "majority":
-                (best, count), *rest = Counter(labels).most_common(2)
-                taken = best if not rest or count > rest[0][1] else None
-            changed[point] = replace(point, label=taken)
-            unclear.append(f"{text}: {'no label' if taken is None else repr(taken)} taken")
-        if unclear:
-            self._warnings += unclear[:LISTED]
-            self._warnings.append(
-                f"{counted(len(unclear), 'point')} with several labels (--duplicates {how}; first,"
-                " majority, drop and error can be chosen)"
-            )
-        if changed:
-            for points in self.images.values():
-                points[:] = [changed.get(point, point) for point in points]
-
-    def _positions(self, fields: list[str]) -> tuple[str, str]:
+    def _positions(self, line: int, fields: list[str]) -> tuple[str, str]:
         row, column = self._places["row"], self._places["column"]
         if row != column:
             return fields[row], fields[column]
-        # x and y, and a circle's radius, in one cell
-        numbers = re.split(r"[,;\s]+", fields[row].strip("[]() "))
-        return (numbers[1], numbers[0]) if len(numbers) in (2, 3) else (fields[row], fields[row])
+        # x and y, and a circle's radius, in one cell; `[[x,y]]` is one frame of a video
+        numbers = [each for each in re.split(r"[,;\s]+", fields[row].strip("[](){} ")) if each]
+        if len(numbers) not in (2, 3):
+            self._wrong(line, "row", fields[row], "x,y")
+            return "0", "0"
+        return numbers[1], numbers[0]
 
     def _image(self, line: int, fields: list[str]) -> str:
         found = self._image_name or fields[self._places["image"]]
-        value = found.replace("\\", "/").removeprefix("./")
-        parts = [part for part in value.split("/") if part not in ("", ".", "..")]
-        if not parts or value.endswith("/") or "\0" in value:
+        name, foreign = relative_name(found)
+        if name is None:
             self._wrong(line, "image", found, "a file name, or a path")
-            return value
-        inside = "/".join(parts)
-        if value.startswith("/") or ".." in value.split("/") or re.match(r"[A-Za-z]:/", value):
-            self.foreign.add(inside)
-        return inside
+            return found
+        if foreign:
+            self.foreign.add(name)
+        return name
 
     def _pixel(self, line: int, value: str, column: Column) -> float:
-        """The position, which may lie between pixels."""
+        """The position, which may lie between pixels, or outside of the photo."""
         least = 1 if self._options.one_based else 0
-        found = None if THOUSANDS.fullmatch(value) else number(value)
+        found = number(value)
         self._percent_signs += value.endswith("%")
         if not self._typed:
             self._thousands.take(value, f"line {line}")
         self._shares_found &= found is not None and found <= 1
         share = found is not None and 0 < found < 1
         self._below_one += share
-        if found is not None and not share and least <= found < NO_PIXEL:
+        if found is not None and not share and abs(found) < NO_PIXEL:
             self._largest = max(self._largest, found)
             return found - least
         self._wrong(line, column, value, f"an integer from {least}")
@@ -274,16 +273,21 @@ class RowReader:
     def _share(self, line: int, value: str, column: Column) -> float:
         most = 1 if self._coordinates == "fraction" else 100
         found = number(value.removesuffix("%").strip())
-        if found is not None and 0 <= found <= most:
+        # a .cpc file says the photo's size itself: what is beyond it is a point outside
+        if found is not None and (0 <= found <= most or self._program.startswith("CPCe")):
             return found / most
+        self._above_one |= found is not None and found > most == 1
         self._wrong(line, column, value, f"a number from 0 to {most} ({self._coordinates})")
         return -1.0
 
     def _label(self, line: int, fields: list[str]) -> LabelId | None:
-        value = fields[self._places["label"]] if "label" in self._places else ""
-        if value.casefold() in EMPTY:
+        place = self._places.get("label", len(fields))
+        value = fields[place] if place < len(fields) else ""
+        if value and no_label(value, self._program):
             self._empty[value] += 1
             return None
+        # the same letters, whichever way accents are stored
+        value = unicodedata.normalize("NFC", value)
         if not value or not self._options.integer_labels:
             return value or None
         if INTEGER.fullmatch(value):

@@ -26,7 +26,12 @@ if redis.call('GET', KEYS[5]) == ARGV[5] then
 end
 local member = ARGV[1] .. ':' .. ARGV[3]
 if redis.call('SADD', KEYS[4], member) == 1 then
-    redis.call('ZADD', KEYS[1], ARGV[3], ARGV[2])
+    local put = redis.pcall('ZADD', KEYS[1], ARGV[3], ARGV[2])
+    if type(put) == 'table' and put.err then
+        -- counted without its result, it would never be complete; a script is not undone
+        redis.call('SREM', KEYS[4], member)
+        return redis.error_reply(put.err)
+    end
 end
 for _, number in ipairs({1, 2, 3, 4, 6}) do
     redis.call('EXPIRE', KEYS[number], ARGV[4])

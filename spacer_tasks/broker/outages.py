@@ -14,8 +14,13 @@ from spacer_tasks.exceptions import BrokerUnavailableError
 #: how redis-py begins the text of a time-out before there was a connection
 _CONNECTING = "Timeout connecting"
 #: how a Redis says that it takes no writes for now: a replica, full, its disk full, a script that
-#: runs, too few replicas. An error of a script quotes it somewhere
-REFUSES = re.compile(r"\b(READONLY|OOM|MISCONF|BUSY|NOREPLICAS)\b")
+#: runs, too few replicas; or that its user lost a right, which is given back when somebody sees it.
+#: An error of a script quotes it somewhere
+REFUSES = re.compile(
+    r"\b(READONLY|OOM|MISCONF|BUSY|NOREPLICAS|NOPERM)\b"
+    # redis-py cuts the code off
+    r"|\b[Nn]o permissions to |ACL failure in script|executing the script can't "
+)
 
 
 @contextmanager
@@ -90,3 +95,10 @@ def redis_is_away(error: Exception) -> bool:
     return isinstance(error, away) or (
         isinstance(error, RuntimeError) and isinstance(error.__cause__, away)
     )
+
+
+def refuses_for_now(error: Exception) -> bool:
+    """Whether an error of Celery, Kombu or redis-py says that Redis is away, or refuses a worker's
+    command for now. What a worker has to keep there is kept later: the task is no worse for it.
+    """
+    return redis_is_away(error) or bool(REFUSES.search(str(error)))

@@ -88,16 +88,21 @@ redis.call('HDEL', KEYS[3], ARGV[2])
 return 1
 """
 )
-#: take an entry out of the list; where a queue is given, its message goes behind all others there
+#: take an entry out of the list; where a queue is given, its message goes behind all others there.
+#: That is first: a script that Redis ends half way is not undone
 TAKE_OUT = """
+if KEYS[3] then
+    redis.call('LPUSH', KEYS[3], ARGV[2])
+end
 if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then
+    if KEYS[3] then
+        -- it was not there any more
+        redis.call('LREM', KEYS[3], 1, ARGV[2])
+    end
     return 0
 end
 if redis.call('DECRBY', KEYS[2], #ARGV[1]) < 0 or redis.call('EXISTS', KEYS[1]) == 0 then
     redis.call('DEL', KEYS[2])
-end
-if KEYS[3] then
-    redis.call('LPUSH', KEYS[3], ARGV[2])
 end
 return 1
 """

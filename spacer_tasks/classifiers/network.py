@@ -37,17 +37,22 @@ def other_network(classifier: Classifier, identity: object) -> str | None:
     networks = known_networks(classifier)
     if not networks or None in networks or not isinstance(identity, Mapping):
         return None
-    if any(_parts(identity) == _parts(each) for each in networks if each is not None):
+    if any(network_parts(identity) == network_parts(each) for each in networks if each):
         return None
-    own = " or ".join(_shown(each) for each in networks if each is not None)
-    return f"its features are from {_shown(identity)}; the classifier was trained on those of {own}"
+    own = " or ".join(shown_network(each) for each in networks if each is not None)
+    return (
+        f"its features are from {shown_network(identity)}; the classifier was trained on those of"
+        f" {own}"
+    )
 
 
-def _parts(identity: Mapping[str, Any]) -> list[Any]:
+def network_parts(identity: Mapping[str, Any]) -> list[Any]:
+    """What two networks have in common if they are one, whatever precision they were run in."""
     return [identity.get(key) for key in COMPARED]
 
 
-def _shown(identity: Mapping[str, Any]) -> str:
+def shown_network(identity: Mapping[str, Any]) -> str:
+    """A network's name, and the beginning of its hashes."""
     files = identity.get("files")
     hashes = [str(each)[:HASH_SHOWN] for each in files.values()] if isinstance(files, dict) else []
     options = identity.get("options")

@@ -28,7 +28,7 @@ from spacer_tasks.exceptions import PointsFileError, StorageError
 from spacer_tasks.storage.listing import list_below
 
 #: files of a folder that are read where --points names it
-POINTS_SUFFIXES = (".cpc", ".csv", ".tsv", ".txt", ".xlsx", ".json")
+POINTS_SUFFIXES = (".cpc", ".csv", ".tsv", ".txt", ".xlsx", ".xls", ".ods", ".json")
 #: titles in the commands' help
 CSV, TRAINING = "Reading the CSV", "Training"
 
@@ -210,6 +210,19 @@ class ColumnOptions:
             rich_help_panel=CSV,
         ),
     ] = None
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What the text is in, if neither Unicode nor Windows' cp1252: mac_roman, cp1251,"
+            " gbk, …",
+            rich_help_panel=CSV,
+        ),
+    ] = None
+    sheet: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The sheet of a workbook.", rich_help_panel=CSV),
+    ] = None
     one_based: Annotated[
         bool,
         typer.Option("--one-based", help="Rows and columns count from 1.", rich_help_panel=CSV),
@@ -256,6 +269,8 @@ class ColumnOptions:
             one_based=self.one_based,
             swap=self.swap,
             coordinates=self.coordinates.value if self.coordinates else None,
+            encoding=self.encoding,
+            sheet=self.sheet,
         )
         file = replace(read_points(_contents(points), points, options), apply_exif=self.apply_exif)
         say(

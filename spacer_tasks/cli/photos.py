@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from spacer_tasks import storage
 from spacer_tasks.annotations.placing import PhotoShape, Placed, placed
@@ -17,6 +17,9 @@ from spacer_tasks.cli.selection import Selection
 from spacer_tasks.console import counted, listed, warn
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import InputError
+
+if TYPE_CHECKING:
+    from spacer_tasks.data_classes.features import ImageFeatures
 
 #: the EXIF tag of the orientation
 ORIENTATION = 0x0112
@@ -91,7 +94,12 @@ def place_selection(
             else:
                 kept.append(image)
             continue
-        result = placed(image.points, shape, apply_exif=points.apply_exif)
+        result = placed(
+            image.points,
+            shape,
+            apply_exif=points.apply_exif,
+            drawn_on=points.shapes.get(image.name),
+        )
         if result.outside and (refuse_outside or not result.inside):
             missing[image.name] = result.text()
             continue
@@ -129,7 +137,7 @@ def placed_at_features(
     told = _Told()
 
     def looked_at(name: str) -> Placed | None:
-        return _at_features(points, feature_location(features, name), points.images[name])
+        return _at_features(points, feature_location(features, name), name)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for name, result in zip(names, pool.map(looked_at, names), strict=True):
@@ -147,9 +155,10 @@ def placed_at_features(
     return replace(points, images=images), missing
 
 
-def _at_features(points: PointsFile, loc: DataLocation, some: list[FilePoint]) -> Placed | None:
+def _at_features(points: PointsFile, loc: DataLocation, name: str) -> Placed | None:
     from spacer_tasks.data_classes.features import ImageFeatures
 
+    some = points.images[name]
     try:
         features = ImageFeatures.from_bytes(storage.load(loc), str(loc))
     except InputError:
@@ -159,9 +168,26 @@ def _at_features(points: PointsFile, loc: DataLocation, some: list[FilePoint]) -
         there = set(features.rowcols()) if features.has_rowcols else None
         if there is None or all((each.row, each.column) in there for each in some):
             return None
+    photo = _photo_of(features)
+    shape = photo_shape(photo) if photo else None
+    if shape is None:
+        return None
+    return placed(some, shape, apply_exif=points.apply_exif, drawn_on=points.shapes.get(name))
+
+
+def photo_of_features(loc: DataLocation) -> DataLocation | None:
+    """The photo that a feature file names, or None."""
+    from spacer_tasks.data_classes.features import ImageFeatures
+
+    try:
+        return _photo_of(ImageFeatures.from_bytes(storage.load(loc), str(loc)))
+    except InputError:
+        return None
+
+
+def _photo_of(features: ImageFeatures) -> DataLocation | None:
     image = features.origin.get("image")
-    shape = photo_shape(DataLocation.parse(image)) if isinstance(image, str) else None
-    return placed(some, shape, apply_exif=points.apply_exif) if shape else None
+    return DataLocation.parse(image) if isinstance(image, str) else None
 
 
 class _Told:

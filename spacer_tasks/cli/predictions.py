@@ -11,7 +11,7 @@ import heapq
 from io import StringIO
 
 from spacer_tasks import storage
-from spacer_tasks.annotations.writing import Tool, written
+from spacer_tasks.annotations.formats.writing import Tool, written
 from spacer_tasks.data_classes.csv_cells import quoted, unquoted
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.messages.tasks import ClassifyReturnMsg
@@ -65,6 +65,10 @@ class Predictions:
         """Write the file in the columns of a tool. Raises as `storage.store`."""
         data = self._text.getvalue().encode()
         if to != "csv":
-            rows = csv.reader(StringIO(self._text.getvalue(), newline=""))
-            data = written([[unquoted(cell) for cell in row] for row in rows], to)
+            data = written(self.rows(), to)
         storage.store(loc, data)
+
+    def rows(self) -> list[list[str]]:
+        """The header and the rows, as texts."""
+        rows = csv.reader(StringIO(self._text.getvalue(), newline=""))
+        return [[unquoted(cell) for cell in row] for row in rows]

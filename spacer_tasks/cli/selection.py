@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from urllib.parse import unquote
 
 from spacer_tasks.annotations.points import FilePoint, PointsFile
 from spacer_tasks.cli.options import location
@@ -189,18 +190,23 @@ def _caseless(text: str) -> str:
     return unicodedata.normalize("NFC", text).casefold()
 
 
+def _unquoted(text: str) -> str:
+    """As in an address, where `%20` is a space."""
+    return _caseless(unquote(text))
+
+
 def _stem(filename: str) -> str:
     """Without an image's extension, and without regard to case."""
-    plain = _caseless(filename)
+    plain = _unquoted(filename)
     return next((plain.removesuffix(end) for end in IMAGE_SUFFIXES if plain.endswith(end)), plain)
 
 
 #: from as it is spelled to ever more freely
-SPELLINGS: tuple[Callable[[str], str], ...] = (_as_is, _composed, _caseless, _stem)
+SPELLINGS: tuple[Callable[[str], str], ...] = (_as_is, _composed, _caseless, _unquoted, _stem)
 
 
 def _same(some: Sequence[str], others: Sequence[str]) -> bool:
-    return list(map(_caseless, some)) == list(map(_caseless, others))
+    return list(map(_unquoted, some)) == list(map(_unquoted, others))
 
 
 def stored_features(features: DataLocation, names: list[str]) -> tuple[list[str], dict[str, str]]:

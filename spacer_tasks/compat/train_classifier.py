@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from spacer_tasks.compat import config
 from spacer_tasks.compat.answers import TrainClassifierReturnMsg
 from spacer_tasks.compat.data_classes import ImageLabels, ValResults
+from spacer_tasks.compat.fitting import fit
 from spacer_tasks.compat.naming import class_path
-from spacer_tasks.compat.raising import as_the_reference
 from spacer_tasks.compat.train_utils import calc_acc, evaluate_classifier
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.registry import canonical_name, registered_class
@@ -93,24 +93,7 @@ class OurTrainer(ClassifierTrainer):
     def _train(
         self, train_labels: ImageLabels, ref_labels: ImageLabels, nbr_epochs: int, clf_type: str
     ) -> tuple[CalibratedClassifierCV, list[float]]:
-        """A calibrated classifier, and its accuracy on the reference set after each epoch."""
-        from spacer_tasks.compat.sklearn_classifier import to_sklearn
-        from spacer_tasks.training import load_trainer
-        from spacer_tasks.training.feature_matrix import load_sets
-
-        sets = {"train": train_labels.ours(), "ref": ref_labels.ours()}
-        classes = sorted(sets["ref"].classes)
-        trainer = load_trainer(self.spec())
-        with as_the_reference():
-            vectors = load_sets(sets, classes)
-        kind: Any = clf_type
-        fitted = trainer.fit(vectors["train"], vectors["ref"], classes, nbr_epochs, kind)
-        parameters = self._parameters(clf_type, train_labels.label_count)
-        return to_sklearn(fitted.classifier, **parameters), fitted.ref_accs
-
-    def _parameters(self, clf_type: str, label_count: int) -> dict[str, Any]:
-        """Of scikit-learn's estimator, for those who ask it how it was trained."""
-        return {}
+        return fit(self.spec(), train_labels, ref_labels, nbr_epochs, clf_type)
 
     def __call__(
         self,
@@ -168,18 +151,6 @@ class MiniBatchTrainer(OurTrainer):
         options = {name: getattr(self, name) for name in defaults}
         changed = {name: value for name, value in options.items() if value != defaults[name]}
         return {**super().serialize(), **changed}
-
-    def _parameters(self, clf_type: str, label_count: int) -> dict[str, Any]:
-        if clf_type == "LR":
-            return {
-                "loss": self.sgd_loss,
-                "average": self.sgd_average,
-                "random_state": self.sgd_random_state,
-            }
-        from spacer_tasks.training.minibatch import MiniBatchTrainer as Ours
-
-        sizes, rate = Ours.model_validate(self.spec().options).network(label_count)
-        return {"hidden_layer_sizes": sizes, "learning_rate_init": rate}
 
 
 class RegisteredTrainer(OurTrainer):

@@ -13,6 +13,20 @@ if TYPE_CHECKING:
     from sklearn.calibration import CalibratedClassifierCV
 
 
+def train(
+    train_labels: ImageLabels, ref_labels: ImageLabels, nbr_epochs: int, clf_type: str
+) -> tuple[CalibratedClassifierCV, list[float]]:
+    """What the default trainer makes, and its accuracy on `ref_labels` after each epoch.
+
+    It is a function of pyspacer 0.13 alone; 0.14 has `MiniBatchTrainer` for it.
+    """
+    from spacer_tasks.compat.fitting import fit
+    from spacer_tasks.messages.specs import TrainerSpec
+
+    spec = TrainerSpec.model_validate({"class_path": "minibatch"})
+    return fit(spec, train_labels, ref_labels, nbr_epochs, clf_type)
+
+
 def evaluate_classifier(
     clf: CalibratedClassifierCV, labels: ImageLabels
 ) -> tuple[list[Any], list[Any], list[float]]:

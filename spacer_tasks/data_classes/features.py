@@ -284,16 +284,28 @@ def _from_json(data: bytes, name: str, as_stored: bool) -> ImageFeatures:
     expected = "expected an .npz with meta, rows, cols, feat, or a JSON list of vectors"
     if len(data) > MAX_JSON_BYTES:
         raise FeatureFileError(f"{name}: {len(data)} bytes that are no .npz; {expected}")
-    # before anything is made of them; texts and objects have no place in a list of vectors
+    # before anything is made of them
     lists, numbers = data.count(b"["), data.count(b",") + 1
-    if lists > MAX_POINTS + 1 or numbers > MAX_JSON_NUMBERS or b'"' in data or b"{" in data:
+    if lists > MAX_POINTS + 1 or numbers > MAX_JSON_NUMBERS:
         raise FeatureFileError(
             f"{name}: not a feature file of at most {MAX_POINTS} points and {MAX_JSON_NUMBERS}"
             f" numbers; {expected}"
         )
+    if b'"' in data or b"{" in data:
+        # not said of what is no JSON at all
+        held = ": it has texts or objects" if data[:64].lstrip()[:1] in b'[{"' else ""
+        raise FeatureFileError(f"{name}: not a feature file{held}; {expected}")
     try:
-        values = np.asarray(json.loads(data.decode("utf-8")), dtype=np.float64)
-        vectors = _vectors(values, name, as_stored)
+        found = json.loads(data.decode("utf-8"))
+        if not isinstance(found, list):
+            raise FeatureFileError(
+                f"{name}: not a feature file: the JSON value {json.dumps(found)[:80]} alone;"
+                f" {expected}"
+            )
+        # numpy makes NaN of it, and then it would be told of numbers that are not finite
+        if b"null" in data:
+            raise FeatureFileError(f"{name}: null where a number is expected; extract it again")
+        vectors = _vectors(np.asarray(found, dtype=np.float64), name, as_stored)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise FeatureFileError(f"{name}: not a feature file; {expected}") from error
     return ImageFeatures(vectors, None, None)

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.data_classes.plain_values import plain
 
 #: of 64 bits, as numpy's: larger ones can be chosen so that all have one hash
 LabelId = Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)] | StrictStr
@@ -51,7 +52,7 @@ class ImageLabels(RootModel[dict[DataLocation, list[Annotation]]]):
             return handler(data)
         except ValidationError:
             # looked for only now: most are integers, and there may be a million
-            return handler(_with_plain_integers(data))
+            return handler(_with_plain_integers(plain(data)))
 
     @model_validator(mode="before")
     @classmethod

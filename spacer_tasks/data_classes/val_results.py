@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     field_validator,
     model_validator,
 )
 
 from spacer_tasks.data_classes.labels import LabelId
+from spacer_tasks.data_classes.plain_values import plain
 
 
 class ValResults(BaseModel):
@@ -21,10 +25,10 @@ class ValResults(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    scores: list[float]
-    gt: list[int]
-    est: list[int]
-    classes: list[LabelId]
+    scores: Annotated[list[float], BeforeValidator(plain)]
+    gt: Annotated[list[int], BeforeValidator(plain)]
+    est: Annotated[list[int], BeforeValidator(plain)]
+    classes: Annotated[list[LabelId], BeforeValidator(plain)]
 
     @field_validator("classes")
     @classmethod

@@ -23,7 +23,7 @@ from celery.exceptions import TaskPredicate
 
 from spacer_tasks import storage
 from spacer_tasks.broker.contract import RUN, SENT_AT
-from spacer_tasks.broker.outages import redis_is_away
+from spacer_tasks.broker.outages import refuses_for_now
 from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.data_classes.task_ids import MAX_PART_LENGTH, checked_id
@@ -140,7 +140,7 @@ class _Stage(MessageTask):
         try:
             forget_run(self.task_id)
         except Exception as error:
-            if not redis_is_away(error):
+            if not refuses_for_now(error):
                 raise
 
 
@@ -226,7 +226,7 @@ def replace_by_chord(
     except TaskPredicate:
         raise
     except Exception as error:
-        if not redis_is_away(error):
+        if not refuses_for_now(error):
             raise
         # what was sent stays, and is sent again with the same ids
         raise BrokerUnavailableError(f"not all parts of the batch were sent: {error}") from error

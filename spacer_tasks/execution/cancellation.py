@@ -18,7 +18,7 @@ from celery.states import FAILURE
 
 from spacer_tasks.app import app as our_app
 from spacer_tasks.broker.contract import WAITS_AT_MOST_S
-from spacer_tasks.broker.outages import redis_is_away, unavailable_broker
+from spacer_tasks.broker.outages import refuses_for_now, unavailable_broker
 from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.exceptions import ConfigError, TaskCancelledError
 from spacer_tasks.results import TaskError, store_answer
@@ -87,7 +87,7 @@ def check(app: Celery, *task_ids: str) -> None:
     try:
         marks = cast("Any", app.backend).client.mget([mark_of(task_id) for task_id in task_ids])
     except Exception as error:
-        if not redis_is_away(error):
+        if not refuses_for_now(error):
             raise
         logger.warning("%s: not known whether it was cancelled: %s", task_ids[0], error)
         return

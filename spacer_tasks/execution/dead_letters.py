@@ -27,16 +27,19 @@ from spacer_tasks.execution import lock, once
 
 #: hash: task id to dead letter; sorted set: task ids by time
 LETTERS, TIMES = "spacer-dead", "spacer-dead:times"
-#: the newest are kept: a message is 64 KiB at most, so these are 640 MB at most, mostly 20; but
-#: one of the few bodies of batches holds what all parts answered
-KEPT = 10_000
+#: the newest are kept, so many and so many bytes of them. A message is mostly 2 KB, and 90 KB at
+#: most; only that of a batch's body holds what all parts answered, some MB for ten thousand
+KEPT, KEPT_BYTES = 10_000, 256 * 2**20
 
+#: counted anew each time: some milliseconds for ten thousand, and few tasks are given up
 KEEP = """
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
-local over = redis.call('ZCARD', KEYS[2]) - ARGV[4]
-if over > 0 then
-    for _, id in ipairs(redis.call('ZRANGE', KEYS[2], 0, over - 1)) do
+local number, bytes = 0, 0
+for _, id in ipairs(redis.call('ZREVRANGE', KEYS[2], 0, -1)) do
+    number = number + 1
+    bytes = bytes + redis.call('HSTRLEN', KEYS[1], id)
+    if number > 1 and (number > tonumber(ARGV[4]) or bytes > tonumber(ARGV[5])) then
         redis.call('HDEL', KEYS[1], id)
         redis.call('ZREM', KEYS[2], id)
     end
@@ -44,11 +47,13 @@ end
 """
 #: push its message and forget it, in one step: who is cut off between the two would send it twice
 SEND = """
-if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then
+if not redis.call('HGET', KEYS[1], ARGV[1]) then
     return 0
 end
-redis.call('ZREM', KEYS[2], ARGV[1])
+-- first: a script that Redis ends half way is not undone
 redis.call('LPUSH', KEYS[3], ARGV[2])
+redis.call('HDEL', KEYS[1], ARGV[1])
+redis.call('ZREM', KEYS[2], ARGV[1])
 return 1
 """
 #: headers of Celery's that a message may have; others are a caller's or this package's
@@ -123,7 +128,7 @@ def keep(redis: Redis, request: Any, starts: list[dict[str, Any]], error: str) -
         properties=dict(request.properties or {}),
     )
     text, when = letter.model_dump_json(), letter.given_up_at
-    redis.eval(KEEP, 2, LETTERS, TIMES, letter.task_id, text, when, KEPT)
+    redis.eval(KEEP, 2, LETTERS, TIMES, letter.task_id, text, when, KEPT, KEPT_BYTES)
 
 
 def listed(redis: Redis) -> list[DeadLetter]:

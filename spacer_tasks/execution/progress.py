@@ -9,7 +9,7 @@ from typing import Any
 
 from celery import Task
 
-from spacer_tasks.broker.outages import redis_is_away
+from spacer_tasks.broker.outages import refuses_for_now
 from spacer_tasks.data_classes.job_state import PROGRESS
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,6 @@ def progress_only(task_id: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not redis_is_away(error):
+        if not refuses_for_now(error):
             raise
         logger.warning("%s: progress not reported: %s", task_id, error)

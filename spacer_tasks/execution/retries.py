@@ -10,7 +10,7 @@ from celery.exceptions import Reject
 from celery.states import RETRY
 
 from spacer_tasks import retries
-from spacer_tasks.broker.outages import redis_is_away
+from spacer_tasks.broker.outages import refuses_for_now
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.exceptions import RunningElsewhere, SpacerError
 from spacer_tasks.execution.storage_away import found_away
@@ -67,7 +67,7 @@ class RetriedTask(CeleryTask):
             # so that callers do not think that it runs
             self.backend.store_result(str(self.request.id), error, RETRY)
         except Exception as away:
-            if not redis_is_away(away):
+            if not refuses_for_now(away):
                 raise
         raise Reject(found, requeue=True) from error
 
@@ -89,6 +89,6 @@ class RetriedTask(CeleryTask):
         try:
             again.apply_async()
         except Exception as error:
-            if not redis_is_away(error):
+            if not refuses_for_now(error):
                 raise
             raise Reject(requeue=True) from error

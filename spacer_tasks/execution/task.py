@@ -19,7 +19,7 @@ from celery.utils import uuid
 from spacer_tasks import results
 from spacer_tasks.broker.callbacks import with_queues
 from spacer_tasks.broker.contract import SENT_AT
-from spacer_tasks.broker.outages import redis_is_away, unavailable_broker
+from spacer_tasks.broker.outages import refuses_for_now, unavailable_broker
 from spacer_tasks.concurrency import device_watch
 from spacer_tasks.concurrency.stopping import stopped_by
 from spacer_tasks.config.settings import get_settings
@@ -28,6 +28,7 @@ from spacer_tasks.data_classes.task_ids import MAX_LENGTH, checked_id
 from spacer_tasks.exceptions import (
     DeviceLostError,
     InputError,
+    MessageError,
     ObjectNotFoundError,
     RunningElsewhere,
     StorageError,
@@ -37,6 +38,7 @@ from spacer_tasks.exceptions import (
     TransientError,
 )
 from spacer_tasks.execution import cancellation
+from spacer_tasks.execution.expiry import check_expiry
 from spacer_tasks.execution.payload import packed, unpacked
 from spacer_tasks.execution.progress import report_progress
 from spacer_tasks.execution.retries import RetriedTask
@@ -190,6 +192,7 @@ class MessageTask(RetriedTask):
     def _run_once(self, lock: Running, sent: dict[str, Any], *extra: Any) -> StoredAnswer:
         if len(lock.starts) > get_settings().max_deliveries:
             return self._given_up(lock)
+        check_expiry(self.request)
         try:
             with stopped_by(self.stop_if_cancelled), fenced_by(partial(self._check_own, lock)):
                 message = self.received(sent)
@@ -241,7 +244,7 @@ class MessageTask(RetriedTask):
         try:
             told = JobState.of_celery(self.backend.get_state(self.task_id)).answered
         except Exception as error:
-            if not redis_is_away(error):
+            if not refuses_for_now(error):
                 raise
             return
         if told:
@@ -306,8 +309,14 @@ class OperationTask(MessageTask):
 
     abstract = True
 
-    def __call__(self, message: dict[str, Any]) -> dict[str, Any]:
-        stored = self.perform(message)
+    def __call__(self, *args: Any, **named: Any) -> dict[str, Any]:
+        if len(args) == 1 and not named:
+            stored = self.perform(*args)
+        else:
+            # Celery would fail it by a TypeError, and nothing would be stored
+            given = f"{len(args)} arguments" + "".join(f", {name}=" for name in sorted(named))
+            error = MessageError(f"{self.name} was given {given}, expected one message")
+            stored = self._kept_or_again(error)
         if stored.error is not None:
             raise stored.error.as_exception()
         return stored.small()

@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.data_classes.plain_values import plain
 from spacer_tasks.exceptions import MessageError
 
 M = TypeVar("M", bound=BaseModel)
@@ -36,7 +37,8 @@ class ComponentSpec(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _a_bare_name(cls, data: Any) -> Any:
-        return {"class_path": data} if isinstance(data, str) else data
+        # numpy's numbers are options too
+        return {"class_path": data} if isinstance(data, str) else plain(data)
 
     @property
     def options(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -12,7 +12,9 @@ from pydantic import (
     FailFast,
     Field,
     JsonValue,
+    ModelWrapValidatorHandler,
     SerializerFunctionWrapHandler,
+    ValidationError,
     model_serializer,
     model_validator,
 )
@@ -20,6 +22,7 @@ from pydantic import (
 from spacer_tasks.data_classes.labels import ImageLabels, LabelId, Point
 from spacer_tasks.data_classes.left_out import LeftOut
 from spacer_tasks.data_classes.locations import DataLocation, few_unknown
+from spacer_tasks.data_classes.plain_values import plain
 from spacer_tasks.messages.parsing import JsonDict, parse
 from spacer_tasks.messages.specs import ExtractorSpec, TrainerSpec
 
@@ -38,6 +41,17 @@ class Message(BaseModel):
     model_config = ConfigDict(extra="forbid")
     #: names of what says where something is written: fields, and properties made of them
     written: ClassVar[tuple[str, ...]] = ()
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _numpy_s_values_too(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(data)
+        except ValidationError:
+            # looked for only now: most have none, and there may be a million labels
+            if (without := plain(data)) is data:
+                raise
+            return handler(without)
 
     @model_validator(mode="before")
     @classmethod
@@ -260,17 +274,19 @@ class JobMsg(Message):
             return data
         message_class = MESSAGE_CLASSES[name]
         tasks = data.get("tasks")
-        if not isinstance(tasks, list):
+        if not isinstance(tasks, (list, tuple)):
             return data
         return {**data, "tasks": [parse(message_class, task) for task in tasks]}
 
 
 class JobReturnMsg(Answer):
-    """The reference's answer to a job. `original_job` is the dict that was received, unchanged."""
+    """The reference's answer to a job. `original_job` is the dict that was received, unchanged but
+    for values of numpy's types, which JSON does not have.
+    """
 
-    original_job: JsonDict
+    original_job: Annotated[JsonDict, BeforeValidator(plain)]
     ok: bool
-    results: list[JsonDict] | None
+    results: Annotated[list[JsonDict] | None, BeforeValidator(plain)]
     error_message: str | None
 
 

@@ -115,6 +115,24 @@ class GivenUp(BaseModel):
     last_loss: str | None
 
 
+class Refused(BaseModel):
+    """Its message, which a worker refused, and which is kept.
+
+    Attributes
+    ----------
+    ref
+        By which `spacer-tasks refused` knows it.
+    reason
+        One word; `why` says it in words.
+    """
+
+    ref: str
+    reason: str
+    why: str
+    at: datetime
+    worker: str
+
+
 class Answer(BaseModel):
     """Its stored answer, also where that is an error.
 
@@ -181,3 +199,4 @@ class JobStory(BaseModel):
     answer: Answer
     error: TaskError | None = None
     given_up: GivenUp | None = None
+    refused: Refused | None = None

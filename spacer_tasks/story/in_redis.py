@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from spacer_tasks.app import app
+from spacer_tasks.broker import refused
 from spacer_tasks.broker.client import broker_client, results_client
+from spacer_tasks.broker.refused import Refused
 from spacer_tasks.broker.whereabouts import (
     Taken,
     TaskMessage,
@@ -47,6 +49,8 @@ class Traces:
         Of its lock.
     stages
         If it is a batch.
+    refused
+        Its message, if a worker refused it, or the newest of a batch's parts that was refused.
     """
 
     sent: Sent | None = None
@@ -60,6 +64,7 @@ class Traces:
     last_loss: str | None = None
     cancelled_at: float | None = None
     letter: DeadLetter | None = None
+    refused: Refused | None = None
     stages: list[Stage] = field(default_factory=list)
 
     @property
@@ -106,6 +111,8 @@ def look_in_redis(task_id: str, *, in_queues: bool) -> Traces:
     letter = None
     with suppress(MessageError):
         letter = dead_letters.find(broker, task_id)
+    # one that was put back may have been refused before: what waits counts
+    kept = refused.of_task(broker, task_id) if in_queues and not (waiting or taken) else []
     sent, result = find_sent(task_id), _result(task_id)
     known = waiting or taken
     queue = known.message.queue if known else sent.record.queue if sent else None
@@ -121,6 +128,7 @@ def look_in_redis(task_id: str, *, in_queues: bool) -> Traces:
         last_loss=_text(last_loss),
         cancelled_at=cancellation.cancelled_at(task_id),
         letter=letter,
+        refused=kept[0] if kept else None,
         stages=_stages(task_id, result.progress if result else {}),
     )
 

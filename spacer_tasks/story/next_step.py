@@ -31,6 +31,9 @@ def _waits(story: JobStory) -> str:
 
 
 def _runs(story: JobStory) -> str:
+    if story.refused is not None:
+        # of a batch: it cannot end without this one
+        return _missing(story)
     if story.taken is not None and story.workers == 0:
         return (
             "start a worker: none of its pool was heard of lately, so nobody gives back what this"
@@ -88,6 +91,12 @@ def _timed_out(story: JobStory) -> str:
 
 
 def _missing(story: JobStory) -> str:
+    if story.refused is not None:
+        ref = story.refused.ref
+        return (
+            f"mend what the worker refused it for; then `spacer-tasks refused requeue {ref}` puts"
+            f" it back. `spacer-tasks refused show {ref}` shows it"
+        )
     if story.job is not None and story.job.sender == "CoralNet":
         return "ask again in a minute; CoralNet's collection hands it out as lost if it stays so"
     if story.job is not None and story.job.sender == "mailman":

@@ -9,6 +9,7 @@ from redis.exceptions import NoPermissionError
 
 from spacer_tasks import retries
 from spacer_tasks.broker.contract import ROUTES
+from spacer_tasks.broker.refused import Refused as RefusedMessage
 from spacer_tasks.broker.whereabouts import TaskMessage
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.data_classes.job_state import JobState
@@ -25,6 +26,7 @@ from spacer_tasks.story.facts import (
     Job,
     JobStory,
     Lock,
+    Refused,
     Start,
     Tries,
 )
@@ -119,7 +121,7 @@ def _under_way(traces: Traces, now: float) -> JobState:
     if sent is not None and sent.missing_since is not None:
         confirmed = now - CONFIRM_SHARE * get_settings().lost_after_s
         return JobState.LOST if sent.missing_since < confirmed else JobState.MISSING
-    left = traces.result or sent or traces.starts
+    left = traces.result or sent or traces.starts or traces.refused
     return JobState.MISSING if left else JobState.UNKNOWN
 
 
@@ -150,6 +152,7 @@ def _story(task_id: str, state: JobState, traces: Traces, kept: Kept) -> JobStor
         answer=_answer(kept),
         error=_error(traces, kept),
         given_up=_given_up(letter) if letter else None,
+        refused=_refused(traces.refused) if traces.refused else None,
     )
     story.next = next_step(story)
     return story
@@ -205,6 +208,12 @@ def _lock(token: str, lapses_in_s: float) -> Lock:
 
 def _given_up(letter: DeadLetter) -> GivenUp:
     return GivenUp(at=letter.given_up_at, starts=len(letter.starts), last_loss=letter.last_loss)
+
+
+def _refused(kept: RefusedMessage) -> Refused:
+    return Refused(
+        ref=kept.ref, reason=kept.reason.value, why=kept.why, at=kept.at, worker=kept.worker
+    )
 
 
 def _answer(kept: Kept) -> Answer:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spacer_tasks import storage
+from spacer_tasks.classifiers.network import network_parts, shown_network
 from spacer_tasks.concurrency.cores import cores
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.data_classes.features import ImageFeatures
@@ -92,7 +93,7 @@ def load_sets(
         The files do not all have the same number of dimensions; the text names one that differs.
     RowColumnMismatchError, RowColumnMissingError, FeatureFileError
         A file has no vector for a labelled point, is of the old format without rows and columns,
-        or is damaged; the text names it.
+        is damaged, or is of another network than the others; the text names it.
     StorageError, StorageUnavailableError
         A file cannot be read (see `storage.load`), or the temporary folder has no room.
     """
@@ -164,14 +165,14 @@ def load_sets(
     for loc in files:
         if loc in named:
             extractors.setdefault(named[loc], loc)
+    networks: list[dict[str, Any] | None] = [json.loads(each) for each in extractors]
+    _refuse_several(list(zip(networks, extractors.values(), strict=True)))
     if len(extractors) > 1:
         logger.warning(
-            "this training mixes features of %d extractors or precisions, which it should not: %s",
+            "this training mixes features of %d precisions, which it should not: %s",
             len(extractors),
             "; ".join(f"{loc}: {extractor}" for extractor, loc in extractors.items()),
         )
-
-    networks: list[dict[str, Any] | None] = [json.loads(each) for each in extractors]
     if any(loc not in named for loc in labelled):
         networks.append(None)
     return {
@@ -183,6 +184,21 @@ def load_sets(
         )
         for name, labels in sets.items()
     }
+
+
+def _refuse_several(networks: Sequence[tuple[dict[str, Any] | None, DataLocation]]) -> None:
+    """Raise `FeatureFileError` where features are of several networks, not only of precisions."""
+    by_parts: dict[str, str] = {}
+    for network, loc in networks:
+        if network:
+            key = json.dumps(network_parts(network), sort_keys=True)
+            by_parts.setdefault(key, f"{shown_network(network)}, as {loc}")
+    if len(by_parts) > 1:
+        raise FeatureFileError(
+            f"the features of this training are of {len(by_parts)} networks, and numbers of"
+            f" different networks cannot be learned together: {'; '.join(by_parts.values())}."
+            " Extract all of them with one"
+        )
 
 
 def _matrices(counts: Mapping[str, int], dimensions: int) -> dict[str, NDArray[np.float32]]:

@@ -10,17 +10,12 @@ import logging
 
 from redis.exceptions import RedisError
 
-from spacer_tasks.app import app
-from spacer_tasks.broker.outages import redis_is_away
 from spacer_tasks.broker.server_kind import check_redis
-from spacer_tasks.exceptions import ConfigError, StorageUnavailableError
+from spacer_tasks.exceptions import StorageUnavailableError
 from spacer_tasks.execution.storage_away import StorageAway, check_results_prefix
 from spacer_tasks.worker.storage_watch import WATCH
 
 logger = logging.getLogger(__name__)
-
-#: seconds in which a worker of the same name answers; one that is there takes some milliseconds
-NAME_S = 1.0
 
 
 def check_results() -> None:
@@ -52,26 +47,3 @@ def redis_is_right() -> bool:
         logger.warning("Redis does not answer yet: %s", error)
         return False
     return True
-
-
-def check_name(hostname: str) -> None:
-    """Ask whether a worker of this name is there. Two of one name get each other's orders, answer
-    `inspect` as one, and are one in Flower.
-
-    Raises
-    ------
-    ConfigError
-        There is one.
-    """
-    try:
-        found = app.control.ping(destination=[hostname], timeout=NAME_S, limit=1)
-    except Exception as error:
-        if not redis_is_away(error):
-            raise
-        logger.warning("whether there is another worker %s cannot be asked: %s", hostname, error)
-        return
-    if found:
-        raise ConfigError(
-            f"a worker of the name {hostname} runs already; give this one another, such as"
-            f" --hostname={hostname.partition('@')[0]}2@%h"
-        )

@@ -31,6 +31,9 @@ logger = logging.getLogger(__name__)
 class Request(CeleryRequest):
     """A task as the worker's main process sees it."""
 
+    #: Celery's: before when it is to be begun
+    _expires: Any
+
     def _success_was_stored(self) -> bool:
         """Whether a lost process's task need not be delivered again.
 
@@ -39,6 +42,16 @@ class Request(CeleryRequest):
         stored, and counts once.
         """
         return False
+
+    def revoked(self) -> bool:
+        """Whether it was revoked. One that expired is begun, and ends in an answer that says so
+        (`execution/expiry.py`).
+        """
+        kept, self._expires = self._expires, None
+        try:
+            return bool(super().revoked())
+        finally:
+            self._expires = kept
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """Its process was ended at the time limit."""

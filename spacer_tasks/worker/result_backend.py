@@ -26,7 +26,7 @@ from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
 from spacer_tasks.broker import chord_count
 from spacer_tasks.broker.contract import WAITS_AT_MOST_S
-from spacer_tasks.broker.outages import REFUSES, redis_is_away
+from spacer_tasks.broker.outages import REFUSES, refuses_for_now
 from spacer_tasks.broker.result_backend import Redis, Sentinel
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.execution.once import sent_once
@@ -66,6 +66,13 @@ class _Patient:
         super().__init__(*args, **kwargs)
         self.connection_errors = (*self.connection_errors, ReadOnlyError, OutOfMemoryError)
 
+    def exception_safe_to_retry(self, exc: Exception) -> bool:
+        """Whether Celery tries again to keep a state, which it reads before: also where Redis
+        refuses that for now. Its own way out, a failure that is kept instead, would raise as well,
+        and leave the message at a worker that is done with it.
+        """
+        return refuses_for_now(exc) or bool(super().exception_safe_to_retry(exc))  # type: ignore[misc]
+
     def _set(self, *args: Any, **kwargs: Any) -> Any:
         """Keep a state. One that Redis refuses for now is tried again, like one that it missed."""
         try:
@@ -104,7 +111,7 @@ class _Patient:
             try:
                 self._count(request, state, result, propagate, **kwargs)
             except Exception as error:
-                if not (REFUSES.search(str(error)) or redis_is_away(error)):
+                if not refuses_for_now(error):
                     raise
                 logger.warning("a part of a batch is counted again in a moment: %s", error)
             else:

@@ -25,6 +25,7 @@ from spacer_tasks.exceptions import ConfigError, InputError, TransientError
 from spacer_tasks.worker import arguments as worker_arguments
 from spacer_tasks.worker import (
     lifecycle,
+    name_claim,
     operators_file,
     readiness,
     request,
@@ -63,7 +64,8 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
     ------
     ConfigError
         A setting that the worker needs is missing or wrong, or one has no effect; it may not keep
-        answers; its Redis is not one to use; or a worker of its name is there.
+        answers; its Redis is not one to use; or a worker of its name is there or
+        starts.
     InputError, TransientError
         The network that `SPACER_WARM_EXTRACTOR` names could not be loaded.
     """
@@ -80,7 +82,7 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
     readiness.check_results()
     redis_checked = readiness.redis_is_right()
     if redis_checked:
-        readiness.check_name(said.hostname)
+        name_claim.claim(said.hostname)
     pool = replace(POOLS[name], implementation=said.implementation)
     if name == "features" and settings.device != "cpu" and _has_gpu():
         if pool.implementation == "prefork":
@@ -134,6 +136,8 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
     # imported before the fork, so that children share the memory; and before a first task, whose
     # thread would hold up the worker's loop for seconds
     importlib.import_module("spacer_tasks.operations")
+    if name == "training":
+        importlib.import_module("spacer_tasks.training")
     if name == "features":
         _warm_network(concurrency)
     if (port := metrics.serve(name)) is not None:

@@ -6,13 +6,16 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from datetime import date
 
 from tests.soak.caller import Caller
-from tests.soak.faults import FAULTS, PROMOTION, Fault, Scene
+from tests.soak.faults.scene import Fault, Scene
+from tests.soak.faults.table import FAULTS, PROMOTION
 from tests.soak.page import tables, write
+from tests.soak.records import Run, saved
 from tests.soak.run import Part, run_part, scene
 from tests.support.checkout import CHECKOUT
-from tests.support.messages.back_pressure import measure_back_pressure
+from tests.support.messages.back_pressure import BackPressure, measure_back_pressure
 
 OUTPUT = CHECKOUT / "soak-output"
 PAGE = CHECKOUT / "docs" / "reliability.md"
@@ -23,8 +26,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=15, help="of sending, in all")
     parser.add_argument("--only", default="", help="faults whose name holds this")
+    parser.add_argument(
+        "--add", action="store_true", help="add up with the runs whose files are there already"
+    )
+    parser.add_argument(
+        "--page", action="store_true", help="run nothing: write the page of the runs that are there"
+    )
     parser.add_argument("--waiting", type=int, default=100_000, help="tasks of the pile")
     arguments = parser.parse_args()
+    if arguments.page:
+        write(PAGE, tables(_kept()))
+        return
     faults, promotions = (
         [fault for fault in some if arguments.only in fault.name] for some in (FAULTS, [PROMOTION])
     )
@@ -37,30 +49,46 @@ def main() -> None:
         print(line, flush=True)
         print(line, file=log, flush=True)
 
-    def run(these: Sequence[Fault], stage: Scene, caller: Caller) -> list[Part]:
-        seconds = arguments.minutes * 60 / sum(fault.share for fault in (*FAULTS, PROMOTION))
-        return [run_part(each, stage, caller, seconds * each.share, say) for each in these]
-
     parts: list[Part] = []
-    if promotions:
-        with scene(OUTPUT / "sentinel", watched=True) as (stage, caller):
-            parts += run(promotions, stage, caller)
-    pressure = None
+    pressure: BackPressure | None = None
+    kept = OUTPUT / f"run-{time.strftime('%Y%m%d-%H%M%S')}.json"
+
+    def keep() -> None:
+        # after each part: a run that is ended from outside has counted what it did
+        minutes = (time.monotonic() - started) / 60
+        Run(date.today(), minutes, tuple(parts), pressure).save(kept)
+
+    def run_all(these: Sequence[Fault], stage: Scene, caller: Caller) -> None:
+        seconds = arguments.minutes * 60 / sum(fault.share for fault in (*FAULTS, PROMOTION))
+        for each in these:
+            parts.append(run_part(each, stage, caller, seconds * each.share, say))
+            keep()
+
     if faults:
         with scene(OUTPUT) as (stage, caller):
-            parts = run(faults, stage, caller) + parts
+            run_all(faults, stage, caller)
             if not arguments.only:
                 caller.end()
                 stage.workers.end()
                 redis = stage.servers.redis.client()
                 redis.flushall()
                 pressure = measure_back_pressure(redis, arguments.waiting)
+                keep()
                 say(str(pressure))
+    if promotions:
+        with scene(OUTPUT / "sentinel", watched=True) as (stage, caller):
+            run_all(promotions, stage, caller)
     clean = all(part.clean for part in parts)
     say("clean" if clean else "NOT clean")
-    if pressure:
-        write(PAGE, tables(parts, pressure, (time.monotonic() - started) / 60))
+    if arguments.add:
+        write(PAGE, tables(_kept()))
+    elif not arguments.only:
+        write(PAGE, tables([saved(kept)]))
     sys.exit(0 if clean else 1)
+
+
+def _kept() -> list[Run]:
+    return [saved(path) for path in sorted(OUTPUT.glob("run-*.json"))]
 
 
 if __name__ == "__main__":

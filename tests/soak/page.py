@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 
+from tests.soak.records import Run, added_up
 from tests.soak.run import Part
 from tests.support.messages.back_pressure import BackPressure
 
@@ -17,8 +17,14 @@ HEAD = (
 )
 
 
-def tables(parts: Sequence[Part], pressure: BackPressure, minutes: float) -> str:
-    """The tables and the sentences that belong to them."""
+def tables(runs: Sequence[Run]) -> str:
+    """The tables and the sentences that belong to them, of one run or of several added up."""
+    parts = added_up(runs)
+    pressure = next((run.pressure for run in reversed(runs) if run.pressure), None)
+    minutes = sum(run.minutes for run in runs)
+    how = "" if len(runs) == 1 else f", in {len(runs)} runs that are added up"
+    days = sorted({run.day for run in runs})
+    day = " to ".join(f"{each:%d %B %Y}" for each in dict.fromkeys((days[0], days[-1])))
     rows = [_row(part) for part in parts]
     rows.append(
         _cells(
@@ -40,21 +46,29 @@ def tables(parts: Sequence[Part], pressure: BackPressure, minutes: float) -> str
             HEAD,
             *rows,
             "",
-            f"Measured on {date.today():%d %B %Y} in {minutes:.0f} minutes, on two cores that ran"
+            f"Measured on {day} in {minutes:.0f} minutes{how}, on two cores that ran"
             " workers, Redis, S3 and the caller. Answers that were an error, and should not have"
             f" been: {errors}. Chord bodies that led to their batch's answer: {bodies:,}. Outputs"
             f" that were missing or not whole: {outputs}. Answers that came second, of tasks that"
             f" ran twice or whose storing was tried again, and were not kept: {second:,}. Sends"
             f" that were refused with an error because Redis was away: {refused:,}; the slowest of"
             f" them took {slowest:.1f} s.",
-            "",
-            f"{pressure.tasks:,} extractions that wait take {pressure.bytes_a_task:,.0f} bytes of"
-            f" Redis's memory each. They were sent by one process at"
-            f" {pressure.sent_a_second:,.0f} a second; the last tenth at"
-            f" {pressure.last_share:.0%} of the speed of the first. `queue_depths()` took"
-            f" {pressure.depth_s * 1000:.0f} ms then.",
+            *_pile(pressure),
         ]
     )
+
+
+def _pile(pressure: BackPressure | None) -> list[str]:
+    if pressure is None:
+        return []
+    return [
+        "",
+        f"{pressure.tasks:,} extractions that wait take {pressure.bytes_a_task:,.0f} bytes of"
+        f" Redis's memory each. They were sent by one process at"
+        f" {pressure.sent_a_second:,.0f} a second; the last tenth at"
+        f" {pressure.last_share:.0%} of the speed of the first. `queue_depths()` took"
+        f" {pressure.depth_s * 1000:.0f} ms then.",
+    ]
 
 
 def write(page: Path, text: str) -> None:
@@ -83,7 +97,7 @@ def _row(part: Part) -> str:
         recovery = ""
     counts = [f"{count:,}" for count in _counts(part)]
     times = f"{part.times:,}" if part.times else ""
-    return _cells(part.fault.name, part.fault.often, times, *counts, recovery)
+    return _cells(part.name, part.often, times, *counts, recovery)
 
 
 def _cells(*cells: str) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.soak.caller import Caller, Tally
-from tests.soak.faults import Fault, Scene, misbehaving_s3, nothing
+from tests.soak.faults.of_s3 import misbehaving_s3
+from tests.soak.faults.scene import Fault, Scene
 from tests.soak.servers import servers
 from tests.soak.workers import workers
 from tests.support.messages.work import Work
@@ -36,7 +37,8 @@ class Part:
         task at all was; a task that another fault hits meanwhile counts from there.
     """
 
-    fault: Fault
+    name: str
+    often: str
     times: int
     tally: Tally
     recovery_s: float
@@ -49,7 +51,7 @@ class Part:
     @property
     def clean(self) -> bool:
         """Whether the fault happened, and nothing was lost, double, damaged or failed."""
-        return self.tally.clean and bool(self.times or self.fault.once is nothing)
+        return self.tally.clean and bool(self.times or not self.often)
 
 
 @contextmanager
@@ -93,7 +95,8 @@ def run_part(
         now = stage.servers.front.met()
         times = sum(now[name] - met.get(name, 0) for name in now if name != "second")
     part = Part(
-        fault,
+        fault.name,
+        fault.often,
         times,
         tally,
         _recovery(stage, caller, tally),

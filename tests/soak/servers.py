@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -64,6 +65,10 @@ def servers(folder: Path, *, watched: bool = False) -> Iterator[Servers]:
             redis = DurableRedis(folder, "everysec")
             stack.callback(redis.stop)
             redis.start()
+        keys = secrets.token_hex(20)
+        # before the settings are read: the caller signs, and so do workers
+        stack.enter_context(pytest.MonkeyPatch.context()).setenv("SPACER_SIGNING_KEYS", keys)
+        env |= {"SPACER_SIGNING_KEYS": keys, "SPACER_REQUIRE_SIGNED": "true"}
         env |= stack.enter_context(settings_in_environment(redis.url, s3, bucket))
         if watched:
             stack.enter_context(sentinel_in_use())

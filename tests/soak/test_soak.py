@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.soak.faults import SHORT
+from tests.soak.faults.table import SHORT
 from tests.soak.run import run_part, scene
 
 #: seconds in which tasks are sent and faults happen

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,6 +60,22 @@ class Workers:
         running = [process for process in there if process is not None]
         return random.choice(running) if running else None
 
+    def running(self) -> list[subprocess.Popen[bytes]]:
+        """All of them."""
+        with self._lock:
+            return [slot.process for slot in self.slots if slot.process is not None]
+
+    def stranger(
+        self, kind: str, name: str, code: str | None = None, **environment: str
+    ) -> subprocess.Popen[bytes]:
+        """One more that is not started again, with other settings or another program."""
+        slot = Slot(kind, name, gone=True)
+        with self._lock:
+            self.slots.append(slot)
+            self._start(slot, ["-c", code] if code else None, environment)
+            assert slot.process is not None
+            return slot.process
+
     def kill(self, process: subprocess.Popen[bytes]) -> None:
         """SIGKILL it with all its children, as when its container is killed."""
         _kill_group(process, signal.SIGKILL)
@@ -104,19 +120,23 @@ class Workers:
                     _kill_group(slot.process, signal.SIGKILL)
                     slot.process.wait()
 
-    def _start(self, slot: Slot) -> None:
+    def _start(
+        self,
+        slot: Slot,
+        program: Sequence[str] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         slot.starts += 1
         log = (self._folder / f"{slot.name}.log").open("ab")
         with log:
             slot.process = subprocess.Popen(
                 [
                     sys.executable,
-                    "-m",
-                    f"workers.{slot.kind}_worker",
+                    *(program or ("-m", f"workers.{slot.kind}_worker")),
                     "--concurrency=2" if slot.kind != "trainer" else "--concurrency=1",
                     f"--hostname={slot.name}@soak",
                 ],
-                env=self._environment,
+                env={**self._environment, **(environment or {})},
                 cwd=CHECKOUT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

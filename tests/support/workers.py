@@ -13,7 +13,7 @@ from spacer_tasks.demo.processes import Process, process
 from tests.support.checkout import CHECKOUT
 
 #: seconds for a worker process to be there: torch takes some to import on a busy machine
-START_S = 90
+START_S = 240
 
 StartWorker = Callable[..., Process]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -27,6 +29,7 @@ from spacer_tasks.exceptions import (
     TrainingLabelsError,
 )
 from spacer_tasks.messages import tasks
+from tests.support.checkout import CHECKOUT
 from tests.support.messages.of_features import FIXTURES, scoring, training
 from tests.support.photos import photo
 
@@ -255,3 +258,19 @@ def test_features_replace_features_whole_or_damaged_and_nothing_else(
         place.write_bytes(data)
         operations.extract_features(message)
         assert place.read_bytes() != data or data == features
+
+
+def test_what_only_trainings_need_is_loaded_by_the_first() -> None:
+    shown = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, spacer_tasks.operations\n"
+            "print([name for name in ('sklearn', 'scipy', 'torch') if name in sys.modules])",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=CHECKOUT,
+    ).stdout
+    assert shown == "[]\n"

@@ -96,6 +96,9 @@ class _Reader:
 
     def labels(self, array: object) -> list[Any]:
         values = self.array(array, "the classes")
+        if values.dtype.kind == "f" and (np.abs(values) < 2**53).all() and not (values % 1).any():
+            # the reference trains on labels such as 3.0, which JSON does not tell from 3
+            values = values.astype(np.int64)
         if values.ndim != 1 or not len(values) or values.dtype.kind not in "iuSU":
             self.refuse(f"classes as {values.dtype} of shape {values.shape}, expected labels")
         try:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from enum import Enum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from spacer_tasks.annotations.points import PointsFile
 from spacer_tasks.cli.incomplete import IncompleteImages
+from spacer_tasks.cli.local.cpce_output import store_cpc_files
 from spacer_tasks.cli.local.extract import extract_selection
 from spacer_tasks.cli.network import ExtractorOptions
 from spacer_tasks.cli.options import (
@@ -20,7 +22,7 @@ from spacer_tasks.cli.options import (
     location,
 )
 from spacer_tasks.cli.other_networks import OtherNetworks, Strict, tell_unknown
-from spacer_tasks.cli.photos import place_selection, placed_at_features
+from spacer_tasks.cli.photos import photo_of_features, place_selection, placed_at_features
 from spacer_tasks.cli.predictions import Predictions
 from spacer_tasks.cli.selection import Selection, select_images, stored_features
 from spacer_tasks.console import (
@@ -45,10 +47,11 @@ Messages = dict[str, ClassifyFeaturesMsg | ClassifyImageMsg]
 
 
 class WrittenFor(Enum):
-    """As `annotations.writing.Tool`."""
+    """As `annotations.formats.writing.Tool`, and CPCe's files, one for each photo."""
 
     CSV = "csv"
     CORALNET = "coralnet"
+    CPCE = "cpce"
     TAGLAB = "taglab"
     XLSX = "xlsx"
 
@@ -89,7 +92,11 @@ def classify(
         ),
     ] = None,
     to: Annotated[
-        WrittenFor, typer.Option(help="The tool whose columns the predictions are written in.")
+        WrittenFor,
+        typer.Option(
+            help="The tool whose columns the predictions are written in; with cpce, --output is a"
+            " folder of .cpc files."
+        ),
     ] = WrittenFor.CSV,
 ) -> None:
     """Give points a probability for each label, from stored features or from images.
@@ -99,6 +106,10 @@ def classify(
     """
     from spacer_tasks.classifiers import load_classifier
 
+    if to is WrittenFor.CPCE and Path(output).suffix:
+        raise typer.BadParameter(
+            "with --to cpce it is a folder, for a .cpc file of each photo", param_hint="--output"
+        )
     if to is not WrittenFor.CSV and threshold is not None:
         raise typer.BadParameter(
             "`spacer-tasks review` needs the CSV that --threshold writes", param_hint="--to"
@@ -126,15 +137,43 @@ def classify(
         incomplete = done.incomplete
     predictions = Predictions(top, threshold)
     failures = {**failures, **_score(messages, predictions, wanted, incomplete, others)}
-    write(predictions, output, to)
+    if to is WrittenFor.CPCE:
+        failures |= _write_cpc_files(predictions, output, messages, turned=columns.apply_exif)
+    else:
+        write(predictions, output, to)
     incomplete.tell()
     others.tell()
     end_with(failures)
 
 
+def _write_cpc_files(
+    predictions: Predictions, output: str, messages: Messages, *, turned: bool
+) -> dict[str, str]:
+    """Write a folder of .cpc files, and say so; the images for which that cannot be."""
+    photos = {}
+    for name, message in messages.items():
+        loc = (
+            message.image_loc
+            if isinstance(message, ClassifyImageMsg)
+            else photo_of_features(message.feature_loc)
+        )
+        if loc is not None:
+            photos[name] = loc
+    count, failures = store_cpc_files(predictions, location(output), photos, turned=turned)
+    if not predictions.points:
+        say(f"no point was classified: nothing is written to {output}", "red")
+        return failures
+    say(
+        f"{counted(predictions.points, 'point')} classified;"
+        f" {counted(count, 'photo')} with a .cpc file in {output}"
+    )
+    return failures
+
+
 def write(predictions: Predictions, output: str, to: WrittenFor = WrittenFor.CSV) -> None:
     """Write the predictions, if there are any, and say so."""
     if predictions.points:
+        assert to is not WrittenFor.CPCE
         predictions.store(location(output), to.value)
         say(f"{counted(predictions.points, 'point')} classified: {output}")
         if predictions.left_to_people:

@@ -89,6 +89,9 @@ def _runs(story: JobStory) -> Iterator[tuple[str, str]]:
         yield f"parts: {stage.stage}", f"{stage.done:,}{total} done, {stage.failed:,} failed"
     if story.cancelled_at:
         yield "cancelled", _time(story.cancelled_at)
+    if (kept := story.refused) is not None:
+        by = f" by {kept.worker}" if kept.worker else ""
+        yield "refused", f"{kept.ref}, {_time(kept.at)}{by}: {kept.why} ({kept.reason})"
     if (given_up := story.given_up) is not None:
         begun = counted(given_up.starts, "start")
         yield "dead letter", f"given up {_time(given_up.at)} after {begun}"

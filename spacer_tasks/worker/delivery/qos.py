@@ -18,7 +18,7 @@ from kombu.transport.redis import QoS as RedisQoS
 from kombu.transport.virtual.base import QoS as BaseQoS
 from redis.exceptions import RedisError, ResponseError
 
-from spacer_tasks.broker.outages import REFUSES, redis_is_away
+from spacer_tasks.broker.outages import refuses_for_now
 from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.execution.connection import me
 from spacer_tasks.worker.delivery import unacked
@@ -93,7 +93,7 @@ class QoS(RedisQoS):
         try:
             super().restore_visible(*args, **kwargs)
         except ResponseError as error:
-            if not (redis_is_away(error) or REFUSES.search(str(error))):
+            if not refuses_for_now(error):
                 raise
             logger.warning("what others hold for long is not looked at now: %s", error)
 

@@ -29,7 +29,8 @@ from spacer_tasks.execution.connection import me
 #: the oldest message of the first queue that has one, recorded as held. Answers the queue's place
 #: among the keys, the message and its delivery tag. What cannot be a message of Kombu's, or could
 #: not be put back as it was, goes to the messages that were refused (`broker/refused.py`); after a
-#: hundred of these others have their turn at Redis
+#: hundred of these others have their turn at Redis. A message leaves its queue last: a script that
+#: Redis ends half way, because the user may not do one of its commands, is not undone
 TAKE = (
     refused.KEEP
     + """
@@ -44,7 +45,7 @@ local function fault_of(sent)
 end
 local aside = 0
 for i = 9, #KEYS do
-    local raw = aside < 100 and redis.call('RPOP', KEYS[i])
+    local raw = aside < 100 and redis.call('LINDEX', KEYS[i], -1)
     while raw do
         local why = 'it is not JSON, or nested too deep'
         local read, message = pcall(cjson.decode, raw)
@@ -62,6 +63,7 @@ for i = 9, #KEYS do
                 redis.call('ZADD', KEYS[2], ARGV[2], tag)
                 redis.call('HSET', KEYS[3], tag, ARGV[1] .. '\\n' .. KEYS[i])
                 redis.call('ZADD', KEYS[5], 0, ARGV[1] .. '\\n' .. tag)
+                redis.call('RPOP', KEYS[i])
                 return {i - 9, raw, tag}
             end
         end
@@ -75,8 +77,9 @@ for i = 9, #KEYS do
         end
         keep(KEYS[6], KEYS[8], cjson.encode(said) .. '\\n' .. raw)
         redis.call('HINCRBY', KEYS[7], ARGV[4], 1)
+        redis.call('RPOP', KEYS[i])
         aside = aside + 1
-        raw = aside < 100 and redis.call('RPOP', KEYS[i])
+        raw = aside < 100 and redis.call('LINDEX', KEYS[i], -1)
     end
 end
 return false

@@ -248,7 +248,7 @@ def test_no_secret_is_printed(secrets: dict[str, str], worker: Process, command:
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.stdout.strip(), done.stderr

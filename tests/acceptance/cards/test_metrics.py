@@ -94,7 +94,7 @@ def test_a_trainer_worker_tells_of_its_process_and_of_no_card(start_worker: Star
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert ended.returncode == 1

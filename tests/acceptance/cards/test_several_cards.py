@@ -219,7 +219,7 @@ def test_a_device_that_there_is_not_ends_the_worker_at_start_with_one_line(
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert ended.returncode == 1

@@ -159,7 +159,7 @@ def test_its_page_shows_the_workers_in_a_browser(flower: Flower, tmp_path: Path)
         ],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=True,
     ).stdout
     assert "Flower</title>" in page

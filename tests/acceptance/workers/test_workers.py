@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.tasks import extract_features
 from tests.support.checkout import CHECKOUT
 from tests.support.waiting import wait_until
-from tests.support.workers import StartWorker
+from tests.support.workers import START_S, StartWorker
 
 FIXTURE = CHECKOUT / "tests" / "fixtures" / "efficientnet"
 
@@ -42,7 +43,7 @@ def run_worker(
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 
@@ -141,6 +142,33 @@ def test_a_second_worker_of_one_name_is_refused(start_worker: StartWorker) -> No
     assert done.returncode == 1
     assert "a worker of the name twin@test runs already" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_of_two_workers_of_one_name_that_start_together_one_ends(
+    settings_env: dict[str, str], tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "workers.classify_worker", "-c1", "--hostname=both@test"]
+    with ExitStack() as stack:
+        logs = [tmp_path / "0.log", tmp_path / "1.log"]
+        twins = []
+        for path in logs:
+            log = stack.enter_context(path.open("wb"))
+            twin = subprocess.Popen(
+                command, env=dict(os.environ), cwd=CHECKOUT, stdout=log, stderr=log
+            )
+            stack.callback(twin.wait)
+            stack.callback(twin.kill)
+            twins.append(twin)
+        wait_until(
+            lambda: any(twin.poll() is not None for twin in twins), 2 * START_S, "both of them run"
+        )
+        codes = [twin.poll() for twin in twins]
+        assert sorted(codes, key=str) == [1, None]
+        ended = logs[codes.index(1)].read_text()
+        assert "a worker of the name both@test runs already" in ended
+        assert ended.count("\n") == 1
+        # the other is ready: it was not ended by the same
+        assert app.control.ping(destination=["both@test"], timeout=5)
 
 
 def test_more_threads_than_connections_to_s3_are_refused(settings_env: dict[str, str]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from celery.app.task import Context
 from celery.contrib.testing.worker import start_worker
 from redis import Redis
 
@@ -285,3 +286,28 @@ def test_a_part_that_is_sent_again_counts_while_its_batch_waits(
                 sent.get(timeout=60)
     finally:
         gate.close()
+
+
+def test_the_newest_are_kept_by_their_number_and_their_bytes(
+    redis: Redis, message: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kept() -> list[str]:
+        return [letter.task_id for letter in dead_letters.listed(redis)]
+
+    def keep(name: str) -> None:
+        request = Context(id=name, task=extract_features.name, args=[message], kwargs={})
+        dead_letters.keep(redis, request, [], "its workers ended")
+
+    monkeypatch.setattr(dead_letters, "KEPT", 3)
+    for number in range(5):
+        keep(f"letter-{number}")
+    assert kept() == ["letter-2", "letter-3", "letter-4"]
+    size = redis.hstrlen(dead_letters.LETTERS, "letter-4")
+    monkeypatch.setattr(dead_letters, "KEPT_BYTES", int(2.5 * size))
+    keep("letter-5")
+    assert kept() == ["letter-4", "letter-5"]
+    # one is kept, however large it is
+    monkeypatch.setattr(dead_letters, "KEPT_BYTES", 10)
+    keep("letter-6")
+    assert kept() == ["letter-6"]
+    assert redis.hlen(dead_letters.LETTERS) == 1

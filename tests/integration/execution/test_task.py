@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any, cast
 
+import celery.worker.request
 import pytest
 from celery import chord, signature
 from celery.contrib.testing.worker import start_worker
 from celery.result import GroupResult
+from celery.utils import uuid
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -25,6 +29,7 @@ from spacer_tasks.exceptions import (
     RowColumnInvalidError,
     SpacerError,
     StorageUnavailableError,
+    TaskCancelledError,
     UnknownExtractorError,
 )
 from spacer_tasks.execution.payload import INLINE_BYTES
@@ -33,6 +38,7 @@ from spacer_tasks.execution.task import MessageTask
 from spacer_tasks.results import find_answer, load_answer
 from spacer_tasks.retries import Schedule
 from spacer_tasks.tasks import classify_features, extract_features, process_job
+from spacer_tasks.worker import request
 from spacer_tasks.workflows import extract_one, train_on_extracted
 from tests.support.photos import photo
 from tests.support.redis.celery_parts import backend_of, channel_of
@@ -302,3 +308,74 @@ def test_a_task_that_is_delivered_again_calls_nobody_back_twice(
     assert sorted(told) == sorted([first.id, after.id])
     assert first.get(timeout=60) == answer
     client.delete("caller")
+
+
+def sent_raw(task_id: str, args: list[Any], named: dict[str, Any], **headers: Any) -> None:
+    """As some client sends it, which does not ask whether the task takes these."""
+    app.send_task(extract_features.name, args, named, task_id=task_id, **headers)
+
+
+@pytest.mark.parametrize(
+    ("args", "named", "given"),
+    [
+        ([], {}, "0 arguments"),
+        ([{}, {}], {}, "2 arguments"),
+        ([], {"b": 1, "a": 1}, "0 arguments, a=, b="),
+    ],
+)
+def test_arguments_that_are_not_one_message_end_in_an_answer(
+    worker: None, settings_env: dict[str, str], args: list[Any], named: dict[str, Any], given: str
+) -> None:
+    task_id = uuid()
+    sent_raw(task_id, args, named)
+    with pytest.raises(MessageError, match=f"was given {given}, expected one message"):
+        app.AsyncResult(task_id).get(timeout=60)
+    with pytest.raises(MessageError, match="expected one message"):
+        load_answer(task_id)
+
+
+@pytest.fixture
+def expired(queue: None, message: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> str:
+    """The id of a task that waits and has expired."""
+    monkeypatch.setattr(MessageTask, "Request", f"{request.__name__}:{request.Request.__name__}")
+    # Celery does not send one whose time is past; a message may wait for hours
+    result = extract_features.apply_async(
+        (message,),
+        expires=1,
+        link_error=signature("site.failed", queue="expired.failed", app=app),
+    )
+    past = time.monotonic() + 1.5
+    wait_until(lambda: time.monotonic() > past, 60, "the time did not pass")
+    return str(result.id)
+
+
+def test_a_task_that_expired_ends_in_an_answer_and_its_callback_comes(
+    expired: str, redis_url: str
+) -> None:
+    redis: Redis = Redis.from_url(redis_url)
+    redis.delete("expired.failed")
+    with (
+        start_worker(app, pool="threads", concurrency=1, perform_ping_check=False),
+        pytest.raises(TaskCancelledError, match="expired: it was to be begun before"),
+    ):
+        app.AsyncResult(expired).get(timeout=60)
+    with pytest.raises(TaskCancelledError, match="expired"):
+        load_answer(expired)
+    assert redis.llen("expired.failed") == 1
+
+
+def test_a_worker_whose_clock_is_ahead_lets_nothing_expire(
+    queue: None, message: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MessageTask, "Request", f"{request.__name__}:{request.Request.__name__}")
+    result = extract_features.apply_async((message,), expires=3600)
+    ahead = datetime.now(timezone.utc) + timedelta(days=8)
+
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return ahead
+
+    monkeypatch.setattr(celery.worker.request, "datetime", Ahead)
+    with start_worker(app, pool="threads", concurrency=1, perform_ping_check=False):
+        assert result.get(timeout=60)["summary"]["runtime"] > 0

@@ -94,6 +94,7 @@ CLASSIFIER = "spacer_tasks.exceptions.ClassifierFileError"
 FEATURES = "spacer_tasks.exceptions.FeatureFileError"
 #: what the reference says or raises, and what is said here
 DIFFERENT = {
+    "points of numpy": ("spacer.exceptions.RowColumnInvalidError", "ok"),
     "no locations": ("AttributeError", MESSAGE),
     "no feature_dim": ("TypeError", MESSAGE),
     "no epochs": ("sklearn.exceptions.NotFittedError", MESSAGE),
@@ -153,8 +154,7 @@ def our_answer(name: str, job: Job) -> Any:
     if name in NUMPY:
         for task in job["tasks"]:
             task["rowcols"] = [[np.int64(each) for each in point] for point in task["rowcols"]]
-    # the echo of the job has numpy's integers too
-    return json.loads(json.dumps(process_job(job).model_dump(), default=int))
+    return json.loads(json.dumps(process_job(job).to_wire()))
 
 
 def outcome(answer: Any) -> str:

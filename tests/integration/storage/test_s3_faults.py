@@ -50,6 +50,12 @@ def plain(front: S3Front, location: DataLocation) -> bytes:
         return bytes(body.read())
 
 
+def _all(fault: str, first: int = 0) -> S3Faults:
+    """Each request meets this fault, or the first ones do."""
+    some: dict[str, Any] = {fault: 1, "first": first}
+    return S3Faults(**some)
+
+
 def test_half_an_object_that_says_it_is_whole_is_noticed(
     front: S3Front, place: DataLocation
 ) -> None:
@@ -64,10 +70,10 @@ def test_half_an_object_that_says_it_is_whole_is_noticed(
 def test_what_passes_is_read_again(front: S3Front, place: DataLocation, fault: str) -> None:
     storage.store(place, DATA)
     before = sum(front.met().values())
-    front.set(S3Faults(**{fault: 1, "first": 2}))
+    front.set(_all(fault, first=2))
     assert storage.load(place) == DATA
     assert sum(front.met().values()) == before + 2
-    front.set(S3Faults(**{fault: 1}))
+    front.set(_all(fault))
     with pytest.raises(StorageUnavailableError):
         storage.load(place)
 
@@ -78,7 +84,7 @@ def test_an_upload_that_fails_leaves_what_was_there(
 ) -> None:
     new = place.joined("new")
     storage.store(place, DATA)
-    front.set(S3Faults(**{fault: 1}))
+    front.set(_all(fault))
     for location in (place, new):
         with pytest.raises(StorageUnavailableError):
             storage.store(location, b"another" * 1000)

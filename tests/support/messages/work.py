@@ -37,15 +37,15 @@ from tests.support.photos import DUMMY, LABELS, photo
 #: where workers send word of an answer, as to a caller's own tasks
 ANSWERED, FAILED = "soak.answered", "soak.failed"
 POINTS = [(row, column) for row in (10, 30, 50) for column in (10, 30, 50)]
-#: how often each kind is sent
+#: how often each kind is sent; a training costs as much as twenty of the others
 MIX = {
-    "extract": 45,
-    "classify": 25,
+    "extract": 55,
+    "classify": 30,
     "classify_image": 10,
     "job": 8,
-    "train": 6,
+    "train": 2,
     "train_from_images": 4,
-    "train_many": 2,
+    "train_many": 1,
 }
 #: seconds that a task which hangs is given
 HANGING_S = 5

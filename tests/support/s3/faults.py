@@ -12,8 +12,8 @@ class S3Faults:
 
     Attributes
     ----------
-    error_500, error_503
-        An S3 error instead of doing what was asked.
+    error_500, error_503, error_403, error_404
+        An S3 error instead of doing what was asked: AccessDenied for 403, NoSuchBucket for 404.
     error_after
         A 500 although it was done.
     hang
@@ -27,12 +27,16 @@ class S3Faults:
         were all.
     first
         Only so many requests meet a fault; all, where 0.
+    among
+        Only requests whose path holds this meet a fault.
     late
         Share of uploads whose object is not found for `late_s` seconds.
     """
 
     error_500: float = 0
     error_503: float = 0
+    error_403: float = 0
+    error_404: float = 0
     error_after: float = 0
     hang: float = 0
     hang_s: float = 8
@@ -42,13 +46,14 @@ class S3Faults:
     long: float = 0
     short: float = 0
     first: int = 0
+    among: str = ""
     late: float = 0
     late_s: float = 2
 
     def chosen(self, number: float) -> str | None:
         """The fault of a request that drew this number from 0 to 1, or None."""
         for field in fields(self):
-            if field.name.endswith("_s") or field.name in ("late", "first"):
+            if field.name.endswith("_s") or field.name in ("late", "first", "among"):
                 continue
             number -= getattr(self, field.name)
             if number < 0:

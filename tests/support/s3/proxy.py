@@ -24,6 +24,13 @@ from tests.support.s3.faults import S3Faults
 HOST = "127.0.0.1"
 #: bytes of a head; botocore's have under 2 KB
 LIMIT = 64 * 1024
+#: what S3 says with each
+CODES = {
+    "error_500": "InternalError",
+    "error_503": "SlowDown",
+    "error_403": "AccessDenied",
+    "error_404": "NoSuchBucket",
+}
 #: pieces of a slow body
 PIECES = 10
 
@@ -101,7 +108,7 @@ class Proxy:
         key = unquote(urlsplit(path).path)
         body = await _body(reader, head)
         faults = self.faults
-        fault = faults.chosen(random.random())
+        fault = faults.chosen(random.random()) if faults.among in key else None
         if fault is not None and faults.first:
             self.chosen += 1
             fault = fault if self.chosen <= faults.first else None
@@ -109,10 +116,9 @@ class Proxy:
             self.met["late"] += 1
             writer.write(_error(404, "NoSuchKey", method))
             return True
-        if fault in ("error_500", "error_503"):
+        if fault in CODES:
             self.met[fault] += 1
-            code = "InternalError" if fault == "error_500" else "SlowDown"
-            writer.write(_error(int(fault[-3:]), code, method))
+            writer.write(_error(int(fault[-3:]), CODES[fault], method))
             return True
         if fault == "hang":
             self.met[fault] += 1

@@ -119,7 +119,7 @@ def test_percent_signs_are_read_where_percent_is_meant(cell: str) -> None:
         (b"%PDF-1.4 \x00\x01", "looks like a PDF; export the table as CSV"),
         (b"\xff\xd8\xff\xe0\x00\x10JFIF", "looks like a photo (JPEG)"),
         (b"\x1f\x8b\x08\x00", "looks like a compressed file (gzip); unpack it"),
-        (b"PK\x03\x04\x14\x00", "looks like an Excel workbook, but cannot be read"),
+        (b"PK\x03\x04\x14\x00", "looks like a spreadsheet, but cannot be read"),
         (b"abc\x01\x00\x00,d", "looks like a binary file"),
         (b"<html><table><tr><td>Name</td>", "looks like a web page or XML"),
         (b"A.jpg,12,30,Sand\n", "the first line looks like a point: put a line of names above"),

@@ -68,7 +68,7 @@ def test_what_is_no_point_is_left_out_and_counted(name: str, left_out: str) -> N
     [
         ("coralnet_2024_robot.csv", "'Label code' (of 'Label code' and 'Label ID'"),
         ("biigle.csv", "'label_name' (of 'label_id' and 'label_name'"),
-        ("viscore.csv", "rows are from 'Row' (of 'Row' and 'Y')"),
+        ("viscore.csv", "rows are from 'Row' (of 'Row' and 'Y';"),
     ],
 )
 def test_the_column_that_was_taken_of_several_is_named(name: str, said: str) -> None:

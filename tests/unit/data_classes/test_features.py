@@ -196,3 +196,29 @@ def test_an_origin_that_others_wrote_is_no_more_than_it_is(
 ) -> None:
     data = _npz(**GOOD, feat=VECTORS[:1], origin=np.array(origin))
     assert ImageFeatures.from_bytes(data, "f").incomplete == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"null", "the JSON value null alone"),
+        (b" null\n", "the JSON value null alone"),
+        (b"5", "the JSON value 5 alone"),
+        (b"true", "the JSON value true alone"),
+        (b"NaN", "the JSON value NaN alone"),
+        (b"[null]", "null where a number is expected"),
+        (b"[[1.5, null], [2, 3]]", "null where a number is expected"),
+        (b"[[1.5, NaN], [2, 3]]", "not finite"),
+        (b'"vectors"', "it has texts or objects"),
+        (b'[[1, "2"]]', "it has texts or objects"),
+        (b'{"point_features": null}', "it has texts or objects"),
+        (b'\x89PNG"', "not a feature file; expected"),
+        (b'<html lang="en">', "not a feature file; expected"),
+        (b"[1, 2]", r"vectors of shape \(2,\)"),
+        (b"[[1, 2], [3]]", "a JSON list of vectors"),
+        (b"", "a JSON list of vectors"),
+    ],
+)
+def test_json_that_holds_no_vectors_says_what_it_holds(data: bytes, text: str) -> None:
+    with pytest.raises(FeatureFileError, match=text):
+        ImageFeatures.from_bytes(data, "photo.features")

@@ -173,3 +173,21 @@ def test_features_of_several_extractors_are_warned_of(
     if warnings:
         assert "memory://b" in caplog.text
         assert "memory://d" in caplog.text
+
+
+def test_features_of_two_networks_are_not_learned_together() -> None:
+    vectors = np.ones((4, 3), dtype=np.float32)
+    for name, sha in (("a", "1" * 64), ("b", "2" * 64), ("c", "1" * 64)):
+        network = {"name": "x.EfficientNetExtractor", "files": {"weights": sha}, "options": {}}
+        features = ImageFeatures.of_points(
+            [(0, point) for point in range(4)], vectors, origin={"extractor": network}
+        )
+        store(at(name), features.to_bytes())
+    with pytest.raises(FeatureFileError) as error:
+        load_sets({"train": LABELS}, ["x", "y"])
+    assert "of 2 networks" in str(error.value)
+    assert "EfficientNetExtractor (sha256 11111111…), as memory://a" in str(error.value)
+    assert "EfficientNetExtractor (sha256 22222222…), as memory://b" in str(error.value)
+    # those that name none, as the reference's, are not compared
+    one = ImageLabels({at(name): [(0, 2, "x"), (0, 1, "y")] for name in "acd"})
+    assert len(load_sets({"train": one}, ["x", "y"])["train"].networks) == 2

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from spacer_tasks.app import app
 from spacer_tasks.exceptions import ConfigError, StorageUnavailableError
 from spacer_tasks.execution import storage_away
 from spacer_tasks.execution.storage_away import StorageAway
@@ -80,14 +79,3 @@ def test_a_redis_that_does_not_answer_yet_is_no_mistake(monkeypatch: pytest.Monk
     monkeypatch.setattr(readiness, "check_redis", raises(ConfigError("a cluster")))
     with pytest.raises(ConfigError, match="a cluster"):
         readiness.redis_is_right()
-
-
-def test_a_name_that_is_taken_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers: list[dict[str, Any]] = [{"features@host": {"ok": "pong"}}]
-    monkeypatch.setattr(app.control, "ping", lambda **_: answers)
-    with pytest.raises(ConfigError, match=r"features@host runs already.*--hostname=features2@%h"):
-        readiness.check_name("features@host")
-    answers.clear()
-    readiness.check_name("features@host")
-    monkeypatch.setattr(app.control, "ping", raises(RedisConnectionError("refused")))
-    readiness.check_name("features@host")

@@ -12,6 +12,8 @@ from redis import Redis
 
 from spacer_tasks import storage
 from spacer_tasks.app import app
+from spacer_tasks.broker import refused
+from spacer_tasks.broker.refused import Reason
 from spacer_tasks.data_classes.job_state import JobState
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import TaskAbandonedError
@@ -208,3 +210,26 @@ class RedisAway:
 @pytest.mark.parametrize("state", list(JobState))
 def test_every_state_has_a_meaning(state: JobState) -> None:
     assert state.meaning
+
+
+def test_a_task_whose_message_was_refused_says_so_and_how_it_is_put_back(
+    redis: Redis, message: dict[str, Any]
+) -> None:
+    extract_features.apply_async((message,), task_id="a-refused-one")
+    raw = redis.rpop("features")
+    assert isinstance(raw, bytes)
+    why = "its signature is by none of the keys, or it was changed on the way"
+    entry = refused.entry_of(raw, Reason.SIGNATURE, why, "features", "host/1/x", 1e9)
+    redis.lpush(refused.LIST, entry)
+    text = shown("a-refused-one")
+    ref = refused.ref_of(raw)
+    assert "MISSING" in text
+    assert f"{ref}, 2001-09-09" in text
+    assert f"by host/1/x: {why} (signature)" in text
+    assert f"`spacer-tasks refused requeue {ref}` puts it back" in text
+    assert told("a-refused-one")["refused"]["reason"] == "signature"
+    # and put back it waits as before
+    assert run("refused", "requeue", ref).code == 0
+    story = told("a-refused-one")
+    assert story["state"] == "QUEUED"
+    assert "refused" not in story

@@ -418,7 +418,12 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "calibrated on other classes": (setting("pair", classes=OTHER), "other classes"),
     "trained on other classes": (setting("linear", classes_=OTHER), "other classes"),
     "answering other classes": (setting("root", classes_=OTHER), "other classes"),
-    "classes as floats": (setting("root", classes_=np.array([2.0, 3.0, 5.0])), "float64"),
+    "classes as fractions": (setting("root", classes_=np.array([2.5, 3.0, 5.0])), "float64"),
+    "classes that are no numbers": (setting("root", classes_=np.array([2, 3, np.nan])), "float64"),
+    "classes beyond a float's integers": (
+        setting("root", classes_=np.array([2, 3, 1e300])),
+        "float64",
+    ),
     "no weights": (setting("linear", coef_=None), "coef_ that are no array"),
     "weights in one row": (setting("linear", coef_=np.ones(6)), "rows and columns"),
     "one weight": (setting("linear", coef_=np.array(1.0)), "rows and columns"),
@@ -455,6 +460,15 @@ def test_classes_out_of_order_are_refused(labels: list[Any]) -> None:
 
     with pytest.raises(ClassifierFileError, match="rising order"):
         from_pyspacer_bytes(calibrated(change), "x")
+
+
+def test_classes_as_integral_floats_are_integers() -> None:
+    def change(parts: dict[str, Any]) -> None:
+        for part, name in (("root", "classes_"), ("pair", "classes"), ("linear", "classes_")):
+            parts[part].attributes[name] = np.array([-0.0, 3.0, 5.0])
+
+    classes = from_pyspacer_bytes(calibrated(change), "x").classes
+    assert [(type(label), label) for label in classes] == [(int, 0), (int, 3), (int, 5)]
 
 
 def test_a_label_that_no_message_can_hold_is_refused() -> None:

@@ -418,3 +418,22 @@ def test_labels_are_trained_under_new_names_and_in_groups(survey: Path) -> None:
     assert "warning: groups.csv: 1 label not in it each its own group: sand" in ran.err
     location = DataLocation(storage_type="filesystem", key=str(survey / "out/reef.safetensors"))
     assert load_classifier(location).classes == ["living", "sand"]
+
+
+def test_predictions_for_cpce_are_a_file_for_each_photo_and_are_read_back(survey: Path) -> None:
+    assert extract().code == 0
+    assert train("--epochs", "2").code == 0
+    assert classify("--features", "features").code == 0
+    expected = read_predictions(survey / "predictions.csv")
+
+    model = ("--classifier", "out/reef.safetensors", "--features", "features")
+    ran = run("classify", *model, "-o", "cpce", "--to", "cpce")
+    assert ran.code == 0, ran.err
+    assert "12 photos with a .cpc file in cpce" in ran.err
+    assert len(list((survey / "cpce").glob("*.cpc"))) == 12
+
+    ran = run("classify", *model, "--points", "cpce", "-o", "again.csv")
+    assert ran.code == 0, ran.err
+    assert sorted(map(str, read_predictions(survey / "again.csv"))) == sorted(map(str, expected))
+
+    assert "it is a folder" in run("classify", *model, "-o", "x.cpc", "--to", "cpce").err

@@ -196,7 +196,7 @@ def test_a_training_on_two_precisions_warns_and_names_a_file_of_each(
         return [record.getMessage() for record in caplog.records]
 
     (warning,) = read("one", "two", "three")
-    assert "features of 2 extractors or precisions" in warning
+    assert "features of 2 precisions" in warning
     assert str(tmp_path / "one.features") in warning
     assert str(tmp_path / "two.features") in warning
     assert '"precision": "bfloat16"' in warning

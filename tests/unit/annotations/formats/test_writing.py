@@ -6,8 +6,8 @@ from typing import get_args
 
 import pytest
 
+from spacer_tasks.annotations.formats.writing import Tool, written
 from spacer_tasks.annotations.reading import read_points_file
-from spacer_tasks.annotations.writing import Tool, written
 
 HEADER = ["image", "row", "column", "label", "probability", "label_2", "probability_2"]
 ROWS = [

@@ -1,0 +1,93 @@
+"""Points that a file lists several times, and labels that are written in two ways."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+
+from spacer_tasks.annotations.points import Duplicates, FilePoint
+from spacer_tasks.annotations.problems import shown_value
+from spacer_tasks.data_classes.labels import LabelId
+
+Key = tuple[str, float, float]
+
+
+class Doubles:
+    """Notes which points come again, and settles the label of each."""
+
+    def __init__(self) -> None:
+        #: points that were listed again with the same label, or none
+        self.repeated = 0
+        #: what was done with each point that has several labels
+        self.unclear: list[str] = []
+        #: those that are to be refused
+        self.problems: list[str] = []
+        self._seen: dict[Key, FilePoint] = {}
+        self._labels: dict[Key, list[LabelId]] = {}
+        self._lines: dict[Key, list[int]] = {}
+
+    def is_new(self, key: Key, point: FilePoint) -> bool:
+        """Note a point; whether it was not there before."""
+        first = self._seen.setdefault(key, point)
+        if first is point:
+            return True
+        self._labels.setdefault(key, [] if first.label is None else [first.label])
+        self._lines.setdefault(key, [first.line]).append(point.line)
+        if point.label is not None:
+            self._labels[key].append(point.label)
+        return False
+
+    def settle(self, images: Mapping[str, list[FilePoint]], how: Duplicates) -> None:
+        """Give each point that is listed several times the label that it has by the options."""
+        changed: dict[FilePoint, FilePoint] = {}
+        for key, labels in self._labels.items():
+            point = self._seen[key]
+            if len(set(labels)) <= 1:
+                self.repeated += len(self._lines[key]) - 1
+                if labels and point.label is None:
+                    changed[point] = replace(point, label=labels[0])
+                continue
+            image, row, column = key
+            lines = " and ".join(map(str, self._lines[key]))
+            shown = " and ".join(dict.fromkeys(map(shown_value, labels)))
+            text = (
+                f"lines {lines}: two labels for one point, {image} row {row:g} column"
+                f" {column:g}: {shown}"
+            )
+            taken: LabelId | None = None
+            if how == "error":
+                self.problems.append(f"{text}; expected one")
+                continue
+            if how == "first":
+                taken = labels[0]
+            elif how == "majority":
+                (best, count), *rest = Counter(labels).most_common(2)
+                taken = best if not rest or count > rest[0][1] else None
+            changed[point] = replace(point, label=taken)
+            self.unclear.append(f"{text}: {'no label' if taken is None else repr(taken)} taken")
+        if changed:
+            for points in images.values():
+                points[:] = [changed.get(point, point) for point in points]
+
+
+def alike(images: Mapping[str, list[FilePoint]]) -> list[str]:
+    """Labels that differ only in case, spaces, accents or a zero behind the point, with counts."""
+    counts = Counter(
+        point.label
+        for points in images.values()
+        for point in points
+        if isinstance(point.label, str)
+    )
+    groups: dict[str, list[str]] = {}
+    for label in counts:
+        folded = unicodedata.normalize("NFKD", label).casefold()
+        letters = "".join(each for each in folded if not unicodedata.combining(each))
+        bare = " ".join(letters.replace("_", " ").replace("-", " ").split())
+        groups.setdefault(bare.removesuffix(".0"), []).append(label)
+    return [
+        " and ".join(f"{label!r} ({counts[label]:,})" for label in some)
+        for some in groups.values()
+        if len(some) > 1
+    ]

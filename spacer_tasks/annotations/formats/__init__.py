@@ -1,0 +1,1 @@
+"""Each way of writing points down, as a table; and back."""

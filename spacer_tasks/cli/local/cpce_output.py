@@ -1,0 +1,57 @@
+"""Predictions as Coral Point Count's files, one for each photo, in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+from spacer_tasks import storage
+from spacer_tasks.annotations.formats.cpce import cpc_text
+from spacer_tasks.cli.photos import photo_shape
+from spacer_tasks.cli.predictions import Predictions
+from spacer_tasks.data_classes.locations import DataLocation
+
+#: image, row and column in front of the labels and their probabilities
+PLACE = 3
+
+
+def store_cpc_files(
+    predictions: Predictions,
+    folder: DataLocation,
+    photos: Mapping[str, DataLocation],
+    *,
+    turned: bool,
+) -> tuple[int, dict[str, str]]:
+    """Write a `.cpc` for each image.
+
+    Returns how many were written, and for which images that cannot be, with the reason.
+
+    The note of a point has its label's probability and the other labels in percent.
+
+    Parameters
+    ----------
+    photos
+        Where the photos are: their size stands in the file.
+    turned
+        Positions are on photos that are turned as their EXIF says.
+    """
+    by_image: dict[str, list[tuple[int, int, str, str]]] = {}
+    for image, row, column, *pairs in predictions.rows()[1:]:
+        others = [
+            f"{label} {100 * float(share):.1f}%"
+            for label, share in zip(pairs[2::2], pairs[3::2], strict=True)
+        ]
+        note = "; ".join([f"{100 * float(pairs[1]):.1f}%", *others])
+        by_image.setdefault(image, []).append((int(row), int(column), pairs[0], note))
+    failures = {}
+    for image, points in by_image.items():
+        shape = photo_shape(photos[image]) if image in photos else None
+        if shape is None:
+            failures[image] = "a .cpc file has its photo's size, and the photo cannot be read"
+            continue
+        size = shape.shown if turned else (shape.width, shape.height)
+        text = cpc_text(image, size, points)
+        name = PurePosixPath(image).with_suffix(".cpc")
+        # CPCe is of Windows, and knows no Unicode
+        storage.store(folder.joined(str(name)), text.encode("cp1252", errors="replace"))
+    return len(by_image) - len(failures), failures

@@ -1,0 +1,3 @@
+"""The reference's own tests, run over the reference and over `spacer_tasks.compat`:
+`make reference-suite`.
+"""

@@ -1,0 +1,1 @@
+"""What goes wrong while the suite's tasks run."""

@@ -1,0 +1,95 @@
+"""Coral Point Count's files of versions 3 and 4, of any scale, code file and locale."""
+
+from __future__ import annotations
+
+import pytest
+
+from spacer_tasks.annotations.formats.cpce import cpc_text, is_cpc
+from spacer_tasks.annotations.placing import PhotoShape, placed
+from spacer_tasks.annotations.points import PointsFile, ReadOptions
+from spacer_tasks.annotations.reading import read_points
+
+
+def cpc(
+    first: str = r'"C:\CPCe\codes.txt","C:\pics\A.jpg"',
+    units: int = 15,
+    position: str = "",
+    between: str = ",",
+    codes: str = '"1","SAND","Notes",""',
+) -> str:
+    width, height = 600 * units, 450 * units
+    corners = [(0, height), (width, height), (width, 0), (0, 0)]
+    lines = [f"{first},{width},{height},{width},{height}", *(f"{x},{y}" for x, y in corners), "1"]
+    lines += [position or f"{30 * units},{12 * units}", codes]
+    text = "".join(f"{line}\r\n" for line in lines)
+    return text.replace(",", between) if between != "," else text
+
+
+def read(text: str) -> PointsFile:
+    return read_points({"A.cpc": text.encode()}, "A.cpc", ReadOptions())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        cpc(),
+        cpc(units=12),
+        cpc(units=1),
+        cpc(first=r"C:\codes.txt,C:\pics\A.jpg", codes="A,SAND,Notes,"),
+        cpc(first=r'"C:\my codes.csv","C:\pics\A.jpg"'),
+        cpc(first=r'"","C:\pics\A.jpg"'),
+        cpc(between=";"),
+        cpc(codes='"A","SAND","Notes","BL"') + '" "\r\n' * 28,
+    ],
+)
+def test_a_file_of_any_scale_and_code_file_gives_the_same_point(text: str) -> None:
+    file = read(text)
+    assert file.kind == "CPCe .cpc"
+    (points,) = file.images.values()
+    (point,) = placed(points, PhotoShape(600, 450), apply_exif=False).inside
+    assert (point.row, point.column, point.label) == (12, 30, "SAND")
+
+
+@pytest.mark.parametrize("position", ["9450,180", "-15,180", "450,6750"])
+def test_a_position_beyond_the_photo_is_a_point_outside(position: str) -> None:
+    file = read(cpc(position=position))
+    (points,) = file.images.values()
+    result = placed(points, PhotoShape(600, 450), apply_exif=False)
+    # its lower edge is its last row
+    assert len(result.outside) == (position != "450,6750")
+
+
+def test_another_photo_of_the_same_name_is_refused() -> None:
+    file = read(cpc())
+    ((name, points),) = file.images.items()
+    drawn_on = file.shapes[name]
+    for shape, why in [
+        (PhotoShape(450, 600), "was it made smaller, cut or turned since?"),
+        (PhotoShape(450, 600, orientation=6), "turns it: give --apply-exif"),
+    ]:
+        result = placed(points, shape, apply_exif=False, drawn_on=drawn_on)
+        assert not result.inside
+        assert result.text().endswith(why)
+    smaller = placed(points, PhotoShape(1200, 900), apply_exif=False, drawn_on=drawn_on)
+    assert (smaller.inside[0].row, smaller.inside[0].column) == (24, 60)
+
+
+def test_what_is_written_is_read_back_equal() -> None:
+    points = [(12, 30, "SAND", "93.2%"), (449, 599, 'the "C"', "")]
+    file = read(cpc_text("SiteA/A.jpg", (600, 450), points))
+    assert list(file.images) == ["SiteA/A.jpg"]
+    result = placed(
+        file.images["SiteA/A.jpg"],
+        PhotoShape(600, 450),
+        apply_exif=False,
+        drawn_on=file.shapes["SiteA/A.jpg"],
+    )
+    assert [(p.row, p.column, p.label) for p in result.inside] == [
+        (12, 30, "SAND"),
+        (449, 599, "the C"),
+    ]
+
+
+def test_a_table_of_six_columns_is_no_cpce_file() -> None:
+    assert not is_cpc("a,b,1,2,3,4\nc,d,5,6,7,8\n")
+    assert not is_cpc("")
