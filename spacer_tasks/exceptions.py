@@ -56,13 +56,31 @@ from __future__ import annotations
 
 from typing import Literal
 
+from spacer_tasks.printable import printable
+
 Kind = Literal["input", "transient", "bug"]
+#: characters of an error's text: what a file says of itself can be megabytes
+MAX_TEXT = 10_000
+
+
+def _shown(text: str) -> str:
+    if len(text) > MAX_TEXT:
+        # what is cut already stays as it is
+        text = f"{text[: MAX_TEXT // 2]}… ({len(text)} characters)"
+    shown = printable(text)
+    return shown if len(shown) <= MAX_TEXT else f"{shown[: MAX_TEXT - 1]}…"
 
 
 class SpacerError(Exception):
-    """Base of all errors of this package. Catch it to catch them all."""
+    """Base of all errors of this package. Catch it to catch them all.
+
+    Its text is one line of letters that can be printed, and not a long one, whatever it cites.
+    """
 
     kind: Kind = "bug"
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(_shown(each) if isinstance(each, str) else each for each in args))
 
 
 class InputError(SpacerError):

@@ -40,6 +40,8 @@ FORMAT = "spacer-tasks classifier"
 VERSION = 1
 #: the reference's networks have two or three; a header cannot make us look for a billion
 MAX_LAYERS = 16
+#: bytes of a header, which becomes twenty times as much; that of 1,000 classes has 20 kB
+MAX_HEADER = 4 * 2**20
 
 
 class Header(BaseModel):
@@ -180,6 +182,10 @@ def _content(data: bytes, name: str) -> dict[str, Any]:
     if length > len(data) - 8:
         raise ClassifierFileError(
             f"{name}: cut short: {len(data)} bytes, expected a header of {length} bytes and more"
+        )
+    if length > MAX_HEADER:
+        raise ClassifierFileError(
+            f"{name}: a header of {length} bytes, expected at most {MAX_HEADER}"
         )
     try:
         outer = json.loads(data[8 : 8 + length].decode("utf-8"))

@@ -1,8 +1,9 @@
 """Texts in a CSV that a spreadsheet would run as formulas, and back.
 
 A cell that begins with = + - @, a tab or a return is a formula to a spreadsheet, which can send
-what stands in other cells elsewhere. An apostrophe before it makes it a text. It is taken off when
-the file is read: what already begins with apostrophes and one of these gets one more.
+what stands in other cells elsewhere; blanks and marks without a width before it may be dropped. An
+apostrophe before it makes it a text. It is taken off when the file is read: what already begins
+with apostrophes and one of these gets one more.
 
 Source: OWASP, "CSV Injection".
 """
@@ -12,8 +13,13 @@ from __future__ import annotations
 import re
 from typing import TypeVar
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]")
-_QUOTED = re.compile(r"'+[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]")
+#: what is not seen, and what makes a formula, in full width too
+_BEGINS = (
+    r"[\s\0\u200B-\u200F\u2060\uFEFF]*"
+    r"[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20\u2212]"
+)
+_FORMULA = re.compile(f"'*{_BEGINS}")
+_QUOTED = re.compile(f"'+{_BEGINS}")
 Cell = TypeVar("Cell")
 
 

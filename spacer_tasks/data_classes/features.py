@@ -15,29 +15,22 @@ from __future__ import annotations
 
 import json
 import math
-import struct
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
 import numpy as np
-
-# as zlib, with checksums ten times and decompression twice as fast
-from isal import isal_zlib as zlib
 from numpy.typing import NDArray
 
 from spacer_tasks.data_classes.labels import Point
+from spacer_tasks.data_classes.npz_arrays import MAX_ARRAY_BYTES, DamagedEntryError, NpzArrays
 from spacer_tasks.exceptions import (
     FeatureFileError,
     RowColumnMismatchError,
     RowColumnMissingError,
 )
 
-#: bytes of one array in a file: 8 times a thousand points of 4096 float64 numbers
-MAX_ARRAY_BYTES = 2**28
 #: bytes of an old file of JSON, which takes several times as much when it is read: 3 times the same
 MAX_JSON_BYTES = 2**28
 #: numbers of such a file, each of which takes 40 bytes: twice a thousand points of 4096
@@ -45,6 +38,12 @@ MAX_JSON_NUMBERS = 2**23
 #: points of a file, of which lists are made: 100 times what the reference takes
 MAX_POINTS = 100_000
 
+#: bytes of what a file says of its image; ours have 4 for each of some hundred letters
+MAX_ORIGIN_BYTES = 2**18
+#: bytes of an entry of few numbers, and of a row or column
+SMALL_ARRAY, MAX_INDEX_BYTES = 4096, 16
+#: characters of another library's words that an error shows
+SHOWN = 200
 #: kinds of numpy's types that are real numbers; numpy also makes numbers of dates
 REAL = "fiub"
 #: characters of what a file says of its image
@@ -202,15 +201,20 @@ def _smallest(indices: NDArray[np.int64]) -> NDArray[Any]:
 
 def _from_npz(data: bytes, name: str, as_stored: bool) -> ImageFeatures:
     try:
-        with zipfile.ZipFile(BytesIO(data)) as archive:
-            entries = {entry.filename: entry for entry in archive.infolist()}
-        meta = _array(data, entries["meta.npy"])
-        vectors = _vectors(_array(data, entries["feat.npy"]), name, as_stored)
-        rows = _indices(_array(data, entries["rows.npy"])) if meta[0] else None
-        cols = _indices(_array(data, entries["cols.npy"])) if meta[0] else None
+        archive = NpzArrays(data)
+        meta = archive.read("meta.npy", SMALL_ARRAY)
+        vectors = _vectors(archive.read("feat.npy", MAX_ARRAY_BYTES), name, as_stored)
+        rows = cols = None
+        if meta[0]:
+            # of other numbers than points, nothing is made of them
+            most = SMALL_ARRAY + MAX_INDEX_BYTES * len(vectors)
+            rows, cols = (
+                _indices(archive.read(entry, most), len(vectors), name, entry[:4])
+                for entry in ("rows.npy", "cols.npy")
+            )
         origin = {}
-        if "origin.npy" in entries:
-            origin = _origin(_array(data, entries["origin.npy"]))
+        if "origin.npy" in archive.entries:
+            origin = _origin(archive)
     except KeyError as error:
         raise FeatureFileError(f"{name}: a damaged feature file (no entry {error})") from error
     except (MemoryError, FeatureFileError):
@@ -219,13 +223,13 @@ def _from_npz(data: bytes, name: str, as_stored: bool) -> ImageFeatures:
     # zipfile, numpy and isal raise nearly anything on what is damaged
     except Exception as error:
         raise FeatureFileError(
-            f"{name}: a damaged feature file ({type(error).__name__}: {error})"
+            f"{name}: a damaged feature file ({type(error).__name__}: {str(error)[:SHOWN]})"
         ) from error
-    _check_shapes(name, vectors, rows, cols)
     if rows is not None and meta[1:3].tolist() != list(vectors.shape):
+        said = str(meta[1:3].tolist())[:SHOWN]
         raise FeatureFileError(
-            f"{name}: a damaged feature file: its meta says {meta[1:3].tolist()} points and"
-            f" dimensions, its vectors are of shape {vectors.shape}"
+            f"{name}: a damaged feature file: its meta says {said} points and dimensions, its"
+            f" vectors are of shape {vectors.shape}"
         )
     return ImageFeatures(vectors, rows, cols, origin)
 
@@ -235,7 +239,9 @@ def _vectors(
 ) -> NDArray[np.float32] | NDArray[np.float64]:
     """As float32; as float64 where that holds numbers which float32 does not."""
     if values.dtype.kind not in REAL:
-        raise FeatureFileError(f"{name}: vectors of {values.dtype}, expected numbers")
+        raise FeatureFileError(f"{name}: vectors of {str(values.dtype)[:SHOWN]}, expected numbers")
+    # before they are made larger: a file can have a byte for each
+    _check_shape(name, values.shape)
     if not (as_stored and values.dtype == np.float64):
         with np.errstate(over="ignore"):
             narrow = np.require(values, np.float32, ["C", "A"])
@@ -247,8 +253,10 @@ def _vectors(
     return wide
 
 
-def _indices(values: NDArray[Any]) -> NDArray[np.int64]:
+def _indices(values: NDArray[Any], count: int, name: str, label: str) -> NDArray[np.int64]:
     """Rows or columns as the reference reads them: what has a fraction is cut off."""
+    if values.shape != (count,):
+        raise FeatureFileError(f"{name}: {label} of shape {values.shape}, expected ({count},)")
     if values.dtype.kind not in REAL:
         raise ValueError(f"rows or columns of {values.dtype}, expected numbers")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
@@ -259,66 +267,17 @@ def _indices(values: NDArray[Any]) -> NDArray[np.int64]:
     return indices
 
 
-def _origin(entry: NDArray[Any]) -> dict[str, Any]:
+def _origin(archive: NpzArrays) -> dict[str, Any]:
     """What we wrote there; empty for an entry that another program made under that name."""
+    if archive.entries["origin.npy"].file_size > MAX_ORIGIN_BYTES:
+        return {}
     try:
-        found = json.loads(str(entry))
-    except (ValueError, RecursionError):
+        found = json.loads(str(archive.read("origin.npy", MAX_ORIGIN_BYTES)))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, DamagedEntryError):
+            raise
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _array(data: bytes, entry: zipfile.ZipInfo) -> NDArray[Any]:
-    """The array of an entry, without the copies that reading it as a stream takes.
-
-    What is not compressed is a view of `data`.
-    """
-    if entry.file_size > MAX_ARRAY_BYTES:
-        raise ValueError(f"{entry.filename} has {entry.file_size} bytes, over {MAX_ARRAY_BYTES}")
-    content = _content(data, entry)
-    # after its magic and version, the length of the header: two bytes in version 1, then four
-    wide = content[6] != 1
-    begin = 12 if wide else 10
-    (length,) = struct.unpack_from("<I" if wide else "<H", content, 8)
-    shape, fortran, dtype = _header(bytes(content[: begin + length]))
-    if math.prod(shape) * dtype.itemsize > len(content) - begin - length:
-        # said before anything is made of what a hostile header claims
-        raise ValueError(f"{entry.filename} claims shape {shape}, more than it holds")
-    values = np.frombuffer(content, dtype, math.prod(shape), begin + length)
-    return values.reshape(shape, order="F" if fortran else "C")
-
-
-def _content(data: bytes, entry: zipfile.ZipInfo) -> memoryview:
-    """An entry's bytes, checked against its checksum."""
-    # the local header is 30 bytes, a name and an extra field of these lengths
-    lengths = struct.unpack_from("<HH", data, entry.header_offset + 26)
-    start = entry.header_offset + 30 + sum(lengths)
-    content = memoryview(data)[start : start + entry.compress_size]
-    if entry.compress_type == zipfile.ZIP_DEFLATED:
-        # one byte more than announced, to see that there is none
-        inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, entry.file_size + 1)
-        content = memoryview(inflated)
-    elif entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
-        raise ValueError(f"{entry.filename} is encrypted, or compressed as no feature file is")
-    if len(content) != entry.file_size or zlib.crc32(content) != entry.CRC:
-        raise ValueError(f"{entry.filename} is damaged: its size or checksum is another")
-    return content
-
-
-@lru_cache(maxsize=256)
-def _header(start: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, whether columns come first, and type; files of one kind share their headers."""
-    stream = BytesIO(start)
-    version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    else:
-        shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
-    if dtype.hasobject:
-        raise ValueError("holds Python objects, expected numbers")
-    if min(shape, default=0) < 0:
-        raise ValueError(f"claims shape {shape}")
-    return shape, fortran, dtype
 
 
 def _from_json(data: bytes, name: str, as_stored: bool) -> ImageFeatures:
@@ -349,26 +308,19 @@ def _from_json(data: bytes, name: str, as_stored: bool) -> ImageFeatures:
         vectors = _vectors(np.asarray(found, dtype=np.float64), name, as_stored)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise FeatureFileError(f"{name}: not a feature file; {expected}") from error
-    _check_shapes(name, vectors, None, None)
     return ImageFeatures(vectors, None, None)
 
 
-def _check_shapes(
-    name: str,
-    vectors: NDArray[np.float32] | NDArray[np.float64],
-    rows: NDArray[np.int64] | None,
-    cols: NDArray[np.int64] | None,
-) -> None:
-    if vectors.ndim != 2 or 0 in vectors.shape:
+def _check_shape(name: str, shape: tuple[int, ...]) -> None:
+    if len(shape) != 2 or 0 in shape:
         raise FeatureFileError(
-            f"{name}: vectors of shape {vectors.shape}, expected (points, dimensions), not empty"
+            f"{name}: vectors of shape {shape}, expected (points, dimensions), not empty"
         )
-    if len(vectors) > MAX_POINTS:
+    if shape[0] > MAX_POINTS:
         raise FeatureFileError(
-            f"{name}: {len(vectors)} points, expected at most {MAX_POINTS} in one image"
+            f"{name}: {shape[0]} points, expected at most {MAX_POINTS} in one image"
         )
-    for label, indices in (("rows", rows), ("cols", cols)):
-        if indices is not None and indices.shape != (len(vectors),):
-            raise FeatureFileError(
-                f"{name}: {label} of shape {indices.shape}, expected ({len(vectors)},)"
-            )
+    if math.prod(shape) * np.dtype(np.float32).itemsize > MAX_ARRAY_BYTES:
+        raise FeatureFileError(
+            f"{name}: vectors of shape {shape}, expected at most {MAX_ARRAY_BYTES} bytes of float32"
+        )

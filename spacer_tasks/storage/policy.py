@@ -7,9 +7,11 @@ itself, the results prefix, is always allowed.
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote
 
 from pydantic import BaseModel
 
@@ -129,7 +131,22 @@ def _parts(value: Any) -> Iterator[BaseModel]:
 def _place(loc: DataLocation) -> tuple[str, ...]:
     if loc.storage_type == "filesystem":
         return ("filesystem", os.path.realpath(loc.key))
-    return (loc.storage_type, loc.bucket_name or "", loc.key)
+    # one that keeps objects as files takes a//./b for a/b
+    parts = [part for part in loc.key.split("/") if part not in ("", ".")]
+    return (loc.storage_type, loc.bucket_name or "", "/".join(parts))
+
+
+def _spelled_plainly(key: str) -> str:
+    """A key as a server or file system may take it that keeps objects as files: without empty parts
+    and dots, decoded, in small letters.
+    """
+    text = unicodedata.normalize("NFKC", unquote(unquote(key))).replace("\\", "/").casefold()
+    text = "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
+    parts: list[str] = []
+    for part in text.split("/"):
+        if part.strip(" .") or part == "..":
+            parts = parts[:-1] if part == ".." else [*parts, part.rstrip(" .")]
+    return "/".join(parts)
 
 
 def _not_our_own(loc: DataLocation) -> None:
@@ -140,7 +157,8 @@ def _not_our_own(loc: DataLocation) -> None:
     own = DataLocation.parse(prefix)
     for folder in OWN_FOLDERS:
         place, wanted = _place(own.joined(folder)), _place(loc)
-        if wanted[:-1] == place[:-1] and f"{wanted[-1]}/".startswith(f"{place[-1]}/"):
+        ours, theirs = (f"{_spelled_plainly(each[-1])}/" for each in (place, wanted))
+        if wanted[:-1] == place[:-1] and theirs.startswith(ours):
             raise LocationNotAllowedError(
                 f"{loc}: {folder}/ under SPACER_RESULTS_PREFIX takes nothing from messages;"
                 " expected another place"

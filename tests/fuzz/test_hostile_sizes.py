@@ -18,7 +18,8 @@ import torch
 
 from spacer_tasks.classifiers.codec import decoded, format_of
 from spacer_tasks.data_classes import features
-from spacer_tasks.data_classes.features import MAX_ARRAY_BYTES, ImageFeatures
+from spacer_tasks.data_classes.features import ImageFeatures
+from spacer_tasks.data_classes.npz_arrays import MAX_ARRAY_BYTES
 from spacer_tasks.exceptions import ClassifierFileError, FeatureFileError, WeightsError
 from spacer_tasks.extractors.files.torch_file import check_torch_file
 from tests.support.files.hostile_sizes import (
@@ -26,6 +27,7 @@ from tests.support.files.hostile_sizes import (
     CLASSIFIERS,
     ENCODED,
     FEATURE_FILES,
+    TWO_POINTS,
     WEIGHTS,
     ZEROS,
     in_zip,
@@ -148,6 +150,23 @@ def test_a_note_of_brackets_without_end_is_no_note() -> None:
         np.save(packed, np.array(note))
         target.writestr("origin.npy", packed.getvalue())
     assert ImageFeatures.from_bytes(stream.getvalue(), "reef").origin == {}
+
+
+def test_a_note_of_megabytes_is_no_note() -> None:
+    note = np.array("[" + "{}," * 500_000 + "{}]").astype("<U")
+    packed = io.BytesIO()
+    np.save(packed, note)
+    data = npz(feat=TWO_POINTS, origin=packed.getvalue())
+    assert len(data) < 2**21
+    with little_memory(2**20):
+        assert ImageFeatures.from_bytes(data, "reef").origin == {}
+
+
+def test_a_classifier_s_header_has_a_largest_size() -> None:
+    text = b'{"__metadata__":{"classifier":"{}"},"x":[' + b"[]," * 1_500_000 + b"[]]}"
+    data = len(text).to_bytes(8, "little") + text
+    with little_memory(), pytest.raises(ClassifierFileError, match="reef: a header of 4500"):
+        decoded(data, "reef")
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)

@@ -7,7 +7,13 @@ import inspect
 import pytest
 
 from spacer_tasks import exceptions
-from spacer_tasks.exceptions import InputError, SpacerError, TransientError
+from spacer_tasks.exceptions import (
+    MAX_TEXT,
+    InputError,
+    SpacerError,
+    TransientError,
+    WeightsError,
+)
 
 #: columns by which a level of the drawing is indented
 STEP = 3
@@ -55,3 +61,16 @@ def test_every_error_says_what_it_means_and_whether_trying_again_can_help(
 def test_every_error_is_made_from_one_text(cls: type[SpacerError]) -> None:
     """So it comes back from the result backend, which keeps class and text, as it was."""
     assert str(cls("row 5: why")) == "row 5: why"
+
+
+def test_an_error_s_text_forges_no_line_and_moves_no_cursor() -> None:
+    error = WeightsError("a tensor named \x1b[2J\r\nINFO all is well")
+    assert str(error) == r"a tensor named \x1b[2J\r\nINFO all is well"
+    assert str(WeightsError(str(error))) == str(error)
+
+
+@pytest.mark.parametrize("text", ["x" * 10**6, "\n" * 9_000])
+def test_an_error_s_text_has_a_largest_size(text: str) -> None:
+    error = WeightsError(text)
+    assert len(str(error)) <= MAX_TEXT
+    assert str(WeightsError(str(error))) == str(error)

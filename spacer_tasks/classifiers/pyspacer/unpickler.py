@@ -37,6 +37,9 @@ from spacer_tasks.exceptions import ClassifierFileError
 MAX_BYTES = 512 * 2**20
 #: 1,000 classes are 30,000, and each mini-batch of a network's training adds 20
 MAX_INSTRUCTIONS = 500_000
+#: bits of a number that is a key: larger ones can be chosen to have the hash of others, and a
+#: hundred thousand of one hash are looked through for each that is added
+KEY_BITS = 60
 PROTOCOLS = range(2, 6)
 #: the instruction that each file of those protocols begins with, and no other
 PROTO = b"\x80"
@@ -177,6 +180,8 @@ class _Machine:
             # attributes and class weights; hashing a deep tuple would end the process
             if type(key) is not str and type(key) is not int:
                 raise ValueError("a key that is neither text nor number")
+            if type(key) is int and key.bit_length() > KEY_BITS:
+                raise ValueError(f"a key of {key.bit_length()} bits, expected at most {KEY_BITS}")
             target[key] = value
 
     def put(self, index: int | None) -> None:

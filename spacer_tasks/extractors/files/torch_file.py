@@ -16,6 +16,7 @@ from spacer_tasks.exceptions import WeightsError
 from spacer_tasks.extractors.files.torch_pickle import (
     MAX_PICKLE,
     UnlikeTorchError,
+    Walked,
     is_plain,
     walked,
 )
@@ -63,11 +64,12 @@ def check_torch_file(data: bytes, name: str, expected: str = EXPECTED) -> None:
 
 def _check_old(data: bytes, name: str) -> None:
     """The pickles of a file from before zips."""
-    at, found = 0, []
+    at, found, storages = 0, [], set[object]()
     for _ in range(OLD_PICKLES):
-        content, length = _check_pickle(data[at : at + MAX_PICKLE], name)
-        found.append(content)
-        at += length
+        pickle = _check_pickle(data[at : at + MAX_PICKLE], name)
+        found.append(pickle.content)
+        storages |= pickle.storages
+        at += pickle.length
     # where this is not there, torch looks for a tar and more
     if type(found[0]) is not int or found[0] != OLD_MAGIC:
         raise UnlikeTorchError("neither a zip nor what torch wrote before zips")
@@ -75,6 +77,9 @@ def _check_old(data: bytes, name: str) -> None:
     names = found[-1]
     if type(names) is not list or not all(map(is_plain, names)):
         raise UnlikeTorchError("the tensors' names are no texts")
+    # of others torch takes memory and reads no numbers into it: what was there before would be used
+    if not storages <= set(names):
+        raise UnlikeTorchError("there are tensors without their numbers")
 
 
 def _check_zip(data: bytes, name: str) -> None:
@@ -143,8 +148,8 @@ def _directory(data: bytes) -> tuple[int, int]:
     return start, end
 
 
-def _check_pickle(data: bytes, name: str) -> tuple[object, int]:
-    """What the pickle that `data` begins with comes to, and its length."""
+def _check_pickle(data: bytes, name: str) -> Walked:
+    """The pickle that `data` begins with."""
     try:
         return walked(data, name)
     except UnlikeTorchError:

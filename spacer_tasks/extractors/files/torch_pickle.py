@@ -12,8 +12,9 @@ Source: `torch._weights_only_unpickler` of torch 2.13 (the instructions), `pickl
 from __future__ import annotations
 
 import pickletools
+import re
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
-from typing import Any
+from typing import Any, NamedTuple
 
 from spacer_tasks.exceptions import WeightsError
 
@@ -38,6 +39,8 @@ _CALLED = {
 #: what hashes all that is in its argument
 _CONTAINERS = {"collections.OrderedDict", "collections.Counter", "builtins.set"}
 _SCALARS = {"numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar"}
+#: a number's type in numpy; of a text or of raw bytes a scalar has as many as its type says
+_NUMBER = re.compile(r"\?|[biufc](1|2|4|8|16)?")
 _PUSHED = {"BININT", "BININT1", "BININT2", "BINFLOAT", "BINUNICODE", "SHORT_BINSTRING", "LONG1"}
 _CONSTANTS = {"NONE": None, "NEWFALSE": False, "NEWTRUE": True, "EMPTY_TUPLE": ()}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
@@ -58,8 +61,20 @@ class _Made:
     """What a function made: a dict, a tensor, a number."""
 
 
-def walked(data: bytes, name: str) -> tuple[object, int]:
-    """What the pickle that `data` begins with comes to, and its length.
+class _Bytes(_Made):
+    """Bytes that a text stands for."""
+
+
+class Walked(NamedTuple):
+    """What a pickle comes to, its length, and the keys of the storages that it names."""
+
+    content: object
+    length: int
+    storages: set[object]
+
+
+def walked(data: bytes, name: str) -> Walked:
+    """The pickle that `data` begins with.
 
     Lists, tuples, texts and numbers are themselves; dicts and what functions make are not looked
     into.
@@ -75,7 +90,7 @@ def walked(data: bytes, name: str) -> tuple[object, int]:
     for instruction, argument, at in pickletools.genops(data):
         try:
             if instruction.name == "STOP":
-                return walk.pop(), (at or 0) + 1
+                return Walked(walk.pop(), (at or 0) + 1, walk.storages)
             walk.step(instruction.name, argument)
         except IndexError:
             raise UnlikeTorchError(f"something is missing at byte {at} of a pickle") from None
@@ -89,6 +104,7 @@ class _Walk:
         self.below: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
         self.given = 0
+        self.storages: set[object] = set()
 
     def step(self, instruction: str, argument: Any) -> None:
         if isinstance(argument, (str, bytes)) and len(argument) > MAX_TEXT:
@@ -178,6 +194,8 @@ class _Walk:
         flat = [part for each in parts for part in (each if type(each) is tuple else (each,))]
         if not all(is_plain(part) or type(part) is _Name for part in flat):
             raise WeightsError(f"{self.name}: a storage in it has a name that is no text or number")
+        # what it is, its type, its key
+        self.storages.update(parts[2:3])
         self.stack.append(_Made())
 
     def call(self, _: object) -> None:
@@ -195,11 +213,15 @@ class _Walk:
             if arguments[1] != "latin1":
                 raise self.refused(path)
         elif path == "numpy.dtype":
-            if not (arguments and all(is_plain(part) for part in arguments)):
+            if not all(is_plain(part) for part in arguments) or not is_number(arguments):
                 raise self.refused(path)
-        elif path not in _CALLED and path not in _SCALARS:
+        elif path in _SCALARS:
+            # without its bytes numpy makes them itself
+            if len(arguments) != 2 or not isinstance(arguments[1], _Bytes):
+                raise self.refused(path)
+        elif path not in _CALLED:
             raise self.refused(path)
-        self.stack.append(_Made())
+        self.stack.append(_Bytes() if path == "_codecs.encode" else _Made())
 
     def check_content(self, path: str, arguments: tuple[Any, ...]) -> None:
         # a dict's keys were looked at
@@ -250,6 +272,12 @@ def is_plain(value: object) -> bool:
     if type(value) is int:
         return value.bit_length() <= KEY_BITS
     return value is None or type(value) in (str, bytes, float, bool)
+
+
+def is_number(arguments: tuple[Any, ...]) -> bool:
+    """Whether these are of a type of numpy's that is one number of a few bytes."""
+    code = arguments[0] if arguments else None
+    return type(code) is str and _NUMBER.fullmatch(code) is not None
 
 
 def _kind(value: object) -> str:

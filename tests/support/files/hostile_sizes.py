@@ -43,6 +43,11 @@ def understated(data: bytes, name: bytes, size: int) -> bytes:
     return bytes(changed)
 
 
+def npy_header(text: bytes) -> bytes:
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
+
+
+TWO_POINTS = npy((2, 3), bytes(24))
 ZEROS = npy((2, 50_000_000), bytes(400_000_000))
 
 
@@ -55,6 +60,21 @@ FEATURE_FILES: dict[str, Callable[[], bytes]] = {
     "a text of a gigabyte": lambda: npz(origin=npy((), b"", "<U268435456")),
     "objects": lambda: npz(feat=npy((2, 3), bytes(48), "|O")),
     "a bomb": lambda: npz(feat=ZEROS),
+    "70 MB of a byte for each number": lambda: npz(
+        feat=npy((100_000, 700), bytes(70_000_000), "|u1")
+    ),
+    "18 MB of a byte for each number": lambda: npz(
+        feat=npy((16_000, 1_100), bytes(17_600_000), "|u1")
+    ),
+    "five million rows of two points": lambda: npz(
+        feat=TWO_POINTS, rows=npy((5_000_000,), bytes(5_000_000), "|u1")
+    ),
+    "five million numbers that say how many": lambda: npz(
+        feat=TWO_POINTS, meta=npy((5_000_000,), bytes(5_000_000), "|u1")
+    ),
+    "a header nested too deep": lambda: npz(feat=npy_header(b"-" * 9000 + b"1")),
+    "a header nested deep": lambda: npz(feat=npy_header(b"-" * 900 + b"1")),
+    "entries without end": lambda: npz(feat=TWO_POINTS, **{str(n): b"" for n in range(200)}),
     "a bomb that says it is small": lambda: understated(npz(feat=ZEROS), b"feat.npy", 1000),
 }
 

@@ -16,7 +16,8 @@ from spacer_tasks.data_classes.csv_cells import quoted, unquoted
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.messages.tasks import ClassifyReturnMsg
 
-FORMULAS = ["=1+1", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "'=1", "''=1", "\uff1d1"]
+FORMULAS = ["=1+1", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "'=1", "''=1", "\uff1d1",
+            " =1", "\u3000=1", "\ufeff=1", "\u200b+1", "\x00-1", "\u22121", "'  =1"]  # fmt: skip
 TEXTS = ["reef", "'reef'", "a=b", "", "'", "-"[:0], "1", "Å"]
 #: what a spreadsheet takes for a formula
 RUN = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")

@@ -213,3 +213,25 @@ def test_devices_and_the_kernel_s_files_are_no_storage(path: str, tmp_path: Path
                 use(loc)
         with pytest.raises(LocationNotAllowedError, match="are not storage"):
             permit_all(extract(image_loc=way))
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["results//answers/1.json", "results/./answers/1.json", "/results/answers/1.json",
+     "x/../results/answers/1.json", "results/%61nswers/1.json", "results%2fanswers/1.json",
+     "results/%252e/answers/1.json", "results/Answers/1.json", "results/answers./1.json",
+     "results/answers /1.json", "results\\answers\\1.json", "results/\uff41nswers/1.json",
+     "results/ans\u200bwers/1.json"],
+)  # fmt: skip
+def test_our_own_folders_are_refused_in_every_spelling(lists: Set, key: str) -> None:
+    lists()
+    with pytest.raises(LocationNotAllowedError, match="takes nothing from messages"):
+        permit_all(extract(feature_loc=f"s3://own/{key}"))
+    permit_all(extract(feature_loc=f"s3://other/{key}"))
+
+
+@pytest.mark.parametrize("key", ["a//1.jpg", "a/./1.jpg", "/a/1.jpg"])
+def test_an_output_spelled_otherwise_is_still_an_input(lists: Set, key: str) -> None:
+    lists()
+    with pytest.raises(LocationNotAllowedError, match="the same task reads it"):
+        permit_all(extract(image_loc=f"{REEF}/a/1.jpg", feature_loc=f"{REEF}/{key}"))

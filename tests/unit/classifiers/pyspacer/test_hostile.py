@@ -16,6 +16,7 @@ from spacer_tasks.classifiers.pyspacer import unpickler
 from spacer_tasks.classifiers.pyspacer.objects import PickledObject
 from spacer_tasks.classifiers.pyspacer.pickler import pickle_bytes
 from spacer_tasks.classifiers.pyspacer.reading import from_pyspacer_bytes
+from spacer_tasks.classifiers.pyspacer.unpickler import read_pickle
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import ClassifierFileError
 from tests.support.checkout import FIXTURES_FOLDER
@@ -211,3 +212,11 @@ def change(
         other = generator.choice(files)
         start = generator.randrange(len(other))
         data[at:at] = other[start : start + generator.randrange(100)]
+
+
+def test_keys_that_share_a_hash_are_refused() -> None:
+    # each is looked for among all before it
+    keys = {number * (2**61 - 1): 1 for number in range(1, 100)}
+    with pytest.raises(ClassifierFileError, match="a key of 61 bits, expected at most 60"):
+        read_pickle(pickle.dumps(keys, 2), "reef")
+    assert read_pickle(pickle.dumps({2**60 - 1: 1}, 2), "reef") == {2**60 - 1: 1}

@@ -78,6 +78,21 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
         called("numpy.dtype", b"](" + NAME + NAME + b"\x86e\x85"),
         "calls 'numpy.dtype' as no weights do",
     ),
+    "a number of two gigabytes": (
+        called("numpy.core.multiarray.scalar",
+               called("numpy.dtype", b"(X\x0b\x00\x00\x00S2000000000\x89\x88t") + b"\x85"),
+        "calls 'numpy.dtype' as no weights do",
+    ),
+    "a number of half a billion others": (
+        called("numpy.core.multiarray.scalar",
+               called("numpy.dtype", b"(X\x0f\x00\x00\x00(500000000,)f4 \x89\x88t") + b"\x85"),
+        "calls 'numpy.dtype' as no weights do",
+    ),
+    "a number without its bytes": (
+        called("numpy.core.multiarray.scalar",
+               called("numpy.dtype", b"(X\x02\x00\x00\x00f8\x89\x88t") + b"\x85"),
+        "calls 'numpy.core.multiarray.scalar' as no weights do",
+    ),
     "a text that doubles": (
         NAME + b"".join(
             b"q\x01c_codecs\nencode\nh\x01X\x03\x00\x00\x00hex\x86R" for _ in range(40)
@@ -125,6 +140,18 @@ def test_names_of_tensors_before_zips_are_texts(names: bytes) -> None:
     check_torch_file(old(b"](K\x01e"), "reef")
     with pytest.raises(WeightsError, match=r"reef.*tensors' names are no texts"):
         check_torch_file(old(names), "reef")
+
+
+def test_tensors_before_zips_have_their_numbers_in_the_file() -> None:
+    empty = b"\x80\x02}."
+    named = b"\x80\x02" + STORAGE % NAME + b"."
+    with_numbers, without = (
+        old(names).replace(empty * 2, empty + named) for names in (b"](" + NAME + b"e", b"]")
+    )
+    check_torch_file(with_numbers, "reef")
+    # torch would use what was in memory before
+    with pytest.raises(WeightsError, match=r"reef.*tensors without their numbers"):
+        check_torch_file(without, "reef")
 
 
 def test_what_begins_as_neither_format_is_not_given_to_torch() -> None:

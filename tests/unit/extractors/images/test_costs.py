@@ -48,7 +48,33 @@ def many_scans(count: int) -> bytes:
     return data[:last] + data[last:-2] * count + data[-2:]
 
 
+def tiff_of_strips(count: int) -> bytes:
+    """One row in each, all in the same bytes."""
+    tags = [(256, 1, 10), (257, 1, count), (258, 1, 8), (259, 1, 1), (262, 1, 1), (273, count, 8),
+            (277, 1, 1), (278, 1, 1), (279, count, 8)]  # fmt: skip
+    entries = [struct.pack("<HHII", tag, 4, number, value) for tag, number, value in tags]
+    head = b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + b"".join(entries)
+    return head + bytes(4 + 4 * count)
+
+
+def filled_jpeg() -> bytes:
+    photo = KINDS["JPEG"]
+    return photo[:2] + b"\xff" * 100_000 + photo[2:]
+
+
+def padded_bmp(width: int, height: int, length: int) -> bytes:
+    head = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0)
+    return struct.pack("<2sIHHI", b"BM", length, 0, 0, 54) + head + bytes(length - 54)
+
+
 HOSTILE = {
+    "a TIFF of many strips": (tiff_of_strips(150_000), "150000 strips or tiles, expected at most"),
+    "a JPEG that is filled up": (filled_jpeg(), "more than 4096 bytes at byte 2 that say nothing"),
+    "a large BMP that is not there": (
+        padded_bmp(9000, 9000, 60_000),
+        "81000000 pixels in a file of 60000 bytes, expected at most 200 for each byte",
+    ),
+    "a small JPEG of many scans": (many_scans(40), "scans of 16000000 pixels, expected as many"),
     "an animation": (webp(10_000, 10_000, 2), "an animation of 10000 x 10000 pixels"),
     "a padded animation": (webp(9000, 9000, 2) + bytes(10**6), "an animation of 9000 x 9000"),
     "a WebP over the limit": (webp(20_000, 20_000, 0), "more than the 100000000 of SPACER_MAX_I"),
@@ -56,7 +82,7 @@ HOSTILE = {
     "a PNG of nothing": (png(9000, 9000, b""), "81000000 pixels in a file of"),
     "a BMP of line ends": (packed_bmp(9000, 9000, b"\0\0" * 9000), "81000000 pixels in a file of"),
     "a padded BMP of line ends": (
-        packed_bmp(9000, 9000, b"\0\0" * 50_000),
+        packed_bmp(9000, 9000, b"\0\0" * 250_000),
         "packed as photos are not",
     ),
     "a JPEG of many scans": (many_scans(1000), "scans of 16000000 pixels, expected as many as"),
@@ -117,10 +143,10 @@ def set_budget(monkeypatch: pytest.MonkeyPatch, budget: int) -> None:
 
 
 def test_an_image_that_never_fits_is_an_input_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    set_budget(monkeypatch, 40 * 50 * 8)
+    set_budget(monkeypatch, 40 * 50 * 11)
     assert read_photo(KINDS["JPEG"], "reef").pixels.shape == (40, 50, 3)
-    set_budget(monkeypatch, 40 * 50 * 8 - 1)
-    with pytest.raises(DataLimitError, match="reef: decoding it takes 16000 bytes, more than"):
+    set_budget(monkeypatch, 40 * 50 * 11 - 1)
+    with pytest.raises(DataLimitError, match="reef: decoding it takes 22000 bytes, more than"):
         read_photo(KINDS["JPEG"], "reef")
 
 
@@ -148,7 +174,7 @@ def test_an_image_waits_until_another_task_is_done_with_its_own(
 
 
 def test_a_task_that_waits_for_its_share_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
-    set_budget(monkeypatch, 40 * 50 * 8)
+    set_budget(monkeypatch, 40 * 50 * 11)
     monkeypatch.setattr("spacer_tasks.concurrency.shares.LOOK_S", 0.01)
     errors: list[BaseException] = []
 
