@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from spacer_tasks.data_classes.val_results import ValResults
-from tests.support.browser import BROWSER, DESKTOP, PHONE, measured, site_of
 from tests.support.command_line import run
+from tests.support.files.browser import BROWSER, DESKTOP, PHONE, measured, site_of
 from tests.support.survey import write_photos
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")

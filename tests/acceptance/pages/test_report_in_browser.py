@@ -13,7 +13,7 @@ from PIL import Image
 
 from spacer_tasks.data_classes.val_results import ValResults
 from spacer_tasks.report.page import Photo, PhotoPoint, ReportData, Stage, render
-from tests.support.browser import BROWSER, DESKTOP, PHONE, Site, browse, measured, site_of
+from tests.support.files.browser import BROWSER, DESKTOP, PHONE, Site, browse, measured, site_of
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
 
