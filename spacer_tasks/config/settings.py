@@ -246,7 +246,7 @@ class Settings(BaseSettings):
     decoded_bytes: PositiveInt = Field(
         4 * 2**30,
         description="memory that the images of one process take while they are decoded and their"
-        " patches cut; tasks wait for their share. 8 bytes a pixel, 16 in some formats",
+        " patches cut; tasks wait for their share. 11 bytes a pixel, up to 19 in some formats",
     )
     # a feature file has at most as many (data_classes/features.py)
     max_points_per_image: Annotated[int, Field(gt=0, le=100_000)] = Field(
