@@ -61,20 +61,24 @@ from spacer_tasks.printable import printable
 Kind = Literal["input", "transient", "bug"]
 #: characters of an error's text: what a file says of itself can be megabytes
 MAX_TEXT = 10_000
+#: before each of several problems
+LISTED = "\n  "
 
 
 def _shown(text: str) -> str:
     if len(text) > MAX_TEXT:
         # what is cut already stays as it is
         text = f"{text[: MAX_TEXT // 2]}… ({len(text)} characters)"
-    shown = printable(text)
+    # a list of problems has them on lines of their own; one that is indented begins no line of a log
+    shown = LISTED.join(map(printable, text.split(LISTED)))
     return shown if len(shown) <= MAX_TEXT else f"{shown[: MAX_TEXT - 1]}…"
 
 
 class SpacerError(Exception):
     """Base of all errors of this package. Catch it to catch them all.
 
-    Its text is one line of letters that can be printed, and not a long one, whatever it cites.
+    Its text is of letters that can be printed, and not long, whatever it cites. It is one line, but
+    for a list of problems, whose lines are indented.
     """
 
     kind: Kind = "bug"

@@ -63,7 +63,8 @@ class TaskError(BaseModel):
         cls = getattr(exceptions, name, None) if module == exceptions.__name__ else None
         if isinstance(cls, type) and issubclass(cls, SpacerError):
             return cls(self.message)
-        return SpacerError(f"{self.type}: {self.message}\n{self.traceback or ''}".rstrip())
+        traced = (self.traceback or "").splitlines()
+        return SpacerError(exceptions.LISTED.join([f"{self.type}: {self.message}", *traced]))
 
 
 class StoredAnswer(BaseModel):

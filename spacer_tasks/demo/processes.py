@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from spacer_tasks.exceptions import SpacerError
+from spacer_tasks.exceptions import LISTED, SpacerError
 
 #: where private servers listen: this machine only
 HOST = "127.0.0.1"
@@ -78,7 +78,7 @@ class Process:
             lines = []
         if not lines:
             return f" Its log {self.log_path} is empty."
-        return f" The end of its log {self.log_path}:\n" + "\n".join(lines[-TAIL_LINES:])
+        return LISTED.join([f" The end of its log {self.log_path}:", *lines[-TAIL_LINES:]])
 
 
 @contextmanager

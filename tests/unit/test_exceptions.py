@@ -10,6 +10,7 @@ from spacer_tasks import exceptions
 from spacer_tasks.exceptions import (
     MAX_TEXT,
     InputError,
+    PointsFileError,
     SpacerError,
     TransientError,
     WeightsError,
@@ -74,3 +75,12 @@ def test_an_error_s_text_has_a_largest_size(text: str) -> None:
     error = WeightsError(text)
     assert len(str(error)) <= MAX_TEXT
     assert str(WeightsError(str(error))) == str(error)
+
+
+def test_a_list_of_problems_keeps_its_lines_and_nothing_else_begins_one() -> None:
+    error = PointsFileError("points.csv: 2 problems\n  line 2: a\x1b[1m\n  line 3: b\nERROR forged")
+    assert str(error).splitlines() == [
+        "points.csv: 2 problems",
+        "  line 2: a\\x1b[1m",
+        "  line 3: b\\nERROR forged",
+    ]
