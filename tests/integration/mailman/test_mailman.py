@@ -108,7 +108,7 @@ NO_JOBS = {
     '{"storage_type": "s3", "key": "a"}': "a location on s3 needs a bucket_name",
     '{"task_name": "classify_image", "tasks": [], "message_loc": {}}': "the field message_loc",
     # what neither an attribute of SQS nor UTF-8 can hold
-    '{"\\ud800": 1}': "no job: .* found the fields   and",
+    '{"\\ud800": 1}': r"no job: .* found the fields \\ud800 and",
     # what Python reads, and a worker does not
     nested(970): "the message is nested deeper than 100 lists and objects",
     nested(99): "the message is nested deeper than 100 lists and objects",
