@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -25,6 +25,10 @@ from spacer_tasks.data_classes.locations import DataLocation, few_unknown
 from spacer_tasks.data_classes.plain_values import plain
 from spacer_tasks.messages.parsing import JsonDict, parse
 from spacer_tasks.messages.specs import ExtractorSpec, TrainerSpec
+
+if TYPE_CHECKING:
+    # typing has it from Python 3.11 on
+    from typing_extensions import Self
 
 #: fields of answers that the reference does not know
 OURS = {"incomplete", "left_out", "other_network"}
