@@ -69,7 +69,7 @@ def _shown(text: str) -> str:
     if len(text) > MAX_TEXT:
         # what is cut already stays as it is
         text = f"{text[: MAX_TEXT // 2]}… ({len(text)} characters)"
-    # a list of problems has them on lines of their own; one that is indented begins no line of a log
+    # a list of problems has lines of its own; one that is indented begins no line of a log
     shown = LISTED.join(map(printable, text.split(LISTED)))
     return shown if len(shown) <= MAX_TEXT else f"{shown[: MAX_TEXT - 1]}…"
 
