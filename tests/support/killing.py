@@ -71,11 +71,14 @@ def serve() -> None:
         order = json.loads(line)
         child = os.fork()
         if child:
+            # here too: whoever is told of it may kill it before it has run at all
+            with suppress(PermissionError, ProcessLookupError):
+                os.setpgid(child, child)
             children.append(child)
             sys.stdout.write(f"{child}\n")
             sys.stdout.flush()
             continue
-        os.setsid()
+        os.setpgid(0, 0)
         log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         for stream in (1, 2):
             os.dup2(log, stream)
