@@ -115,6 +115,13 @@ class ResultConsumer(_CELERYS):  # type: ignore[misc]  # as above
                     meta = self.backend.meta_from_decoded(meta)
         super().on_state_change(meta, message)
 
+    def _reconnect_pubsub(self) -> None:
+        super()._reconnect_pubsub()
+        # Celery looks before it subscribes: what is said in between, nobody hears
+        keys = list(self.subscribed_to)
+        for state in filter(None, self.backend.client.mget(keys)) if keys else ():
+            self.on_state_change(self._decode_result(state), None)
+
     def _connected(self) -> bool:
         return self._pubsub is not None
 
