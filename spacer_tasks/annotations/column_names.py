@@ -196,10 +196,15 @@ BRACKETED = re.compile(r"(.*\S)\s*[(\[]\s*([^)\]]+?)\s*[)\]]")
 CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
+def folded(text: str) -> str:
+    """A text without case and accents."""
+    apart = unicodedata.normalize("NFKD", text).casefold()
+    return "".join(each for each in apart if not unicodedata.combining(each))
+
+
 def plain(name: str) -> str:
     """A column's name as it is compared: without case, accents and the kind of spaces."""
-    folded = unicodedata.normalize("NFKD", name.strip().lstrip("#").strip()).casefold()
-    letters = "".join(each for each in folded if not unicodedata.combining(each))
+    letters = folded(name.strip().lstrip("#").strip())
     return " ".join(re.split(r"[\s_-]+", letters.replace("\u2019", "'")))
 
 

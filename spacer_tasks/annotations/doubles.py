@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
+from spacer_tasks.annotations.column_names import folded
 from spacer_tasks.annotations.points import Duplicates, FilePoint
 from spacer_tasks.annotations.problems import shown_value
 from spacer_tasks.data_classes.labels import LabelId
@@ -82,9 +82,7 @@ def alike(images: Mapping[str, list[FilePoint]]) -> list[str]:
     )
     groups: dict[str, list[str]] = {}
     for label in counts:
-        folded = unicodedata.normalize("NFKD", label).casefold()
-        letters = "".join(each for each in folded if not unicodedata.combining(each))
-        bare = " ".join(letters.replace("_", " ").replace("-", " ").split())
+        bare = " ".join(folded(label).replace("_", " ").replace("-", " ").split())
         groups.setdefault(bare.removesuffix(".0"), []).append(label)
     return [
         " and ".join(f"{label!r} ({counts[label]:,})" for label in some)

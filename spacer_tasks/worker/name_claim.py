@@ -120,7 +120,8 @@ def is_gone(holder: str) -> bool:
     except ProcessLookupError:
         return True
     except PermissionError:
-        pass
+        # it is another user's
+        return False
     return False
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,8 +15,25 @@ from tests.support.checkout import CHECKOUT
 
 #: seconds for a worker process to be there: torch takes some to import on a busy machine
 START_S = 240
+#: seconds for one that does not start to say so
+END_S = 300
 
 StartWorker = Callable[..., Process]
+
+
+def run_worker(
+    module: str, env: Mapping[str, str], *arguments: str, cwd: Path = CHECKOUT
+) -> subprocess.CompletedProcess[str]:
+    """A worker that is expected not to start."""
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        env={**os.environ, **env},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=END_S,
+        check=False,
+    )
 
 
 def worker_starter(stack: ExitStack, logs: Path) -> StartWorker:

@@ -11,7 +11,7 @@ import typer
 
 from spacer_tasks.annotations.points import PointsFile
 from spacer_tasks.cli.incomplete import IncompleteImages
-from spacer_tasks.cli.local.cpce_output import store_cpc_files
+from spacer_tasks.cli.local.cpce_output import write_cpc_files
 from spacer_tasks.cli.local.extract import extract_selection
 from spacer_tasks.cli.network import ExtractorOptions
 from spacer_tasks.cli.options import (
@@ -22,7 +22,7 @@ from spacer_tasks.cli.options import (
     location,
 )
 from spacer_tasks.cli.other_networks import OtherNetworks, Strict, tell_unknown
-from spacer_tasks.cli.photos import photo_of_features, place_selection, placed_at_features
+from spacer_tasks.cli.photos import place_selection, placed_at_features
 from spacer_tasks.cli.predictions import Predictions
 from spacer_tasks.cli.selection import Selection, select_images, stored_features
 from spacer_tasks.console import (
@@ -138,36 +138,12 @@ def classify(
     predictions = Predictions(top, threshold)
     failures = {**failures, **_score(messages, predictions, wanted, incomplete, others)}
     if to is WrittenFor.CPCE:
-        failures |= _write_cpc_files(predictions, output, messages, turned=columns.apply_exif)
+        failures |= write_cpc_files(predictions, output, messages, turned=columns.apply_exif)
     else:
         write(predictions, output, to)
     incomplete.tell()
     others.tell()
     end_with(failures)
-
-
-def _write_cpc_files(
-    predictions: Predictions, output: str, messages: Messages, *, turned: bool
-) -> dict[str, str]:
-    """Write a folder of .cpc files, and say so; the images for which that cannot be."""
-    photos = {}
-    for name, message in messages.items():
-        loc = (
-            message.image_loc
-            if isinstance(message, ClassifyImageMsg)
-            else photo_of_features(message.feature_loc)
-        )
-        if loc is not None:
-            photos[name] = loc
-    count, failures = store_cpc_files(predictions, location(output), photos, turned=turned)
-    if not predictions.points:
-        say(f"no point was classified: nothing is written to {output}", "red")
-        return failures
-    say(
-        f"{counted(predictions.points, 'point')} classified;"
-        f" {counted(count, 'photo')} with a .cpc file in {output}"
-    )
-    return failures
 
 
 def write(predictions: Predictions, output: str, to: WrittenFor = WrittenFor.CSV) -> None:

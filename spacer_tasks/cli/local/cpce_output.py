@@ -7,33 +7,63 @@ from pathlib import PurePosixPath
 
 from spacer_tasks import storage
 from spacer_tasks.annotations.formats.cpce import cpc_text
-from spacer_tasks.cli.photos import photo_shape
+from spacer_tasks.cli.options import location
+from spacer_tasks.cli.photos import photo_of_features, photo_shape
 from spacer_tasks.cli.predictions import Predictions
+from spacer_tasks.console import counted, say
 from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.messages.tasks import ClassifyFeaturesMsg, ClassifyImageMsg
 
 #: image, row and column in front of the labels and their probabilities
 PLACE = 3
 
 
-def store_cpc_files(
+def write_cpc_files(
+    predictions: Predictions,
+    output: str,
+    messages: Mapping[str, ClassifyFeaturesMsg | ClassifyImageMsg],
+    *,
+    turned: bool,
+) -> dict[str, str]:
+    """Write a folder of .cpc files, and say so; the images for which that cannot be.
+
+    Parameters
+    ----------
+    messages
+        Of each image: they say where its photo is, whose size stands in the file.
+    turned
+        Positions are on photos that are turned as their EXIF says.
+    """
+    photos = {}
+    for name, message in messages.items():
+        loc = (
+            message.image_loc
+            if isinstance(message, ClassifyImageMsg)
+            else photo_of_features(message.feature_loc)
+        )
+        if loc is not None:
+            photos[name] = loc
+    count, failures = _store(predictions, location(output), photos, turned=turned)
+    if not predictions.points:
+        say(f"no point was classified: nothing is written to {output}", "red")
+        return failures
+    say(
+        f"{counted(predictions.points, 'point')} classified;"
+        f" {counted(count, 'photo')} with a .cpc file in {output}"
+    )
+    return failures
+
+
+def _store(
     predictions: Predictions,
     folder: DataLocation,
     photos: Mapping[str, DataLocation],
     *,
     turned: bool,
 ) -> tuple[int, dict[str, str]]:
-    """Write a `.cpc` for each image.
-
-    Returns how many were written, and for which images that cannot be, with the reason.
+    """Write a `.cpc` for each image: how many were written, and for which images that cannot be.
 
     The note of a point has its label's probability and the other labels in percent.
-
-    Parameters
-    ----------
-    photos
-        Where the photos are: their size stands in the file.
-    turned
-        Positions are on photos that are turned as their EXIF says.
     """
     by_image: dict[str, list[tuple[int, int, str, str]]] = {}
     for image, row, column, *pairs in predictions.rows()[1:]:

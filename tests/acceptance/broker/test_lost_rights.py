@@ -12,13 +12,12 @@ from celery import signature
 from redis import Redis
 
 from spacer_tasks.app import app
-from spacer_tasks.demo.services import S3Server, redis_server
+from spacer_tasks.demo.services import S3Server
 from spacer_tasks.results import find_answer
 from spacer_tasks.tasks import extract_features
 from tests.support.messages.extraction import extraction
 from tests.support.photos import photo
-from tests.support.sending import empty_queues
-from tests.support.settings import settings_in_environment
+from tests.support.redis.own import own_redis
 from tests.support.waiting import until
 from tests.support.workers import StartWorker, worker_starter
 
@@ -29,12 +28,7 @@ DONE, FAILED = "rights.done", "rights.failed"
 @pytest.fixture(scope="module")
 def redis(s3: S3Server, bucket: str) -> Iterator[Redis]:
     """A server of its own, with a user for the worker."""
-    with (
-        redis_server() as server,
-        settings_in_environment(server.url, s3, bucket),
-        empty_queues(server.url),
-    ):
-        client: Redis = Redis.from_url(server.url)
+    with own_redis(s3, bucket) as client:
         allowed(client, "on", ">secret", "~*", "&*", "+@all")
         yield client
 

@@ -16,7 +16,7 @@ from spacer_tasks import storage
 from spacer_tasks.app import app
 from spacer_tasks.coralnet import CeleryQueue
 from spacer_tasks.data_classes.locations import DataLocation
-from spacer_tasks.demo.services import S3Server, redis_server
+from spacer_tasks.demo.services import S3Server
 from spacer_tasks.execution import dead_letters
 from spacer_tasks.execution.cancellation import cancel
 from spacer_tasks.mailman import ledger
@@ -25,8 +25,7 @@ from spacer_tasks.tasks import extract_features, train_classifier
 from tests.support.checkout import CHECKOUT
 from tests.support.messages.work import Work
 from tests.support.photos import DUMMY, photo
-from tests.support.sending import empty_queues
-from tests.support.settings import settings_in_environment
+from tests.support.redis.own import own_redis
 from tests.support.waiting import until
 from tests.support.workers import StartWorker, worker_starter
 
@@ -44,12 +43,8 @@ UNITS = {"second": 1, "hour": 3600, "day": 86400}
 @pytest.fixture(scope="module")
 def redis(s3: S3Server, bucket: str) -> Iterator[Redis]:
     """A server of its own: what others leave is not looked at."""
-    with (
-        redis_server() as server,
-        settings_in_environment(server.url, s3, bucket),
-        empty_queues(server.url),
-    ):
-        yield Redis.from_url(server.url)
+    with own_redis(s3, bucket) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")

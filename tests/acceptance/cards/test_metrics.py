@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,7 +17,7 @@ from spacer_tasks.demo.processes import process
 from spacer_tasks.demo.services import free_ports
 from tests.support.checkout import CHECKOUT
 from tests.support.waiting import until
-from tests.support.workers import START_S, StartWorker, worker_starter
+from tests.support.workers import START_S, StartWorker, run_worker, worker_starter
 
 CARDS = {
     "PYTHONPATH": f"{CHECKOUT}:{CHECKOUT / 'tests' / 'support' / 'simulated_cards'}",
@@ -88,15 +87,7 @@ def test_a_trainer_worker_tells_of_its_process_and_of_no_card(start_worker: Star
     assert found["process_cpu_seconds_total"] > 0
     assert not [name for name in found if "gpu" in name]
     # a second worker cannot have the same port, and says so in one line
-    ended = subprocess.run(
-        [sys.executable, "-m", "workers.trainer_worker"],
-        env={**os.environ, "SPACER_METRICS_PORT": str(port)},
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    ended = run_worker("workers.trainer_worker", {"SPACER_METRICS_PORT": str(port)})
     assert ended.returncode == 1
     assert f"SPACER_METRICS_PORT is {port}: metrics cannot be served" in ended.stderr
     assert ended.stderr.count("\n") == 1

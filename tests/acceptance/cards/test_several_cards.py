@@ -23,7 +23,7 @@ from tests.support.checkout import CHECKOUT
 from tests.support.gate import Gate
 from tests.support.redis.celery_parts import channel_of
 from tests.support.waiting import until
-from tests.support.workers import START_S, worker_starter
+from tests.support.workers import START_S, run_worker, worker_starter
 
 CARDS = {
     "PYTHONPATH": f"{CHECKOUT}:{CHECKOUT / 'tests' / 'support' / 'simulated_cards'}",
@@ -213,15 +213,7 @@ def test_one_that_is_killed_is_started_again_and_the_health_check_names_it_meanw
 def test_a_device_that_there_is_not_ends_the_worker_at_start_with_one_line(
     arguments: tuple[str, ...], env: dict[str, str], text: str, settings_env: dict[str, str]
 ) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "workers.feature_worker", *arguments],
-        env={**os.environ, **CARDS, **env},
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    ended = run_worker("workers.feature_worker", {**CARDS, **env}, *arguments)
     assert ended.returncode == 1
     assert text in ended.stderr
     assert ended.stderr.count("\n") == 1

@@ -18,7 +18,7 @@ from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.tasks import extract_features
 from tests.support.checkout import CHECKOUT
 from tests.support.waiting import wait_until
-from tests.support.workers import START_S, StartWorker
+from tests.support.workers import START_S, StartWorker, run_worker
 
 FIXTURE = CHECKOUT / "tests" / "fixtures" / "efficientnet"
 
@@ -31,21 +31,6 @@ def extractor(bucket: str, settings_env: dict[str, str], tmp_path_factory: Any) 
     location = DataLocation.parse(f"s3://{bucket}/weights.pt")
     storage.store(location, weights.read_bytes())
     return {"class_path": "efficientnet", "data_locations": {"weights": location.model_dump()}}
-
-
-def run_worker(
-    module: str, env: dict[str, str], cwd: Path, *arguments: str
-) -> subprocess.CompletedProcess[str]:
-    """A worker that is expected not to start."""
-    return subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        env={**os.environ, **env},
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
 
 
 def test_a_feature_worker_warms_up_answers_while_it_computes_and_finishes_its_task_on_sigterm(
@@ -93,7 +78,7 @@ def test_a_worker_whose_network_cannot_be_loaded_does_not_start(
         "SPACER_WARM_EXTRACTOR": json.dumps(wrong),
         "SPACER_EXTRACTORS_CACHE_DIR": str(tmp_path),
     }
-    done = run_worker("workers.feature_worker", env, CHECKOUT)
+    done = run_worker("workers.feature_worker", env)
     assert done.returncode == 1
     said, wrong_weights = done.stderr.splitlines()
     assert said == "networks run on cpu"
@@ -103,7 +88,7 @@ def test_a_worker_whose_network_cannot_be_loaded_does_not_start(
 def test_a_worker_without_a_place_for_answers_says_what_to_set(
     settings_env: dict[str, str],
 ) -> None:
-    done = run_worker("workers.trainer_worker", {"SPACER_RESULTS_PREFIX": ""}, CHECKOUT)
+    done = run_worker("workers.trainer_worker", {"SPACER_RESULTS_PREFIX": ""})
     assert done.returncode == 1
     assert "SPACER_RESULTS_PREFIX is not set" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -113,7 +98,7 @@ def test_an_operator_s_file_cannot_change_the_contract(
     settings_env: dict[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "celeryconfig.py").write_text("task_serializer = 'pickle'\n")
-    done = run_worker("workers.trainer_worker", {"PYTHONPATH": str(CHECKOUT)}, tmp_path)
+    done = run_worker("workers.trainer_worker", {"PYTHONPATH": str(CHECKOUT)}, cwd=tmp_path)
     assert done.returncode == 1
     assert "task_serializer cannot be set here" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -130,7 +115,7 @@ def test_an_operator_s_file_cannot_change_the_contract(
 def test_an_argument_that_cannot_take_effect_ends_a_worker_with_one_line(
     settings_env: dict[str, str], arguments: list[str], said: str
 ) -> None:
-    done = run_worker("workers.trainer_worker", {}, CHECKOUT, *arguments)
+    done = run_worker("workers.trainer_worker", {}, *arguments)
     assert done.returncode == 1
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
@@ -138,7 +123,7 @@ def test_an_argument_that_cannot_take_effect_ends_a_worker_with_one_line(
 
 def test_a_second_worker_of_one_name_is_refused(start_worker: StartWorker) -> None:
     start_worker("classify", "--concurrency=1", name="twin")
-    done = run_worker("workers.classify_worker", {}, CHECKOUT, "--hostname=twin@test")
+    done = run_worker("workers.classify_worker", {}, "--hostname=twin@test")
     assert done.returncode == 1
     assert "a worker of the name twin@test runs already" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -173,6 +158,6 @@ def test_of_two_workers_of_one_name_that_start_together_one_ends(
 
 def test_more_threads_than_connections_to_s3_are_refused(settings_env: dict[str, str]) -> None:
     env = {"SPACER_S3_MAX_CONNECTIONS": "4"}
-    done = run_worker("workers.feature_worker", env, CHECKOUT, "--concurrency", "5")
+    done = run_worker("workers.feature_worker", env, "--concurrency", "5")
     assert done.returncode == 1
     assert "SPACER_S3_MAX_CONNECTIONS is 4" in done.stderr

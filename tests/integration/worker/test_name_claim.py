@@ -122,3 +122,4 @@ def test_where_redis_is_away_the_worker_goes_on(
 ) -> None:
     answers(monkeypatch, RedisConnectionError("refused"))
     name_claim.claim(NAME)
+    assert redis.get(NOTE) is None
