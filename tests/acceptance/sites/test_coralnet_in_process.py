@@ -38,4 +38,4 @@ def test_the_site_s_own_tests_pass(tmp_path: Path) -> None:
     # it also ends well where it finds none
     ran = re.search(r"^Ran (\d+) tests", done.stderr, re.MULTILINE)
     assert ran is not None
-    assert int(ran.group(1)) == 13
+    assert int(ran.group(1)) == 16
