@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.checkout import CHECKOUT
-from tests.support.environments.reference import Version, reference_python
+from tests.support.environments.reference import Version, reference_packages
 
 PAGE = (CHECKOUT / "docs" / "from-pyspacer.md").read_text(encoding="utf-8")
 VERSIONS: list[Version] = ["0.13.0", "0.14.0"]
@@ -43,7 +43,7 @@ def here_instead(module: str, name: str) -> str | None:
 
 def defined(version: Version) -> Iterator[tuple[str, str]]:
     """The functions, classes and variables of its modules, without those that are private."""
-    (packages,) = reference_python(version).parents[1].glob("lib/python*/site-packages")
+    packages = reference_packages(version)
     for path in sorted((packages / "spacer").rglob("*.py")):
         parts = path.relative_to(packages).with_suffix("").parts
         module = ".".join(part for part in parts if part != "__init__")
