@@ -5,7 +5,6 @@ have, by the pip of each of its Pythons.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from tests.support.environments.installed import coralnet_server, run, wheel
 from tests.support.environments.interpreters import interpreter_of
+from tests.support.environments.pins import ALL
 
 #: sends a job with Redis away, which needs all that a web process imports
 SENDS = """
@@ -44,7 +44,7 @@ def installed(python: Path) -> dict[str, str]:
 def test_nothing_of_coralnet_s_is_changed(
     version: str, reference: str, held: str | None, tmp_path: Path
 ) -> None:
-    if (version, reference) != IN_CI and not os.environ.get("TEST_PINS"):
+    if (version, reference) != IN_CI and not ALL:
         pytest.skip("each takes minutes to make a server: `make pins` runs all")
     if held and reference != "pyspacer==0.14.0":
         pytest.skip("the reference needs no redis-py: once is enough")
