@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from spacer_tasks.annotations.column_names import folded
@@ -12,6 +13,8 @@ from spacer_tasks.annotations.problems import shown_value
 from spacer_tasks.data_classes.labels import LabelId
 
 Key = tuple[str, float, float]
+#: before a number, which spreadsheets drop
+ZEROS = re.compile(r"^0+(?=[0-9])")
 
 
 class Doubles:
@@ -56,15 +59,10 @@ class Doubles:
                 f"lines {lines}: two labels for one point, {image} row {row:g} column"
                 f" {column:g}: {shown}"
             )
-            taken: LabelId | None = None
             if how == "error":
                 self.problems.append(f"{text}; expected one")
                 continue
-            if how == "first":
-                taken = labels[0]
-            elif how == "majority":
-                (best, count), *rest = Counter(labels).most_common(2)
-                taken = best if not rest or count > rest[0][1] else None
+            taken = label_of(labels, how)
             changed[point] = replace(point, label=taken)
             self.unclear.append(f"{text}: {'no label' if taken is None else repr(taken)} taken")
         if changed:
@@ -72,8 +70,18 @@ class Doubles:
                 points[:] = [changed.get(point, point) for point in points]
 
 
+def label_of(labels: Sequence[LabelId], how: Duplicates) -> LabelId | None:
+    """The label of a point that is listed with several; None where they do not decide."""
+    if len(set(labels)) == 1 or (labels and how == "first"):
+        return labels[0]
+    if labels and how == "majority":
+        (best, count), *rest = Counter(labels).most_common(2)
+        return best if not rest or count > rest[0][1] else None
+    return None
+
+
 def alike(images: Mapping[str, list[FilePoint]]) -> list[str]:
-    """Labels that differ only in case, spaces, accents or a zero behind the point, with counts."""
+    """Labels that differ only in case, spaces, accents or zeros around a number, with counts."""
     counts = Counter(
         point.label
         for points in images.values()
@@ -83,7 +91,7 @@ def alike(images: Mapping[str, list[FilePoint]]) -> list[str]:
     groups: dict[str, list[str]] = {}
     for label in counts:
         bare = " ".join(folded(label).replace("_", " ").replace("-", " ").split())
-        groups.setdefault(bare.removesuffix(".0"), []).append(label)
+        groups.setdefault(ZEROS.sub("", bare.removesuffix(".0")), []).append(label)
     return [
         " and ".join(f"{label!r} ({counts[label]:,})" for label in some)
         for some in groups.values()
