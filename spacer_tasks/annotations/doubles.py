@@ -29,15 +29,19 @@ class Doubles:
         self.problems: list[str] = []
         self._seen: dict[Key, FilePoint] = {}
         self._labels: dict[Key, list[LabelId]] = {}
-        self._lines: dict[Key, list[int]] = {}
+        self._parts: dict[Key, str] = {}
+        self._lines: dict[Key, list[tuple[str, int]]] = {}
 
-    def is_new(self, key: Key, point: FilePoint) -> bool:
-        """Note a point; whether it was not there before."""
+    def is_new(self, key: Key, point: FilePoint, part: str = "") -> bool:
+        """Note a point, and which of several files it is from; whether it was not there before."""
         first = self._seen.setdefault(key, point)
         if first is point:
+            if part:
+                self._parts[key] = part
             return True
         self._labels.setdefault(key, [] if first.label is None else [first.label])
-        self._lines.setdefault(key, [first.line]).append(point.line)
+        begun = [(self._parts.get(key, ""), first.line)]
+        self._lines.setdefault(key, begun).append((part, point.line))
         if point.label is not None:
             self._labels[key].append(point.label)
         return False
@@ -53,11 +57,10 @@ class Doubles:
                     changed[point] = replace(point, label=labels[0])
                 continue
             image, row, column = key
-            lines = " and ".join(map(str, self._lines[key]))
+            lines = _lines(self._lines[key])
             shown = " and ".join(dict.fromkeys(map(shown_value, labels)))
             text = (
-                f"lines {lines}: two labels for one point, {image} row {row:g} column"
-                f" {column:g}: {shown}"
+                f"{lines}: two labels for one point, {image} row {row:g} column {column:g}: {shown}"
             )
             if how == "error":
                 self.problems.append(f"{text}; expected one")
@@ -68,6 +71,12 @@ class Doubles:
         if changed:
             for points in images.values():
                 points[:] = [changed.get(point, point) for point in points]
+
+
+def _lines(places: Sequence[tuple[str, int]]) -> str:
+    if any(part for part, _ in places):
+        return " and ".join(f"{part}, line {line}" for part, line in places)
+    return f"lines {' and '.join(str(line) for _, line in places)}"
 
 
 def label_of(labels: Sequence[LabelId], how: Duplicates) -> LabelId | None:

@@ -204,7 +204,7 @@ class RowReader:
         parts = self._parts.setdefault(image, []) if "/" not in image else []
         if self._part and self._part not in parts:
             parts.append(self._part)
-        if self._doubles.is_new(key, point):
+        if self._doubles.is_new(key, point, self._part):
             self.images.setdefault(image, []).append(point)
         return label is not None
 
