@@ -84,7 +84,7 @@ def test_nothing_of_coralnet_s_is_changed(
 
 def test_a_site_s_own_tests_run_in_coralnet_s_environment(tmp_path: Path) -> None:
     """With the extra for tests, and what pyspacer 0.13 asks for."""
-    if not os.environ.get("TEST_PINS"):
+    if not ALL:
         pytest.skip("takes minutes to make a server: `make pins` runs it")
     server = tmp_path / "server"
     shutil.copytree(coralnet_server(sys.executable, "pyspacer==0.13.0"), server, symlinks=True)
