@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import shutil
 import sys
 import time
@@ -16,6 +15,7 @@ import pytest
 
 from tests.support.environments.installed import coralnet_server, run, wheel
 from tests.support.environments.interpreters import interpreter_of
+from tests.support.environments.pins import ALL
 from tests.support.environments.site_tests import CORALNET_SITE, run_site_s_tests
 
 #: sends a job with Redis away, which needs all that a web process imports
@@ -51,7 +51,7 @@ def installed(python: Path) -> dict[str, str]:
 def test_nothing_of_coralnet_s_is_changed(
     version: str, reference: str, held: str | None, tmp_path: Path
 ) -> None:
-    if (version, reference) != IN_CI and not os.environ.get("TEST_PINS"):
+    if (version, reference) != IN_CI and not ALL:
         pytest.skip("each takes minutes to make a server: `make pins` runs all")
     if held and reference != "pyspacer==0.14.0":
         pytest.skip("the reference needs no redis-py: once is enough")
@@ -84,7 +84,7 @@ def test_nothing_of_coralnet_s_is_changed(
 
 def test_a_site_s_own_tests_run_in_coralnet_s_environment(tmp_path: Path) -> None:
     """With the extra for tests, and what pyspacer 0.13 asks for."""
-    if not os.environ.get("TEST_PINS"):
+    if not ALL:
         pytest.skip("takes minutes to make a server: `make pins` runs it")
     server = tmp_path / "server"
     shutil.copytree(coralnet_server(sys.executable, "pyspacer==0.13.0"), server, symlinks=True)
