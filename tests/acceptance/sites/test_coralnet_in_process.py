@@ -13,7 +13,6 @@ from tests.support.checkout import CHECKOUT
 from tests.support.environments.reference import Version, reference_packages
 from tests.support.environments.site_tests import CORALNET_SITE, run_site_s_tests
 
-
 VERSIONS: list[Version] = ["0.13.0", "0.14.0"]
 
 
