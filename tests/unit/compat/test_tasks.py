@@ -198,7 +198,9 @@ def test_a_location_that_is_none_is_named() -> None:
     odd = extraction(DummyExtractor(feature_dim=3), image=5)  # type: ignore[arg-type]
     answer = process_job(JobMsg("extract_features", [odd]))
     last = (answer.error_message or "").splitlines()[-1]
-    assert last.startswith("spacer_tasks.exceptions.MessageError: DataLocation: key: Input should")
+    assert last.startswith(
+        "spacer_tasks.exceptions.MessageError: DataLocation: key: Input should be a"
+    )
 
 
 def test_integers_and_texts_as_labels_of_one_training_are_refused() -> None:
