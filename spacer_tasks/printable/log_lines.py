@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 
-from spacer_tasks.printable import printable_list
+from spacer_tasks.printable.texts import printable_list
 
 
 class OneLine(logging.LogRecord):
