@@ -9,14 +9,35 @@ import re
 LISTED = "\n  "
 
 
-def shown_url(url: str) -> str:
-    """A URL for errors and logs: no name or password, and no query, which may be a signature.
+#: where a URL's query or fragment begins; both may be signatures or tokens
+_SIGNED = re.compile(r"[?#]")
+#: whatever somebody took for a scheme
+_SCHEME = re.compile(r"([a-z][\w+.-]*:(?=[\\/]))?[\\/]*", re.IGNORECASE)
 
-    The query's hash is in its place, since images may differ in nothing else.
+
+def shown_url(url: str) -> str:
+    """A URL for errors and logs: no name or password, and no query or fragment, which may be a
+    signature.
+
+    Its hash is in its place, since images may differ in nothing else.
     """
-    address, _, query = url.partition("?")
+    begins = _SIGNED.search(url)
+    address, rest = (url[: begins.start()], url[begins.end() :]) if begins else (url, "")
     shown = re.sub(r"//[^/?#]*@", "//***@", address, count=1)
-    return f"{shown}?…{hashlib.sha256(query.encode()).hexdigest()[:8]}" if query else shown
+    if not begins or not rest:
+        return shown
+    digest = hashlib.sha256(rest.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{shown}{begins[0]}…{digest}"
+
+
+def without_login(text: str) -> str:
+    """What somebody set, perhaps as a URL with a mistake in it, without a login in it."""
+    scheme = text[: _SCHEME.match(text).end()]  # type: ignore[union-attr]  # it can be empty
+    # a password may have any letter in it
+    login, _, rest = text[len(scheme) :].rpartition("@")
+    if ":" in login:
+        text = f"{scheme}***@{rest}"
+    return shown_url(text) if "://" in text else text
 
 
 def printable(text: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
-from io import BytesIO, StringIO
+from io import BytesIO
 from typing import Literal
 
-from spacer_tasks.data_classes.csv_cells import quoted
+from spacer_tasks.data_classes.csv_cells import csv_text
+from spacer_tasks.printable import printable
 
 Tool = Literal["csv", "coralnet", "taglab", "xlsx"]
 #: image, row and column in front of the labels and their probabilities
@@ -58,9 +58,7 @@ def _suggested(row: Sequence[str], pairs: int) -> list[str]:
 
 
 def _csv(rows: Sequence[Sequence[str]]) -> bytes:
-    text = StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows([*map(quoted, row)] for row in rows)
-    return text.getvalue().encode()
+    return csv_text(rows).encode()
 
 
 def _workbook(rows: Sequence[Sequence[str]]) -> bytes:
@@ -76,7 +74,8 @@ def _workbook(rows: Sequence[Sequence[str]]) -> bytes:
             if line > 1 and numeric[place - 1]:
                 sheet.cell(line, place, float(value))
             elif value:
-                cell = sheet.cell(line, place, value)
+                # a workbook takes no control characters
+                cell = sheet.cell(line, place, printable(value))
                 # a text, also where it begins as a formula does
                 cell.data_type = "s"
     stream = BytesIO()
