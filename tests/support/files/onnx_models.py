@@ -392,8 +392,8 @@ ENDED: dict[str, tuple[Callable[[], bytes], str]] = {
         _after_pool(
             [
                 helper.make_node("Unsqueeze", ["y", "at"], ["u"]),
-                helper.make_node("ConvTranspose", ["u", "w2"], ["c"], strides=[30000, 30000]),
-                helper.make_node("ReduceMax", ["c"], ["z"], axes=[2, 3], keepdims=0),
+                helper.make_node("ConvTranspose", ["u", "w2"], ["large"], strides=[30000, 30000]),
+                helper.make_node("ReduceMax", ["large"], ["z"], axes=[2, 3], keepdims=0),
             ],
             {"at": integers(2, 3), "w2": np.ones((CHANNELS, 1, 30000, 1), np.float32)},
         ),
