@@ -15,6 +15,13 @@ SYNONYMS: dict[Column, tuple[str, ...]] = {
     "column": ("column", "col", "x"),
     "label": ("label", "label code", "label id", "class"),
 }
+#: names that no other table has, taken first: people add columns of their own to TagLab's
+SURE: dict[Column, tuple[str, ...]] = {
+    "image": (),
+    "row": ("taglab centroid y",),
+    "column": ("taglab centroid x",),
+    "label": ("taglab class name", "point human classification"),
+}
 #: further names, of the programs named, and in other languages; looked for where there is none of
 #: the others, the first first
 OF_PROGRAMS: dict[Column, tuple[str, ...]] = {
@@ -56,6 +63,7 @@ OF_PROGRAMS: dict[Column, tuple[str, ...]] = {
         "nome da imagem",
         "arquivo",
         "immagine",
+        "afbeelding",
         "nom",
         "nombre",
         "nome",
@@ -94,6 +102,9 @@ OF_PROGRAMS: dict[Column, tuple[str, ...]] = {
         "coordenada y",
         "linha",
         "riga",
+        "rij",
+        "position y",
+        "y position",
     ),
     "column": (
         "point column",
@@ -128,6 +139,9 @@ OF_PROGRAMS: dict[Column, tuple[str, ...]] = {
         "coordenada x",
         "coluna",
         "colonna",
+        "kolom",
+        "position x",
+        "x position",
     ),
     "label": (
         "label name",
@@ -159,6 +173,8 @@ OF_PROGRAMS: dict[Column, tuple[str, ...]] = {
         "espece",
         "categorie",
         "especie",
+        "specie",
+        "soort",
         "categoria",
         "code",
         "catami code",
@@ -169,8 +185,11 @@ ROW_PAIR = ("row", "column", "col")
 XY_PAIR = ("y", "x")
 #: x and y in one cell: ReefCloud's and BIIGLE's, with a comma between
 BOTH = ("x,y", "xy", "point coordinate", "point coordinates", "coordinates", "points")
+#: what `spacer-tasks classify` writes
+OWN = "predictions"
 #: the columns by which a program's file is known, and what it is called
 KNOWN_FILES: dict[str, tuple[str, ...]] = {
+    OWN: ("image", "row", "column", "label", "probability"),
     "BIIGLE": ("filename", "shape name", "points", "label name"),
     "Squidle+": ("point.x", "point.y"),
     "TagLab": ("image name", "taglab class name"),

@@ -10,6 +10,7 @@ from spacer_tasks.annotations.column_names import (
     KNOWN_FILES,
     OF_PROGRAMS,
     ROW_PAIR,
+    SURE,
     SYNONYMS,
     XY_PAIR,
     forms,
@@ -28,8 +29,10 @@ def places(header: Sequence[str], column: Column, given: Mapping[Column, str]) -
     """Where a column may be, the likeliest first."""
     if column in given:
         return _given(header, given[column])
+    if sure := _at(header, SURE[column]):
+        return sure
     usual = _at(header, SYNONYMS[column])
-    if column == "label" and all(plain(header[place]) == "label id" for place in usual):
+    if column == "label" and all(_is_id(header[place]) for place in usual):
         # an id has its name beside it in BIIGLE's reports
         return usual + _at(header, OF_PROGRAMS[column])
     return usual or _at(header, OF_PROGRAMS[column])
@@ -134,7 +137,7 @@ def _bare(name: str) -> str:
 
 def _label_place(header: Sequence[str], some: list[int], *, integer_labels: bool) -> int | None:
     """CoralNet's newer exports have a label's id beside its code: the type decides."""
-    ids = [place for place in some if plain(header[place]) == "label id"]
+    ids = [place for place in some if _is_id(header[place])]
     others = [place for place in some if place not in ids]
     if integer_labels and len(ids) == 1:
         return ids[0]
@@ -144,6 +147,11 @@ def _label_place(header: Sequence[str], some: list[int], *, integer_labels: bool
     if len(others) > 1 and ids:
         return others[0] if plain(header[others[0]]) not in SYNONYMS["label"] else None
     return others[0] if len(others) == 1 else None
+
+
+def _is_id(name: str) -> bool:
+    """Whether a column has ids of labels: `Label ID`, and Squidle+'s `label.id`."""
+    return "label id" in forms(name)
 
 
 def _ambiguous(header: Sequence[str], some: Sequence[int], column: Column) -> str:

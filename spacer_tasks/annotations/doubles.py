@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from spacer_tasks.annotations.column_names import folded
@@ -12,6 +13,8 @@ from spacer_tasks.annotations.problems import shown_value
 from spacer_tasks.data_classes.labels import LabelId
 
 Key = tuple[str, float, float]
+#: before a number, which spreadsheets drop
+ZEROS = re.compile(r"^0+(?=[0-9])")
 
 
 class Doubles:
@@ -26,15 +29,19 @@ class Doubles:
         self.problems: list[str] = []
         self._seen: dict[Key, FilePoint] = {}
         self._labels: dict[Key, list[LabelId]] = {}
-        self._lines: dict[Key, list[int]] = {}
+        self._parts: dict[Key, str] = {}
+        self._lines: dict[Key, list[tuple[str, int]]] = {}
 
-    def is_new(self, key: Key, point: FilePoint) -> bool:
-        """Note a point; whether it was not there before."""
+    def is_new(self, key: Key, point: FilePoint, part: str = "") -> bool:
+        """Note a point, and which of several files it is from; whether it was not there before."""
         first = self._seen.setdefault(key, point)
         if first is point:
+            if part:
+                self._parts[key] = part
             return True
         self._labels.setdefault(key, [] if first.label is None else [first.label])
-        self._lines.setdefault(key, [first.line]).append(point.line)
+        begun = [(self._parts.get(key, ""), first.line)]
+        self._lines.setdefault(key, begun).append((part, point.line))
         if point.label is not None:
             self._labels[key].append(point.label)
         return False
@@ -50,21 +57,15 @@ class Doubles:
                     changed[point] = replace(point, label=labels[0])
                 continue
             image, row, column = key
-            lines = " and ".join(map(str, self._lines[key]))
+            lines = _lines(self._lines[key])
             shown = " and ".join(dict.fromkeys(map(shown_value, labels)))
             text = (
-                f"lines {lines}: two labels for one point, {image} row {row:g} column"
-                f" {column:g}: {shown}"
+                f"{lines}: two labels for one point, {image} row {row:g} column {column:g}: {shown}"
             )
-            taken: LabelId | None = None
             if how == "error":
                 self.problems.append(f"{text}; expected one")
                 continue
-            if how == "first":
-                taken = labels[0]
-            elif how == "majority":
-                (best, count), *rest = Counter(labels).most_common(2)
-                taken = best if not rest or count > rest[0][1] else None
+            taken = label_of(labels, how)
             changed[point] = replace(point, label=taken)
             self.unclear.append(f"{text}: {'no label' if taken is None else repr(taken)} taken")
         if changed:
@@ -72,8 +73,24 @@ class Doubles:
                 points[:] = [changed.get(point, point) for point in points]
 
 
+def _lines(places: Sequence[tuple[str, int]]) -> str:
+    if any(part for part, _ in places):
+        return " and ".join(f"{part}, line {line}" for part, line in places)
+    return f"lines {' and '.join(str(line) for _, line in places)}"
+
+
+def label_of(labels: Sequence[LabelId], how: Duplicates) -> LabelId | None:
+    """The label of a point that is listed with several; None where they do not decide."""
+    if len(set(labels)) == 1 or (labels and how == "first"):
+        return labels[0]
+    if labels and how == "majority":
+        (best, count), *rest = Counter(labels).most_common(2)
+        return best if not rest or count > rest[0][1] else None
+    return None
+
+
 def alike(images: Mapping[str, list[FilePoint]]) -> list[str]:
-    """Labels that differ only in case, spaces, accents or a zero behind the point, with counts."""
+    """Labels that differ only in case, spaces, accents or zeros around a number, with counts."""
     counts = Counter(
         point.label
         for points in images.values()
@@ -83,7 +100,7 @@ def alike(images: Mapping[str, list[FilePoint]]) -> list[str]:
     groups: dict[str, list[str]] = {}
     for label in counts:
         bare = " ".join(folded(label).replace("_", " ").replace("-", " ").split())
-        groups.setdefault(bare.removesuffix(".0"), []).append(label)
+        groups.setdefault(ZEROS.sub("", bare.removesuffix(".0")), []).append(label)
     return [
         " and ".join(f"{label!r} ({counts[label]:,})" for label in some)
         for some in groups.values()

@@ -1,9 +1,8 @@
-"""Rows that are filtered, and labels that no person gave."""
+"""Rows that are filtered, and cells that hold no label."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,26 +16,15 @@ EMPTY = frozenset(
 )
 #: errors of a formula, in spreadsheets of several languages: `#N/A`, `#NV`, `#REF!`, `#DIV/0!`
 FORMULA_ERROR = re.compile(r"#(?:N/?A|NV|N/D|[A-Z/0¡\xc0-\xde]+[!?])", re.IGNORECASE)
+#: a label that a spreadsheet may have made of another: 1-Mar of MAR1, 2024-03-01 of the same
+DATE = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T][0-9:.]+)?"
+    r"|[0-9]{1,2}-(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)(?:-[0-9]{2,4})?"
+    r"|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)-[0-9]{2}",
+    re.IGNORECASE,
+)
 #: what programs write where nobody has given a label
 UNLABELLED = {"TagLab": "empty", "coralnet-toolbox": "review"}
-#: columns that say who gave a label, and what stands there for a machine
-WHO = frozenset({"annotator", "annotated by", "annotation by", "user", "source"})
-MACHINES = frozenset({"robot", "machine", "computer", "ai", "coralnet", "alleviate", "classifier"})
-#: CoralNet's robots have a number: `Robot 5`
-NUMBERED = re.compile(r"\W*(robot|classifier|alleviate)\b.*", re.IGNORECASE)
-#: columns that say whether a person confirmed a label, and what stands there for no
-CONFIRMED = frozenset({"verified", "confirmed", "human verified", "is confirmed", "is verified"})
-NO = frozenset({"false", "no", "0", "n", "f", "falsch", "nein", "faux", "non", "falso"})
-#: columns that say the opposite, and what stands there for yes
-REVIEW = frozenset(
-    {"needs review", "need review", "to review", "is machine", "is robot", "machine", "automatic"}
-)
-YES = frozenset({"true", "yes", "1", "y", "t", "wahr", "ja", "vrai", "oui", "verdadero", "sí"})
-STATUS = frozenset({"status", "annotation status", "label status"})
-UNCONFIRMED = frozenset({"unconfirmed", "unverified", "unclassified", "machine", "needs review"})
-
-
-SIGNS = ((WHO, MACHINES), (CONFIRMED, NO), (REVIEW, YES), (STATUS, UNCONFIRMED))
 
 
 @dataclass(frozen=True)
@@ -75,45 +63,8 @@ def conditions(where: Sequence[str], header: Sequence[str], name: str) -> list[C
     return made
 
 
-class MachineLabels:
-    """Counts labels that a column calls a machine's or not confirmed."""
-
-    def __init__(self, header: Sequence[str]) -> None:
-        self._header = header
-        self._signs = [
-            (place, values)
-            for columns, values in SIGNS
-            for place, each in enumerate(header)
-            if plain(each) in columns
-        ]
-        self._counts: Counter[tuple[int, str]] = Counter()
-        self.labels = 0
-
-    def take(self, fields: Sequence[str]) -> None:
-        """Look at a row that has a label."""
-        self.labels += 1
-        for place, values in self._signs:
-            if place < len(fields) and _says(fields[place], values):
-                self._counts[place, fields[place]] += 1
-
-    def warnings(self, name: str) -> list[str]:
-        """One line for each value that was found."""
-        return [
-            f"{name}: {count:,} of {self.labels:,} labels have {self._header[place]} = {value}: a"
-            " machine's or not confirmed, and taken as true here; leave them out with --where"
-            f" '{self._header[place]}!={value}'"
-            for (place, value), count in self._counts.items()
-        ]
-
-
 def no_label(value: str, program: str = "") -> bool:
     """Whether a cell that is not blank stands for no label."""
     folded = value.casefold()
     unlabelled = next((text for name, text in UNLABELLED.items() if program.startswith(name)), None)
     return folded in EMPTY or folded == unlabelled or bool(FORMULA_ERROR.fullmatch(value))
-
-
-def _says(value: str, values: frozenset[str]) -> bool:
-    if values is MACHINES and NUMBERED.fullmatch(value):
-        return True
-    return value.casefold() in values

@@ -45,6 +45,10 @@ OTHER_TABLES: tuple[tuple[frozenset[str], str], ...] = (
         "it looks like boxes, not points: export points, or make a column each of their middles",
     ),
     (
+        frozenset({"raw data", "frame image name"}),
+        "it looks like a raw sheet of CPCe's workbooks, without positions: give the .cpc files",
+    ),
+    (
         frozenset({"latitude", "longitude"}),
         "it has places on the globe, not on the photo: export the points' rows and columns",
     ),

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from spacer_tasks.annotations.points import FilePoint
+from spacer_tasks.annotations.doubles import label_of
+from spacer_tasks.annotations.points import Duplicates, FilePoint
 
 #: EXIF orientations by which a viewer shows rows as columns
 SIDEWAYS = frozenset({5, 6, 7, 8})
@@ -53,6 +54,9 @@ class Placed:
     shape: PhotoShape
     #: why no point can be placed; empty if they can
     other_photo: str = ""
+    #: pixels in which several of the file's points are, and those of them whose labels differ
+    shared: int = 0
+    unclear: int = 0
 
     def text(self) -> str:
         """What is wrong with the points outside, with what may mend it."""
@@ -75,6 +79,7 @@ def placed(
     *,
     apply_exif: bool,
     drawn_on: tuple[float, float] | None = None,
+    duplicates: Duplicates = "drop",
 ) -> Placed:
     """The points in pixels of the stored photo.
 
@@ -83,6 +88,8 @@ def placed(
     drawn_on
         Width and height of the photo that they were drawn on, where the file says it: in pixels, or
         for shares in any unit. A photo of another size, or of another shape, is another photo.
+    duplicates
+        Which label a pixel has that several shares with several labels are in.
     """
     if drawn_on and (other := _other_photo(points, shape, drawn_on, apply_exif=apply_exif)):
         return Placed([], list(points), [], shape, other)
@@ -101,11 +108,31 @@ def placed(
             given = (row, column)
             row, column = shape.unturned(row, column)
         inside.append(replace(point, row=row, column=column, share=None, given=given))
+    shared = unclear = 0
     if any(point.share is not None for point in points):
-        # of shares, two may be in one pixel
-        inside = list({(each.row, each.column): each for each in reversed(inside)}.values())[::-1]
+        inside, shared, unclear = _in_one_pixel(inside, duplicates)
+        if unclear and duplicates == "error":
+            why = f"{unclear} of its pixels have several points with several labels; expected one"
+            return Placed([], list(points), [], shape, why)
     hints = [] if not outside or apply_exif else _hints(points, shape)
-    return Placed(inside, outside, hints, shape)
+    return Placed(inside, outside, hints, shape, shared=shared, unclear=unclear)
+
+
+def _in_one_pixel(
+    points: Sequence[FilePoint], duplicates: Duplicates
+) -> tuple[list[FilePoint], int, int]:
+    """One point for each pixel, how many pixels had several, and how many several labels."""
+    pixels: dict[tuple[int, int], list[FilePoint]] = {}
+    for point in points:
+        pixels.setdefault((point.row, point.column), []).append(point)
+    kept = []
+    shared = unclear = 0
+    for first, *others in pixels.values():
+        labels = [each.label for each in (first, *others) if each.label is not None]
+        shared += bool(others)
+        unclear += len(set(labels)) > 1
+        kept.append(replace(first, label=label_of(labels, duplicates)) if others else first)
+    return kept, shared, unclear
 
 
 def _other_photo(
@@ -161,4 +188,6 @@ def _hints(points: Sequence[FilePoint], shape: PhotoShape) -> list[str]:
         )
     elif max(rows) < width and max(columns) < height:
         hints.append("are rows and columns swapped? Then give --swap")
+    if not hints:
+        hints.append("were they drawn on another photo, or on this one in another size?")
     return hints

@@ -46,6 +46,8 @@ class ReadOptions:
         Labels are integers, and anything else is wrong.
     labels_needed
         A file without a column of labels is wrong, and what makes labels doubtful is told.
+    truth
+        Labels will be learned from: what `classify` predicted is told, too.
     where
         Conditions that rows must meet, `COLUMN=VALUE` or `COLUMN!=VALUE`.
     duplicates
@@ -66,6 +68,7 @@ class ReadOptions:
     columns: Mapping[Column, str] = field(default_factory=dict)
     integer_labels: bool = False
     labels_needed: bool = False
+    truth: bool = False
     where: tuple[str, ...] = ()
     duplicates: Duplicates = "drop"
     one_based: bool = False
@@ -98,6 +101,9 @@ class PointsFile:
     shapes
         Width and height of the images that points were drawn on, where the file says them: in
         pixels, or of a .cpc file in any unit.
+    duplicates
+        Which label a point has that is listed with several: which shares are in one pixel is known
+        only beside the photos.
     """
 
     name: str
@@ -108,6 +114,7 @@ class PointsFile:
     foreign: frozenset[str] = frozenset()
     apply_exif: bool = False
     shapes: dict[str, tuple[float, float]] = field(default_factory=dict)
+    duplicates: Duplicates = "drop"
 
     @property
     def point_count(self) -> int:
@@ -115,8 +122,11 @@ class PointsFile:
         return sum(map(len, self.images.values()))
 
     @property
+    def has_shares(self) -> bool:
+        """Whether positions are shares of the photos."""
+        return any(point.share is not None for points in self.images.values() for point in points)
+
+    @property
     def needs_images(self) -> bool:
         """Whether rows and columns are known only beside the photos."""
-        return self.apply_exif or any(
-            point.share is not None for points in self.images.values() for point in points
-        )
+        return self.apply_exif or self.has_shares

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 
+from spacer_tasks.annotations.column_names import OWN
 from spacer_tasks.annotations.columns import find_columns, known, program, unit_of
 from spacer_tasks.annotations.formats.cpce import cpc_table, is_cpc
 from spacer_tasks.annotations.formats.encodings import decoded
@@ -47,14 +48,16 @@ def read_points(files: Mapping[str, bytes], name: str, options: ReadOptions) -> 
     PointsFileError
         As `read_points_file`.
     """
-    reader = RowReader(options)
+    reader = RowReader(options, several=len(files) > 1)
     kinds: list[str] = []
     warnings: list[str] = []
     has_labels = False
     for each, data in files.items():
         table = _table(data, each, options)
         image = NAMES_ITS_IMAGE.search(each)
-        named = PurePosixPath(each).name.rpartition(".")[0] if image else ""
+        # below a folder of files, the folders tell photos of one name apart
+        whole = PurePosixPath(each).name if each == name else each
+        named = whole.rpartition(".")[0] if image else ""
         found, problems, notes = find_columns(
             table,
             options.columns,
@@ -88,6 +91,7 @@ def read_points(files: Mapping[str, bytes], name: str, options: ReadOptions) -> 
         kind=kind if len(files) == 1 else f"{len(files)} files: {kind}",
         foreign=frozenset(reader.foreign),
         shapes=reader.shapes,
+        duplicates=options.duplicates,
     )
 
 
@@ -148,6 +152,12 @@ def _table(data: bytes, name: str, options: ReadOptions) -> Table:
     from_program = program(table.header)
     if from_program and table.kind in ("CSV", "JSON records"):
         table.kind = f"{from_program} {table.kind}"
+    table.own = from_program == OWN
+    if table.own and (options.one_based or options.swap):
+        table.warnings.append(
+            f"{name}: what classify wrote counts from 0, row before column: --one-based and --swap"
+            " do not hold for it"
+        )
     if from_program == "Squidle+":
         table.coordinates = "fraction"
     return table

@@ -7,59 +7,53 @@ import re
 import unicodedata
 from collections import Counter
 
-from spacer_tasks.annotations.column_names import plain
 from spacer_tasks.annotations.doubles import Doubles, Key, alike
-from spacer_tasks.annotations.doubtful import MachineLabels, conditions, no_label
+from spacer_tasks.annotations.doubtful import DATE, conditions, no_label
 from spacer_tasks.annotations.formats.tables import Table
 from spacer_tasks.annotations.image_names import relative_name
-from spacer_tasks.annotations.numbers import INTEGER, Thousands, number
+from spacer_tasks.annotations.left_out import AROUND, LeftOut, is_total
+from spacer_tasks.annotations.machine_labels import MachineLabels
+from spacer_tasks.annotations.namesakes import Namesakes
+from spacer_tasks.annotations.numbers import INTEGER
 from spacer_tasks.annotations.points import Column, Coordinates, FilePoint, ReadOptions
+from spacer_tasks.annotations.positions import Positions
 from spacer_tasks.annotations.problems import LISTED, problems_error, shown_value
 from spacer_tasks.annotations.sizes import Sizes
-from spacer_tasks.console import counted
+from spacer_tasks.console import counted, listed
 from spacer_tasks.data_classes.labels import LabelId
 
-#: a number of no pixel of any image
-NO_PIXEL = 1_000_000_000
 #: digits of a share that make two points one
 SHARE_DIGITS = 9
-#: rows below a table that sum it up
-TOTALS = re.compile(
-    r"(?:grand )?(?:sub)?total(?:s|es)?|sum|mean|average|(?:gesamt)?summe|gesamt|mittelwert|somme"
-    r"|moyenne|suma|promedio",
-    re.IGNORECASE,
-)
-#: columns that say what kind of annotation a row is, and what stands there for a point
-SHAPES = frozenset({"shape name", "annotation type", "taglab type"})
-POINTS = frozenset({"point", "points", "circle", "patchannotation"})
-#: Squidle+'s outline of what is more than a point
-OUTLINE = "point.polygon"
+#: of what `classify --threshold` and `review` write: whose a label is
+STATUS = "status"
+#: what no name and no label has; a line may be broken in a cell
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class RowReader:
-    """Takes tables row by row; keeps the points, and what is wrong."""
+    """Takes tables row by row; keeps the points, and what is wrong.
 
-    def __init__(self, options: ReadOptions) -> None:
+    Parameters
+    ----------
+    several
+        Several files are read as one sheet: what is said of a row names its file.
+    """
+
+    def __init__(self, options: ReadOptions, *, several: bool = False) -> None:
         self.images: dict[str, list[FilePoint]] = {}
         self.foreign: set[str] = set()
-        self._options = options
-        self._problems: list[str] = []
         self.shapes: dict[str, tuple[float, float]] = {}
+        self._options = options
+        self._several = several
+        self._part = ""
+        self._problems: list[str] = []
+        self._positions = Positions(1 if options.one_based else 0, options.coordinates, self._wrong)
         self._doubles = Doubles()
-        self._headers = 0
-        self._remarks = 0
-        self._above_one = False
+        self._parts: dict[str, list[str]] = {}
+        self._left_out = LeftOut()
         self._empty: Counter[str] = Counter()
-        self._typed = False
-        self._fractions = 0
-        self._unplaced: list[int] = []
-        self._percent_signs = 0
-        self._thousands = Thousands()
-        self._totals = 0
-        self._filtered = 0
-        self._below_one = 0
-        self._largest = 0.0
-        self._shares_found = True
+        self._dates: Counter[str] = Counter()
+        self._nameless: list[str] = []
         self._warnings: list[str] = []
         self._machine: list[str] = []
 
@@ -70,45 +64,42 @@ class RowReader:
         self._header, self._places = table.header, places
         self._image_name = "" if "image" in places else image_name
         self._coordinates: Coordinates = table.coordinates
-        self._typed = table.typed
-        self._shape = next(
-            (i for i, each in enumerate(table.header) if plain(each) in SHAPES), None
-        )
+        self._positions.typed = table.typed
+        self._positions.beyond = table.kind.startswith("CPCe")
+        self._positions.least = int(self._options.one_based and not table.own)
+        self._swap = self._options.swap and not table.own
+        self._named = max((i for i, each in enumerate(table.header, 1) if each), default=0)
+        self._delimited = table.delimited
         self._program = table.kind
-        outline = next((i for i, each in enumerate(table.header) if plain(each) == OUTLINE), None)
+        self._left_out.begin(table.header, places)
         self._sizes = Sizes(table.header)
         wanted = conditions(self._options.where, table.header, name)
-        machine = MachineLabels(table.header)
-        other_shapes: Counter[str] = Counter()
-        for line, fields in table.rows:
-            if fields == table.header:
-                # files that were joined, each with its header
-                self._headers += 1
-                continue
-            if fields[0].startswith("#") and sum(map(bool, fields)) < len(places):
-                self._remarks += 1
+        machine = MachineLabels(table.header, places.get("label"))
+        self._namesakes = Namesakes(table.header, places.get("image"), places.get("label"))
+        for number, (line, fields) in enumerate(table.rows):
+            sheet = table.parts[number] if table.parts else ""
+            self._part = ", ".join(part for part in (name if self._several else "", sheet) if part)
+            if self._left_out.is_between(fields):
                 continue
             if not all(condition.holds(fields) for condition in wanted):
-                self._filtered += 1
+                self._left_out.filtered += 1
                 continue
-            if self._shape is not None and self._shape < len(fields):
-                shape = fields[self._shape]
-                if shape and shape.casefold() not in POINTS:
-                    other_shapes[shape] += 1
-                    continue
-            if outline is not None and "".join(fields[outline : outline + 1]).strip("[] "):
-                other_shapes["polygon"] += 1
-                continue
-            if self._take(line, fields):
+            if not self._left_out.is_other_shape(fields) and self._take(line, fields):
                 machine.take(fields)
         if box := self._sizes.problem():
             self._problems.append(box)
+        self._problems += self._namesakes.problems()
         self.shapes |= table.shapes | self._sizes.shapes()
-        if other_shapes:
-            shapes = ", ".join(f"{count} {shape}" for shape, count in other_shapes.items())
-            self._warnings.append(f"annotations that are no points left out: {shapes}")
         if self._options.labels_needed:
-            self._machine += machine.warnings(name)
+            self._warnings += self._namesakes.warnings()
+            reviewed = self._options.truth and STATUS in table.header
+            if reviewed or not table.own:
+                self._machine += machine.warnings(name)
+            elif self._options.truth:
+                self._machine.append(
+                    f"{name}: these labels are what `spacer-tasks classify` predicted, and are"
+                    " taken as true here; the classifier would learn its own errors"
+                )
 
     def finish(self, name: str) -> None:
         """Settle doubles, and raise what was wrong."""
@@ -117,76 +108,53 @@ class RowReader:
         if not self._problems and not self.images:
             self._problems.append(
                 f"no row meets --where {' and '.join(self._options.where)}"
-                if self._filtered
+                if self._left_out.filtered
                 else "no points below the first line"
             )
-        if thousands := self._thousands.problem():
-            self._problems.append(thousands)
+        self._problems += self._positions.problems(others=bool(self._problems))
         if self._problems:
-            if self._shares_found and self._below_one:
-                self._problems.append(
-                    "all positions are from 0 to 1: fractions of the image? Then give"
-                    " --coordinates fraction"
-                )
-            elif self._percent_signs:
-                self._problems.append("positions in percent: give --coordinates percent")
-            elif self._above_one:
-                self._problems.append(
-                    "positions above 1 are no fractions: pixels? Then give --coordinates pixel"
-                )
             raise problems_error(name, self._problems)
 
     def warnings(self, name: str) -> list[str]:
         """What a person should know of what was read."""
-        found = [f"{name}: {text}" for text in self._warnings]
-        found += [f"{name}: {text}" for text in self._doubles.unclear[:LISTED]]
+        found = [*self._warnings, *self._doubles.unclear[:LISTED]]
         if unclear := len(self._doubles.unclear):
             found.append(
-                f"{name}: {counted(unclear, 'point')} with several labels (--duplicates"
+                f"{counted(unclear, 'point')} with several labels (--duplicates"
                 f" {self._options.duplicates}; first, majority, drop and error can be chosen)"
             )
         if again := self._doubles.repeated:
             many = "point is" if again == 1 else "points are"
             once = "was" if again == 1 else "were"
-            found.append(f"{name}: {again} {many} listed again and {once} taken once")
+            found.append(f"{again} {many} listed again and {once} taken once")
+        several = {image: parts for image, parts in self._parts.items() if len(parts) > 1}
+        if several:
+            shown = listed([f"{image} ({', '.join(parts)})" for image, parts in several.items()])
+            found.append(
+                f"{counted(len(several), 'photo')} with points in several places, taken for one"
+                f" photo each: {shown}; where they are different photos, put the folder before"
+                " the name"
+            )
         if self._options.labels_needed:
             found += [
-                f"{name}: labels that differ little are taken for different ones: {labels}; --map"
-                " makes them one"
+                f"labels that differ little are taken for different ones: {labels}; --map makes"
+                " them one"
                 for labels in alike(self.images)
             ]
+            if self._dates:
+                values = ", ".join(f"{value!r} ({count})" for value, count in self._dates.items())
+                found.append(f"labels that are dates: {values}: did a spreadsheet make them so?")
         if self._empty:
             values = ", ".join(f"{value!r} ({count})" for value, count in self._empty.items())
-            found.append(f"{name}: read as no label: {values}")
-        if self._fractions:
+            found.append(f"read as no label: {values}")
+        found += self._positions.warnings()
+        if self._nameless:
             found.append(
-                f"{name}: {counted(self._fractions, 'point')} between pixels: the pixel around was"
-                " taken"
+                f"{counted(len(self._nameless), 'row')} with a value in a column without a name,"
+                f" not read, first {self._nameless[0]}: a comma in a label that is not quoted?"
             )
-        if 0 < self._largest <= 1:
-            found.append(
-                f"{name}: all positions are 0 or 1: if they are fractions of the image, give"
-                " --coordinates fraction"
-            )
-        elif 0 < self._largest <= 100 and not self._typed and self._fractions:
-            found.append(
-                f"{name}: no position is above 100: if they are percentages, give --coordinates"
-                " percent"
-            )
-        if self._totals:
-            found.append(f"{name}: {counted(self._totals, 'row')} of totals left out")
-        if self._headers:
-            found.append(f"{name}: {counted(self._headers, 'repeated header')} left out")
-        if self._remarks:
-            found.append(f"{name}: {counted(self._remarks, 'line')} of remarks (#) left out")
-        if self._unplaced:
-            found.append(
-                f"{name}: {counted(len(self._unplaced), 'row')} without a position left out, first"
-                f" line {self._unplaced[0]}"
-            )
-        if self._filtered:
-            found.append(f"{name}: {counted(self._filtered, 'row')} left out by --where")
-        return [*found, *self._machine]
+        found += self._left_out.warnings()
+        return [*(f"{name}: {text}" for text in found), *self._machine]
 
     def _take(self, line: int, fields: list[str]) -> bool:
         """Take a row; whether it is a point with a label."""
@@ -194,51 +162,58 @@ class RowReader:
         # spreadsheets end lines with empty fields
         needed = max(place for column, place in self._places.items() if column != "label")
         if any(fields[width:]) or len(fields) <= needed:
-            if _is_total(fields):
-                self._totals += 1
+            if is_total(fields):
+                self._left_out.totals += 1
                 return False
             self._problems.append(
-                f"line {line}: {len(fields)} fields, expected {width} as in the first line"
+                f"{self._at(line)}: {len(fields)} fields, expected {width} as in the first line"
             )
             return False
         faults = len(self._problems)
-        row_text, column_text = self._positions(line, fields)
-        if not (row_text and column_text) and _is_total(fields):
-            self._totals += 1
+        row_text, column_text = self._position_texts(line, fields)
+        if not (row_text and column_text) and is_total(fields):
+            self._left_out.totals += 1
             return False
         if all(not value or no_label(value) for value in (row_text, column_text)):
-            self._unplaced.append(line)
+            self._left_out.add_unplaced(line)
             return False
+        if self._delimited and (extra := "".join(fields[self._named : width])):
+            self._nameless.append(f"{self._at(line)}: {shown_value(extra)}")
         image = self._image(line, fields)
-        if self._options.swap:
+        if self._swap:
             row_text, column_text = column_text, row_text
         label = self._label(line, fields)
         if self._coordinates == "pixel":
-            row = self._pixel(line, row_text, "row")
-            column = self._pixel(line, column_text, "column")
+            row = self._positions.pixel(line, row_text, "row")
+            column = self._positions.pixel(line, column_text, "column")
             between = row % 1 or column % 1
             point = FilePoint(line, math.floor(row), math.floor(column), label)
             key: Key = (image, point.row, point.column)
             self._sizes.take(image, row, column, fields)
         else:
             between = 0.0
-            y = self._share(line, row_text, "row")
-            x = self._share(line, column_text, "column")
+            y = self._positions.share(line, row_text, "row", self._coordinates)
+            x = self._positions.share(line, column_text, "column", self._coordinates)
             key = (image, round(y, SHARE_DIGITS), round(x, SHARE_DIGITS))
             point = FilePoint(line, -1, -1, label, share=(y, x))
         if len(self._problems) != faults:
             return False
-        self._fractions += bool(between)
-        if self._doubles.is_new(key, point):
+        if between:
+            self._positions.lay_between()
+        self._namesakes.take(fields, image, label)
+        parts = self._parts.setdefault(image, []) if "/" not in image else []
+        if self._part and self._part not in parts:
+            parts.append(self._part)
+        if self._doubles.is_new(key, point, self._part):
             self.images.setdefault(image, []).append(point)
         return label is not None
 
-    def _positions(self, line: int, fields: list[str]) -> tuple[str, str]:
+    def _position_texts(self, line: int, fields: list[str]) -> tuple[str, str]:
         row, column = self._places["row"], self._places["column"]
         if row != column:
             return fields[row], fields[column]
         # x and y, and a circle's radius, in one cell; `[[x,y]]` is one frame of a video
-        numbers = [each for each in re.split(r"[,;\s]+", fields[row].strip("[](){} ")) if each]
+        numbers = [each for each in re.split(r"[,;\s]+", fields[row].strip(AROUND)) if each]
         if len(numbers) not in (2, 3):
             self._wrong(line, "row", fields[row], "x,y")
             return "0", "0"
@@ -247,38 +222,13 @@ class RowReader:
     def _image(self, line: int, fields: list[str]) -> str:
         found = self._image_name or fields[self._places["image"]]
         name, foreign = relative_name(found)
-        if name is None:
+        if name is None or CONTROL.search(name):
             self._wrong(line, "image", found, "a file name, or a path")
             return found
-        if foreign:
+        # the folders of files that name their photo are not always the photos'
+        if foreign or (self._image_name and "/" in name):
             self.foreign.add(name)
         return name
-
-    def _pixel(self, line: int, value: str, column: Column) -> float:
-        """The position, which may lie between pixels, or outside of the photo."""
-        least = 1 if self._options.one_based else 0
-        found = number(value)
-        self._percent_signs += value.endswith("%")
-        if not self._typed:
-            self._thousands.take(value, f"line {line}")
-        self._shares_found &= found is not None and found <= 1
-        share = found is not None and 0 < found < 1
-        self._below_one += share
-        if found is not None and not share and abs(found) < NO_PIXEL:
-            self._largest = max(self._largest, found)
-            return found - least
-        self._wrong(line, column, value, f"an integer from {least}")
-        return -1
-
-    def _share(self, line: int, value: str, column: Column) -> float:
-        most = 1 if self._coordinates == "fraction" else 100
-        found = number(value.removesuffix("%").strip())
-        # a .cpc file says the photo's size itself: what is beyond it is a point outside
-        if found is not None and (0 <= found <= most or self._program.startswith("CPCe")):
-            return found / most
-        self._above_one |= found is not None and found > most == 1
-        self._wrong(line, column, value, f"a number from 0 to {most} ({self._coordinates})")
-        return -1.0
 
     def _label(self, line: int, fields: list[str]) -> LabelId | None:
         place = self._places.get("label", len(fields))
@@ -286,6 +236,11 @@ class RowReader:
         if value and no_label(value, self._program):
             self._empty[value] += 1
             return None
+        if CONTROL.search(value):
+            self._wrong(line, "label", value, "a text without control characters")
+            return None
+        if DATE.fullmatch(value):
+            self._dates[value] += 1
         # the same letters, whichever way accents are stored
         value = unicodedata.normalize("NFC", value)
         if not value or not self._options.integer_labels:
@@ -295,13 +250,11 @@ class RowReader:
         self._wrong(line, "label", value, "an integer")
         return None
 
+    def _at(self, line: int) -> str:
+        return f"{self._part}, line {line}" if self._part else f"line {line}"
+
     def _wrong(self, line: int, column: Column, value: str, expected: str) -> None:
         name = self._header[self._places[column]] if column in self._places else "the file's name"
         self._problems.append(
-            f"line {line}, column {name}: found {shown_value(value)}, expected {expected}"
+            f"{self._at(line)}, column {name}: found {shown_value(value)}, expected {expected}"
         )
-
-
-def _is_total(fields: list[str]) -> bool:
-    first = next((value for value in fields if value), "")
-    return bool(TOTALS.fullmatch(first.strip(": ")))

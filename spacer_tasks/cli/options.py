@@ -28,7 +28,9 @@ from spacer_tasks.exceptions import PointsFileError, StorageError
 from spacer_tasks.storage.listing import list_below
 
 #: files of a folder that are read where --points names it
-POINTS_SUFFIXES = (".cpc", ".csv", ".tsv", ".txt", ".xlsx", ".xls", ".ods", ".json")
+POINTS_SUFFIXES = (".cpc", ".csv", ".tsv", ".txt", ".xlsx", ".xlsb", ".xls", ".ods", ".json")
+#: what a spreadsheet leaves beside a workbook that is open
+LOCK = "~$"
 #: titles in the commands' help
 CSV, TRAINING = "Reading the CSV", "Training"
 
@@ -153,7 +155,7 @@ def _contents(points: str) -> dict[str, bytes]:
     files = {
         path: each
         for path, each in sorted(list_below(loc).items())
-        if path.lower().endswith(POINTS_SUFFIXES)
+        if path.lower().endswith(POINTS_SUFFIXES) and not path.rpartition("/")[2].startswith(LOCK)
     }
     if not files:
         raise PointsFileError(
@@ -252,8 +254,11 @@ class ColumnOptions:
         """Whether a point outside costs its photo."""
         return self.outside is Outside.REFUSE
 
-    def read(self, points: str, *, labels_needed: bool = False) -> PointsFile:
-        """The points file, with its warnings printed. Raises as `read_points_file`."""
+    def read(self, points: str, *, labels_needed: bool = False, truth: bool = False) -> PointsFile:
+        """The points file, with its warnings printed. Parameters as `ReadOptions` has them.
+
+        Raises as `read_points_file`.
+        """
         given: dict[Column, str | None] = {
             "image": self.image_column,
             "row": self.row_column,
@@ -263,7 +268,8 @@ class ColumnOptions:
         options = ReadOptions(
             {column: name for column, name in given.items() if name},
             integer_labels=self.integer_labels,
-            labels_needed=labels_needed,
+            labels_needed=labels_needed or truth,
+            truth=truth,
             where=tuple(self.where or ()),
             duplicates=self.duplicates.value,
             one_based=self.one_based,

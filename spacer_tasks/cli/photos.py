@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from io import BytesIO
@@ -27,6 +27,9 @@ ORIENTATION = 0x0112
 AT_ONCE = 8
 #: points of which it is no chance that all are in the first hundred pixels of photos so large
 FEW, LARGE = 10, 400
+#: points of which it is no chance that all are in the upper left of their photos; shares of height
+#: and width that they reach at most, and by how much less they leave free before than behind
+ENOUGH, UPPER_LEFT, ASIDE = 30, 0.7, 0.1
 #: photos whose points outside are told of one by one
 TOLD = 8
 
@@ -86,6 +89,8 @@ def place_selection(
             )
         )
     _ask_about_percent(points, [shape for shape in shapes.values() if shape])
+    if not points.has_shares:
+        _ask_about_size(selection, shapes, points)
     for image in selection.images:
         shape = shapes.get(image.name)
         if shape is None:
@@ -99,6 +104,7 @@ def place_selection(
             shape,
             apply_exif=points.apply_exif,
             drawn_on=points.shapes.get(image.name),
+            duplicates=points.duplicates,
         )
         if result.outside and (refuse_outside or not result.inside):
             missing[image.name] = result.text()
@@ -121,6 +127,28 @@ def _ask_about_percent(points: PointsFile, shapes: Sequence[PhotoShape]) -> None
         warn(
             f"{points.name}: no position is above 100, on photos of {LARGE} pixels and more: if"
             " they are percentages, give --coordinates percent"
+        )
+
+
+def _ask_about_size(
+    selection: Selection, shapes: Mapping[str, PhotoShape | None], points: PointsFile
+) -> None:
+    """Warn where points may have been drawn on smaller copies: all are in the upper left."""
+    rows: list[float] = []
+    columns: list[float] = []
+    for image in selection.images:
+        shape = shapes.get(image.name)
+        if shape is not None:
+            width, height = shape.shown if points.apply_exif else (shape.width, shape.height)
+            rows += [point.row / height for point in image.points]
+            columns += [point.column / width for point in image.points]
+    if len(rows) >= ENOUGH and all(
+        max(some) <= UPPER_LEFT and max(some) + min(some) <= 1 - ASIDE for some in (rows, columns)
+    ):
+        warn(
+            f"{points.name}: all points are in the upper left of their photos, down to"
+            f" {max(rows):.0%} of the height and to {max(columns):.0%} of the width: were they"
+            " drawn on smaller copies?"
         )
 
 
@@ -172,7 +200,13 @@ def _at_features(points: PointsFile, loc: DataLocation, name: str) -> Placed | N
     shape = photo_shape(photo) if photo else None
     if shape is None:
         return None
-    return placed(some, shape, apply_exif=points.apply_exif, drawn_on=points.shapes.get(name))
+    return placed(
+        some,
+        shape,
+        apply_exif=points.apply_exif,
+        drawn_on=points.shapes.get(name),
+        duplicates=points.duplicates,
+    )
 
 
 def photo_of_features(loc: DataLocation) -> DataLocation | None:
@@ -198,12 +232,17 @@ class _Told:
         self._points = 0
         self._turned: list[str] = []
         self._apply = False
+        self._shared = 0
+        self._unclear: list[str] = []
 
     def take(self, name: str, result: Placed, points: PointsFile) -> None:
         if result.outside:
             self._outside[name] = result.text()
             self._points += len(result.outside)
         self._apply = points.apply_exif
+        self._shared += result.shared
+        if result.unclear:
+            self._unclear.append(f"{name} ({result.unclear})")
         if result.shape.orientation != 1:
             self._turned.append(name)
 
@@ -214,6 +253,15 @@ class _Told:
             warn(
                 f"{counted(self._points, 'point')} outside {counted(len(self._outside), 'photo')}"
                 " left out; --outside refuse leaves out the photos instead"
+            )
+        if self._shared:
+            warn(
+                f"{counted(self._shared, 'pixel')} with several points of the sheet, taken once"
+                + (
+                    f"; with several labels, which --duplicates decides: {listed(self._unclear)}"
+                    if self._unclear
+                    else ""
+                )
             )
         if self._turned and not self._apply:
             warn(

@@ -22,11 +22,12 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 
 @dataclass(frozen=True)
 class SelectedImage:
-    """An image with points. `name` is what the points file calls it."""
+    """An image with points. `name` is what the sheet calls it, `path` where the folder has it."""
 
     name: str
     location: DataLocation
     points: list[FilePoint]
+    path: str
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Selection:
     missing: dict[str, str]
 
 
-def select_images(images: str, points: PointsFile) -> Selection:
+def select_images(images: str, points: PointsFile, *, tell_unused: bool = True) -> Selection:
     """Find the images of a points file; warn of images without points.
 
     A name stands for a path below the folder, or, where it names no folder, for the one file of
@@ -50,6 +51,8 @@ def select_images(images: str, points: PointsFile) -> Selection:
     ----------
     images
         An image, a folder, or a prefix on S3.
+    tell_unused
+        Whether images without points are worth a word.
 
     Raises
     ------
@@ -75,7 +78,7 @@ def select_images(images: str, points: PointsFile) -> Selection:
     twice = _used_twice(found)
     missing |= twice
     selected = [
-        SelectedImage(name, files[path], points.images[name])
+        SelectedImage(name, files[path], points.images[name], path)
         for name, path in found.items()
         if name not in missing
     ]
@@ -99,7 +102,7 @@ def select_images(images: str, points: PointsFile) -> Selection:
             f" {listed([f'{name} is {found[name]}' for name in other])}"
         )
     unused = [path for path in files if path not in used and path.lower().endswith(IMAGE_SUFFIXES)]
-    if unused:
+    if unused and tell_unused:
         warn(
             f"{counted(len(unused), 'image')} without points in {points.name} left out:"
             f" {listed(unused)}"

@@ -24,6 +24,8 @@ from spacer_tasks.exceptions import PointsFileError
 ABOVE = 5
 #: CPCe's units a pixel at 96 dpi, which CPCe 4 demands
 UNITS = 15
+#: by which share the border may be beyond the photo, through rounding
+BORDER = 0.01
 #: where another locale's semicolon stands between
 DELIMITERS = (",", ";")
 
@@ -57,11 +59,17 @@ def cpc_table(text: str, name: str) -> Table:
             f"{name}: a CPCe file that is cut short: it says {count} points, and has"
             f" {len(positions)} positions and {len(codes)} codes"
         )
+    _refuse_other_border(lines[1:ABOVE], (width, height), name)
     rows = []
     for number, (position, code) in enumerate(zip(positions, codes, strict=True), ABOVE + 2):
         if len(position) != 2 or not all(map(_number, position)) or len(code) < 2:
             raise PointsFileError(
                 f"{name}: line {number}: found {','.join(position)[:60]!r}, expected x,y"
+            )
+        if len(code) == len(position) and all(map(_number, code)):
+            raise PointsFileError(
+                f"{name}: a CPCe file that says {count} points and has more positions: found"
+                f" {','.join(code)[:60]!r} where the first codes should be"
             )
         x, y = map(_value, position)
         rows.append((number, [path, repr(y / height), repr(x / width), code[1].strip()]))
@@ -70,6 +78,19 @@ def cpc_table(text: str, name: str) -> Table:
     if image:
         table.shapes[image] = (width, height)
     return table
+
+
+def _refuse_other_border(
+    border: Sequence[Sequence[str]], size: tuple[float, float], name: str
+) -> None:
+    """Raise `PointsFileError` where the border is not on the photo: one of the sizes is wrong."""
+    for place, length in enumerate(size):
+        most = max(_value(corner[place]) for corner in border)
+        if most > (1 + BORDER) * length:
+            raise PointsFileError(
+                f"{name}: a CPCe file whose border reaches to {most:g} on a photo of"
+                f" {size[0]:g} x {size[1]:g}: where its points are cannot be told"
+            )
 
 
 def cpc_text(image: str, size: tuple[int, int], points: Sequence[tuple[int, int, str, str]]) -> str:

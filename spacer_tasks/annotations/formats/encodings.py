@@ -19,7 +19,8 @@ LOOKED_AT = 512
 #: share of them that is zero: each ASCII letter stands beside one
 ZEROS = 0.25
 NEWLINE = b"\n"
-#: words with other than ASCII letters that a warning shows
+#: a word with other than ASCII letters, and how many a warning shows
+WORD = re.compile(r"[^\s,;|\"]*[^\x00-\x7f][^\s,;|\"]*")
 WORDS = 3
 
 
@@ -66,7 +67,7 @@ def decoded(data: bytes, name: str, encoding: str | None = None) -> tuple[str, l
             f" {data.count(NEWLINE, 0, error.start) + 1}): save it as UTF-8, or say what it is with"
             " --encoding, as mac_roman, cp1251, gbk or shift_jis"
         ) from None
-    words = list(dict.fromkeys(re.findall(r"\w*[^\W\d_a-zA-Z]\w*", text)))[:WORDS]
+    words = list(dict.fromkeys(WORD.findall(text)))[:WORDS]
     seen = f" ({', '.join(map(repr, words))})" if words else ""
     return text, [
         f"{name}: not UTF-8 (line {line}); read as {called}: check names with accents{seen}; if"

@@ -35,6 +35,12 @@ class Table:
     coordinates: Coordinates = "pixel"
     #: numbers were numbers, not texts in somebody's language
     typed: bool = False
+    #: of delimited text, whose cells may shift
+    delimited: bool = False
+    #: what `spacer-tasks classify` wrote, which counts from 0
+    own: bool = False
+    #: of each row, the sheet that it is from; empty where there is one
+    parts: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     #: width and height of each image in any unit, where the file says it
     shapes: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -78,6 +84,7 @@ def text_table(text: str, name: str, known: Known) -> Table:
         header,
         _records(text, delimiter, name, -line, skipped, len(header)),
         f"whose {where}, read with {between}, has",
+        delimited=True,
     )
 
 

@@ -10,6 +10,7 @@ from zipfile import BadZipFile, ZipFile
 
 from spacer_tasks.annotations.formats.tables import TITLE_ROWS, Known, Rows, Table, best_header
 from spacer_tasks.annotations.numbers import EITHER
+from spacer_tasks.console import counted
 from spacer_tasks.exceptions import PointsFileError
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ INSIDE = {"xl/workbook.xml", "xl/workbook.bin", "content.xml"}
 #: a sheet of an .xlsx, and a cell in it with a formula and no value
 SHEET = re.compile(r"xl/worksheets/[^/]+\.xml")
 NO_RESULT = re.compile(rb"(?:</f>|<f[^>]*/>)\s*(?:<v\s*/>|<v></v>)?\s*</c>")
+#: a hidden row that has cells
+HIDDEN_ROW = re.compile(rb"<row\b[^>]*\bhidden=\"(?:1|true)\"[^>]*(?<!/)>\s*<c\b")
 #: bytes of a sheet that is looked through
 LOOKED_THROUGH = 100_000_000
 
@@ -53,7 +56,7 @@ def workbook_table(data: bytes, name: str, known: Known, sheet: str | None = Non
             f"{name}: a spreadsheet; reading it needs python-calamine (extra [cli]), or save it as"
             " CSV"
         ) from None
-    unknown = _formulas_without_result(data, name)
+    unknown, out_of_sight = _in_sheets(data, name)
     try:
         workbook = CalamineWorkbook.from_filelike(BytesIO(data))
         names, hidden = _sheets(workbook, name, sheet)
@@ -82,11 +85,18 @@ def workbook_table(data: bytes, name: str, known: Known, sheet: str | None = Non
         header,
         [row for each in same for row in each[4]],
         f"a workbook; line {line} of its sheet {first!r} has",
+        parts=[f"sheet {each[1]!r}" for each in same for _ in each[4]] if len(same) > 1 else [],
     )
     if unknown:
         table.warnings.append(
             f"{name}: {unknown} cells are formulas without a stored result and are read as empty:"
             " open and save it in a spreadsheet"
+        )
+    if out_of_sight:
+        one = out_of_sight == 1
+        table.warnings.append(
+            f"{name}: {counted(out_of_sight, 'hidden row')}, as a filter leaves"
+            f" {'it, is' if one else 'them, are'} read as the others"
         )
     left = [each[1] for each in found if each not in same]
     for what, some in (("", left), ("hidden ", hidden)):
@@ -144,8 +154,9 @@ def _cell(value: object) -> str:
     return str(value).replace("\ufeff", "").strip()
 
 
-def _formulas_without_result(data: bytes, name: str) -> int:
-    """How many cells of an .xlsx have a formula that no spreadsheet has computed yet.
+def _in_sheets(data: bytes, name: str) -> tuple[int, int]:
+    """What python-calamine does not tell of an .xlsx: cells with a formula that no spreadsheet has
+    computed yet, and hidden rows.
 
     Raises
     ------
@@ -153,8 +164,8 @@ def _formulas_without_result(data: bytes, name: str) -> int:
         The archive is no workbook.
     """
     if not data.startswith(ZIP):
-        return 0
-    count = 0
+        return 0, 0
+    count = hidden = 0
     try:
         with ZipFile(BytesIO(data)) as archive:
             inside = archive.infolist()
@@ -167,8 +178,10 @@ def _formulas_without_result(data: bytes, name: str) -> int:
                 )
             for each in inside:
                 if SHEET.fullmatch(each.filename) and each.file_size <= LOOKED_THROUGH:
-                    count += len(NO_RESULT.findall(archive.read(each)))
+                    content = archive.read(each)
+                    count += len(NO_RESULT.findall(content))
+                    hidden += len(HIDDEN_ROW.findall(content))
     except (BadZipFile, ValueError, NotImplementedError, OSError, zlib.error):
         # told by what reads it
-        return 0
-    return count
+        return 0, 0
+    return count, hidden

@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import Literal
 
 from spacer_tasks.data_classes.csv_cells import csv_text
-from spacer_tasks.printable import printable
+from spacer_tasks.exceptions import InputError
 
 Tool = Literal["csv", "coralnet", "taglab", "xlsx"]
 #: image, row and column in front of the labels and their probabilities
@@ -63,6 +63,7 @@ def _csv(rows: Sequence[Sequence[str]]) -> bytes:
 
 def _workbook(rows: Sequence[Sequence[str]]) -> bytes:
     from openpyxl import Workbook
+    from openpyxl.utils.exceptions import IllegalCharacterError
 
     book = Workbook()
     sheet = book.active
@@ -74,8 +75,13 @@ def _workbook(rows: Sequence[Sequence[str]]) -> bytes:
             if line > 1 and numeric[place - 1]:
                 sheet.cell(line, place, float(value))
             elif value:
-                # a workbook takes no control characters
-                cell = sheet.cell(line, place, printable(value))
+                try:
+                    cell = sheet.cell(line, place, value)
+                except IllegalCharacterError:
+                    raise InputError(
+                        f"{value!r} has control characters, which no workbook can hold: write"
+                        " another format"
+                    ) from None
                 # a text, also where it begins as a formula does
                 cell.data_type = "s"
     stream = BytesIO()

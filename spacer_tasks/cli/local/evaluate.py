@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from spacer_tasks.annotations.points import FilePoint, PointsFile
 from spacer_tasks.cli.local.label_maps import (
     Groups,
     LabelMap,
@@ -17,7 +18,9 @@ from spacer_tasks.cli.local.label_maps import (
     tell_unknown,
 )
 from spacer_tasks.cli.options import ColumnOptions, expanded, location
+from spacer_tasks.cli.photos import place_selection
 from spacer_tasks.cli.scores import print_files
+from spacer_tasks.cli.selection import select_images
 from spacer_tasks.cli.stored.csv_report import store_csv
 from spacer_tasks.console import counted, listed, out, print_facts, say, warn
 from spacer_tasks.exceptions import PointsFileError
@@ -42,6 +45,14 @@ def evaluate(
     columns: ColumnOptions,
     label_map: LabelMap = None,
     groups: Groups = None,
+    photos: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="The photos: for positions that are shares of them (CPCe, Squidle+, percent), and"
+            " where the files call them otherwise.",
+        ),
+    ] = None,
     output: Annotated[
         str | None,
         typer.Option("--output", "-o", metavar="CSV", help="The confusion matrix, as counts."),
@@ -61,7 +72,7 @@ def evaluate(
 
     renamed = read_label_map(label_map)
     grouped = read_groups(groups)
-    first, second = (_labels(columns, path) for path in (truth, predictions))
+    first, second = (_labels(columns, path, photos) for path in (truth, predictions))
     for names, path, becomes in (
         (renamed, label_map, "kept as named"),
         (grouped or {}, groups, "each its own group"),
@@ -110,10 +121,10 @@ def evaluate(
         )
     for path, only in ((truth, found.only_first), (predictions, found.only_second)):
         if only:
-            photos = [f"{name} ({count})" for name, count in only.items()]
+            named = [f"{name} ({count})" for name, count in only.items()]
             warn(
                 f"{counted(sum(only.values()), 'point')} of {counted(len(only), 'photo')} only in"
-                f" {path}, not compared: {listed(photos)}"
+                f" {path}, not compared: {listed(named)}"
             )
     files = {}
     if output:
@@ -130,7 +141,9 @@ def evaluate(
         print_files(files)
 
 
-def _labels(columns: ColumnOptions, path: str) -> dict[str, dict[tuple[int, int], str]]:
+def _labels(
+    columns: ColumnOptions, path: str, photos: str | None
+) -> dict[str, dict[tuple[int, int], str]]:
     """The labels of a file's points.
 
     Raises
@@ -139,16 +152,35 @@ def _labels(columns: ColumnOptions, path: str) -> dict[str, dict[tuple[int, int]
         No point has one, or the file cannot be read.
     """
     file = columns.read(path, labels_needed=True)
+    images = file.images
+    if photos is not None:
+        images = _on_photos(file, photos, columns)
+    elif file.has_shares:
+        raise PointsFileError(
+            f"{path}: its positions are shares of the photos, and which pixel one is depends on the"
+            " photo: give --photos"
+        )
     labels = {
         name: {(each.row, each.column): str(each.label) for each in some if each.label is not None}
-        for name, some in file.images.items()
+        for name, some in images.items()
     }
-    without = file.point_count - sum(map(len, labels.values()))
-    if without == file.point_count:
+    count = sum(map(len, images.values()))
+    without = count - sum(map(len, labels.values()))
+    if without == count:
         raise PointsFileError(f"{path}: no point has a label; there is nothing to compare")
     if without:
         warn(f"{path}: {counted(without, 'point')} without a label left out")
     return {name: points for name, points in labels.items() if points}
+
+
+def _on_photos(file: PointsFile, photos: str, columns: ColumnOptions) -> dict[str, list[FilePoint]]:
+    """The points in pixels, by the photos' paths. Raises as `select_images`."""
+    selection = place_selection(
+        select_images(photos, file), file, refuse_outside=columns.refuse_outside
+    )
+    for name, why in selection.missing.items():
+        warn(f"{file.name}: {name} left out: {why}")
+    return {image.path: image.points for image in selection.images}
 
 
 def _renamed(

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spacer_tasks import storage
+from spacer_tasks.annotations.image_names import relative_name
+from spacer_tasks.annotations.points import PointsFile
 from spacer_tasks.cli.local.val_results import read_val_results
 from spacer_tasks.cli.options import ColumnOptions, expanded, location
+from spacer_tasks.cli.photos import photo_shape
 from spacer_tasks.cli.scores import print_files
+from spacer_tasks.cli.selection import select_images
 from spacer_tasks.cli.stored.csv_report import Cell, store_csv
 from spacer_tasks.console import (
     counted,
     end_with,
+    listed,
     print_facts,
     progress_bar,
     reason,
@@ -25,8 +29,7 @@ from spacer_tasks.console import (
     warn,
 )
 from spacer_tasks.data_classes.locations import DataLocation
-from spacer_tasks.exceptions import InputError
-from spacer_tasks.storage.listing import list_at
+from spacer_tasks.exceptions import InputError, PointsFileError
 
 if TYPE_CHECKING:
     from spacer_tasks.report.review_page import Card
@@ -155,7 +158,7 @@ def review(
     store_csv(files["sheet"], [*COLUMNS, *more], rows)
     failures: dict[str, str] = {}
     if report and photos:
-        cards, failures = _cards(chosen[:shown], photos)
+        cards, failures = _cards(chosen[:shown], photos, turned=columns.apply_exif)
         write_review_page(report, cards, len(chosen), Path(output).name, facts)
         files["report"] = location(str(report))
     share = len(chosen) / len(file.points)
@@ -172,6 +175,11 @@ def _take(file: PredictionsFile, corrections: str, columns: ColumnOptions, outpu
     from spacer_tasks.review.predictions_file import take_corrections
 
     sheet = columns.read(corrections, labels_needed=True)
+    if sheet.has_shares:
+        raise PointsFileError(
+            f"{corrections}: its positions are shares of the photos; expected rows and columns in"
+            " pixels, as in the sheet that review wrote"
+        )
     answers = {
         (name, point.row, point.column): None if point.label is None else str(point.label)
         for name, points in sheet.images.items()
@@ -196,47 +204,73 @@ def _take(file: PredictionsFile, corrections: str, columns: ColumnOptions, outpu
     )
 
 
-def _cards(chosen: list[Prediction], photos: str) -> tuple[list[Card], dict[str, str]]:
-    """The points with their patches, and the photos of which there is none."""
+def _cards(
+    chosen: list[Prediction], photos: str, *, turned: bool
+) -> tuple[list[Card], dict[str, str]]:
+    """The points with their patches, and the photos of which there is none.
+
+    Parameters
+    ----------
+    turned
+        Positions are on photos that are turned as their EXIF says.
+    """
     from spacer_tasks.extractors.images.reading import read_photo
     from spacer_tasks.report.review_page import Card
     from spacer_tasks.review.patches import patch_of
 
-    files, _ = list_at(location(photos))
     by_photo: dict[str, list[tuple[int, Prediction]]] = {}
     for number, point in enumerate(chosen, start=1):
         by_photo.setdefault(point.image, []).append((number, point))
+    files, failures = _files_of(list(by_photo), photos)
     cards: list[Card] = []
-    failures: dict[str, str] = {}
+    unturned = []
     with progress_bar() as progress:
         bar = progress.add_task("cutting patches", total=len(by_photo), note="")
         for name, points in by_photo.items():
             progress.update(bar, note=short(name))
-            pixels = None
+            pixels = shape = None
             try:
-                loc = _file_of(name, files)
-                if loc is None:
-                    failures[name] = f"not in {photos}: its points are on the page without patches"
-                else:
-                    pixels = read_photo(storage.load(loc), name).pixels
+                if name in files:
+                    pixels = read_photo(storage.load(files[name]), name).pixels
+                    shape = photo_shape(files[name])
+                    if shape is not None and shape.orientation != 1 and not turned:
+                        unturned.append(name)
             except InputError as error:
                 failures[name] = reason(str(error), name)
             for number, point in points:
                 patch = None
+                place = (point.row, point.column)
+                if turned and shape is not None:
+                    place = shape.unturned(*place)
                 try:
                     if pixels is not None:
-                        patch = patch_of(pixels, point.row, point.column)
+                        patch = patch_of(pixels, *place)
                 except InputError as error:
                     failures[name] = str(error)
                 cards.append(Card(number, point, patch))
             progress.advance(bar)
         progress.update(bar, note="")
+    if unturned:
+        warn(
+            f"the EXIF of {counted(len(unturned), 'photo')} turns what viewers show"
+            f" ({listed(unturned)}), and patches are cut from the unturned photo; if the"
+            " predictions were made with --apply-exif, give it here too"
+        )
     return sorted(cards, key=lambda card: card.number), failures
 
 
-def _file_of(name: str, files: Mapping[str, DataLocation]) -> DataLocation | None:
-    """The photo's file: its path, or for a name without a folder the one file of this name."""
-    if name in files or "/" in name:
-        return files.get(name)
-    same = [path for path in files if path.rpartition("/")[2] == name]
-    return files[same[0]] if len(same) == 1 else None
+def _files_of(names: list[str], photos: str) -> tuple[dict[str, DataLocation], dict[str, str]]:
+    """The photos' files, found as `classify` found them, and why others have none."""
+    wanted = PointsFile(
+        photos,
+        {name: [] for name in names},
+        has_labels=False,
+        foreign=frozenset(name for name in names if relative_name(name)[1]),
+    )
+    missing = "its points are on the page without patches"
+    try:
+        selection = select_images(photos, wanted, tell_unused=False)
+    except PointsFileError:
+        return {}, dict.fromkeys(names, f"{missing}: not in {photos}")
+    failures = {name: f"{missing}: {why}" for name, why in selection.missing.items()}
+    return {image.name: image.location for image in selection.images}, failures

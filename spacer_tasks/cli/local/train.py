@@ -88,7 +88,7 @@ def train(
         # what it needs may be missing: said now, not after the training
         from spacer_tasks.cli.report import write_training_report
 
-    file = renamed_points(columns.read(points, labels_needed=True), label_map, groups)
+    file = renamed_points(columns.read(points, truth=True), label_map, groups)
     planned = plan_training(
         file,
         features,

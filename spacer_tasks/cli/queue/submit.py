@@ -101,7 +101,7 @@ def train(
     from spacer_tasks.tasks import train_classifier
 
     planned = plan_training(
-        columns.read(points, labels_needed=True),
+        columns.read(points, truth=True),
         features,
         classifier,
         training,

@@ -61,7 +61,7 @@ def batch(
     from spacer_tasks.workflows import train_from_images
 
     needs_wait(output, wait)
-    file = columns.read(points, labels_needed=True)
+    file = columns.read(points, truth=True)
     selection, _ = placed_images(images, file, columns, look_at_all=False)
     folder = location(features)
     model_loc = location(classifier)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from spacer_tasks.annotations.points import ReadOptions
-from spacer_tasks.annotations.reading import read_points_file
+from spacer_tasks.annotations.reading import read_points, read_points_file
 from spacer_tasks.data_classes.labels import LabelId
 from spacer_tasks.exceptions import PointsFileError
 
@@ -145,3 +145,40 @@ def test_what_cannot_be_read_is_refused_in_one_sentence(data: bytes, said: str) 
 def test_decimals_of_any_length_show_that_a_point_is_no_separator() -> None:
     text = HEADER + "A.jpg,1.234,2.5,Sand\n"
     assert points_of(text.encode())[0] == [("A.jpg", 1, 2, "Sand")]
+
+
+def test_a_value_behind_the_last_named_column_is_told_with_its_line() -> None:
+    text = "Name,Row,Column,Label,\nA.jpg,12,30,Coral, branching\nB.jpg,1,2,Sand,\n"
+    points, warnings = points_of(text.encode())
+    assert points[0] == ("A.jpg", 12, 30, "Coral")
+    assert "1 row with a value in a column without a name, not read, first line 2" in warnings
+    assert "'branching': a comma in a label that is not quoted?" in warnings
+
+
+@pytest.mark.parametrize("row", ["A.jpg,12,30,Co\0ral", "A\x07.jpg,12,30,Sand"])
+def test_control_characters_are_refused_wherever_they_stand(row: str) -> None:
+    text = HEADER + "B.jpg,1,2,Sand\n" * 600 + row + "\n"
+    with pytest.raises(PointsFileError, match=r"line 602, column (Label|Name): found"):
+        points_of(text.encode())
+
+
+def test_labels_that_differ_in_leading_zeros_are_told() -> None:
+    text = HEADER + "A.jpg,1,2,01\nA.jpg,3,4,1\n"
+    assert (
+        "taken for different ones: '01' (1) and '1' (1)"
+        in points_of(text.encode(), labels_needed=True)[1]
+    )
+
+
+@pytest.mark.parametrize("label", ["1-Mar", "Mar-01", "2024-03-01", "01-Dec-2024"])
+def test_labels_that_a_spreadsheet_made_dates_are_asked_about(label: str) -> None:
+    text = HEADER + f"A.jpg,1,2,{label}\n"
+    assert (
+        f"labels that are dates: '{label}' (1)" in points_of(text.encode(), labels_needed=True)[1]
+    )
+
+
+def test_what_is_wrong_in_one_of_many_files_names_the_file() -> None:
+    good, bad = (HEADER + row for row in ("A.jpg,12,30,Sand\n", "A.jpg,x,30,Sand\n"))
+    with pytest.raises(PointsFileError, match=r"b\.csv, line 2, column Row: found 'x'"):
+        read_points({"a.csv": good.encode(), "b.csv": bad.encode()}, "folder", ReadOptions())

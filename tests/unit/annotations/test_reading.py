@@ -74,7 +74,7 @@ def test_cp1252_is_the_fallback_and_a_warning_says_so() -> None:
     assert rows(file) == [("a.jpg", 1, 2, "récif – “x”")]
     assert file.warnings == [
         "points.csv: not UTF-8 (line 2); read as cp1252 (Windows): check names with accents"
-        " ('récif'); if they are wrong, give --encoding"
+        " ('récif', '–', '“x”'); if they are wrong, give --encoding"
     ]
 
 

@@ -29,12 +29,16 @@ def read(*names: str, options: ReadOptions | None = None) -> PointsFile:
         ("cpce_raw.csv", "CSV", "C:/pics/A.jpg", "POR"),
         ("A.jpg.txt", "one photo's points (its name from the file's)", "A.jpg", "CCA"),
         ("taglab.csv", "TagLab CSV", "A.jpg", "Porites"),
+        # people give regions and points columns of their own
+        ("taglab_own_columns.csv", "TagLab CSV", "A.jpg", "Porites"),
         ("biigle.csv", "BIIGLE CSV", "A.jpg", "Coral"),
         ("reefcloud.csv", "ReefCloud CSV", "A.jpg", "Porites"),
+        ("reefcloud_2024.csv", "ReefCloud CSV", "A.jpg", "TA"),
         ("aims_reefscan.csv", "ReefCloud CSV", "data/A.jpg", "Sand"),
         ("coralnet_toolbox.csv", "coralnet-toolbox CSV", "A.jpg", "Por"),
         ("coralnet_toolbox.json", "coralnet-toolbox JSON", "C:/x/A.jpg", "Por"),
         ("viscore.csv", "VISCORE CSV", "A.jpg", "Porites"),
+        ("viscore_converted.csv", "CoralNet CSV", "A.jpg", "Halimeda"),
         ("catami.csv", "AIMS/ReefCloud CSV", "A.jpg", "Cnidaria: Corals"),
         ("mermaid.csv", "MERMAID CSV", "A.jpg", "Porites"),
         ("excel.xlsx", "Excel workbook, sheet 'Points'", "A.jpg", "Porites"),
@@ -85,10 +89,20 @@ def test_the_robot_s_labels_of_an_export_are_counted() -> None:
     assert "1 of 1 labels have Annotator = robot" in " ".join(file.warnings)
 
 
-def test_squidle_gives_fractions() -> None:
-    file = read("squidle.csv")
+@pytest.mark.parametrize(("name", "label"), [("squidle.csv", "Sand"), ("squidle_2023.csv", "Kelp")])
+def test_squidle_gives_fractions_and_labels_by_name(name: str, label: str) -> None:
+    file = read(name)
     assert file.kind == "Squidle+ CSV"
-    assert [point.share for point in file.images["A"]] == [(0.5, 0.25)]
+    assert (file.images["A"][0].share, file.images["A"][0].label) == ((0.5, 0.25), label)
+
+
+def test_a_header_of_cpce_3_6_is_read_with_its_own_size_and_a_path_with_a_comma() -> None:
+    file = read("cpce36_header.cpc")
+    ((name, points),) = file.images.items()
+    assert name == "E:/Transects, June/48 meters/A.jpg"
+    assert file.shapes == {name: (45600, 28680)}
+    assert [point.label for point in points] == ["SPO", "S"]
+    assert points[1].share == pytest.approx((10249 / 28680, 45483 / 45600))
 
 
 @pytest.mark.parametrize("name", ["cpce_15_a_pixel.cpc", "cpce_unquoted.CPC"])

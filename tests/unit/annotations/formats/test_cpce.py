@@ -7,7 +7,8 @@ import pytest
 from spacer_tasks.annotations.formats.cpce import cpc_text, is_cpc
 from spacer_tasks.annotations.placing import PhotoShape, placed
 from spacer_tasks.annotations.points import PointsFile, ReadOptions
-from spacer_tasks.annotations.reading import read_points
+from spacer_tasks.annotations.reading import read_points, read_points_file
+from spacer_tasks.exceptions import PointsFileError
 
 
 def cpc(
@@ -93,3 +94,32 @@ def test_what_is_written_is_read_back_equal() -> None:
 def test_a_table_of_six_columns_is_no_cpce_file() -> None:
     assert not is_cpc("a,b,1,2,3,4\nc,d,5,6,7,8\n")
     assert not is_cpc("")
+
+
+HEAD = '"c.txt","D:\\a.jpg",9000,6750,9000,6750\n0,{border}\n9000,{border}\n9000,0\n0,0\n'
+
+
+def test_a_position_is_never_taken_for_a_code() -> None:
+    text = HEAD.format(border=6750) + '1\n450,180\n450,190\n"1","POR","Notes",""\n'
+    with pytest.raises(
+        PointsFileError, match="says 1 points and has more positions: found '450,190'"
+    ):
+        read_points_file(text.encode(), "a.cpc")
+
+
+def test_a_border_beyond_the_photo_shows_that_a_size_is_wrong() -> None:
+    text = HEAD.format(border=13500) + '1\n450,180\n"1","POR","Notes",""\n'
+    with pytest.raises(PointsFileError, match="whose border reaches to 13500 on a photo of 9000 x"):
+        read_points_file(text.encode(), "a.cpc")
+
+
+def test_two_files_of_one_photo_that_disagree_are_named() -> None:
+    files = {
+        f"{name}/a.cpc": (
+            HEAD.format(border=6750) + f'1\n450,180\n"1","{code}","Notes",""\n'
+        ).encode()
+        for name, code in (("jo", "POR"), ("bo", "CCA"))
+    }
+    file = read_points(files, "folder", ReadOptions())
+    said = "jo/a.cpc, line 7 and bo/a.cpc, line 7: two labels for one point"
+    assert said in " ".join(file.warnings)

@@ -32,8 +32,8 @@ def test_a_macintosh_csv_is_known_by_its_line_ends_and_its_words_are_shown() -> 
     text, warnings = decoded(TEXT.replace("\n", "\r").encode("mac_roman"), "s")
     assert text == TEXT
     assert warnings == [
-        "s: not UTF-8 (line 1); read as Mac Roman: check names with accents ('Île', 'Hêtre'); if"
-        " they are wrong, give --encoding"
+        "s: not UTF-8 (line 1); read as Mac Roman: check names with accents ('Île.jpg', 'Hêtre');"
+        " if they are wrong, give --encoding"
     ]
 
 

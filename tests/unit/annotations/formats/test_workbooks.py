@@ -126,3 +126,35 @@ def test_an_archive_that_is_no_workbook_is_named() -> None:
 def test_a_workbook_with_nothing_in_it_is_an_input_error() -> None:
     with pytest.raises(PointsFileError, match="without a filled sheet"):
         read(workbook({"S": []}))
+
+
+def test_hidden_rows_are_read_and_counted() -> None:
+    book = Workbook()
+    sheet = book.active
+    assert sheet is not None
+    for row in (HEADER, POINT, OTHER):
+        sheet.append(row)
+    sheet.row_dimensions[3].hidden = True
+    # below the table, as spreadsheets hide what is not used
+    sheet.row_dimensions[9].hidden = True
+    stream = BytesIO()
+    book.save(stream)
+    points, file = read(stream.getvalue())
+    assert points == [("A.jpg", 12, 30, "Sand"), ("B.jpg", 1, 2, "Turf")]
+    assert file.warnings == ["s.xlsx: 1 hidden row, as a filter leaves it, is read as the others"]
+
+
+def test_one_photo_in_two_sheets_is_told_and_errors_name_the_sheet() -> None:
+    _, file = read(workbook({"North": [HEADER, POINT], "South": [HEADER, ["A.jpg", 1, 2, "c"]]}))
+    assert "A.jpg (sheet 'North', sheet 'South')" in " ".join(file.warnings)
+    with pytest.raises(PointsFileError, match="sheet 'South', line 2, column Row: found 'x'"):
+        read(workbook({"North": [HEADER, POINT], "South": [HEADER, ["B.jpg", "x", 2, "c"]]}))
+
+
+def test_a_raw_sheet_of_cpce_says_that_it_has_no_positions() -> None:
+    # as pointcoral's reader has its columns
+    header = ["Raw data", "Notes", "Major category", "Frame limits", "Frame image name"]
+    with pytest.raises(PointsFileError, match=r"without positions: give the \.cpc files"):
+        read(
+            workbook({"A_raw": [[*header, "CPC filename"], ["SPO", None, "S", "*", "A.jpg", "A"]]})
+        )

@@ -8,6 +8,7 @@ import pytest
 
 from spacer_tasks.annotations.formats.writing import Tool, written
 from spacer_tasks.annotations.reading import read_points_file
+from spacer_tasks.exceptions import InputError
 
 HEADER = ["image", "row", "column", "label", "probability", "label_2", "probability_2"]
 ROWS = [
@@ -43,3 +44,9 @@ def test_confidence_and_alternatives_are_beside_the_label() -> None:
                              "Machine suggestion 2,Machine confidence 2")  # fmt: skip
     assert lines[1] == "Île/1.jpg,126,562,'=Sand,'=Sand,75.0000,Turf,25.0000"
     assert "TagLab Centroid x" in written([HEADER, *ROWS], "taglab").decode()
+
+
+def test_a_label_that_no_workbook_can_hold_is_an_input_error() -> None:
+    row = ["1.jpg", "1", "2", "a\x07b", "1.000000", "Turf", "0.000000"]
+    with pytest.raises(InputError, match=r"'a.x07b' has control characters"):
+        written([HEADER, row], "xlsx")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command_line import run
+from tests.support.survey import write_photos
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +63,41 @@ def test_files_that_cannot_be_compared_are_one_error() -> None:
     ran = run("evaluate", "ann.csv", "empty.csv")
     assert ran.code == 2
     assert "empty.csv: no point has a label" in ran.err
+
+
+#: 15 units a pixel, on photos of 64 x 48 pixels
+CPC = (
+    '"c.txt","D:\\dive 1\\{name}",960,720,960,720\n0,720\n960,720\n960,0\n0,0\n3\n'
+    '150,150\n480,150\n810,360\n"1","{one}","Notes",""\n"2","sand","Notes",""\n'
+    '"3","coral","Notes",""\n'
+)
+
+
+def test_shares_are_compared_in_the_photos_pixels_and_under_their_names() -> None:
+    """Of shares without photos every point of a photo would be one."""
+    write_photos(Path("photos"), 2)
+    Path("cpce").mkdir()
+    for name, one in (("0.png", "coral"), ("1.png", "algae")):
+        Path("cpce", name.replace("png", "cpc")).write_text(CPC.format(name=name, one=one))
+    Path("people.csv").write_text(
+        "Name,Row,Column,Label\n"
+        + "".join(f"{n}.png,10,10,coral\n{n}.png,10,32,sand\n{n}.png,24,54,coral\n" for n in "01")
+    )
+    ran = run("evaluate", "people.csv", "cpce")
+    assert ran.code == 2
+    assert "cpce: its positions are shares of the photos" in ran.err
+    assert "give --photos" in ran.err
+    ran = run("evaluate", "people.csv", "cpce", "--photos", "photos")
+    assert ran.code == 0, ran.err
+    assert "agreement  83.3% of 6 points" in ran.out
+    assert "photos that differ most: 1.png (1 of 3)" in ran.out
+    assert "without a label" not in ran.err
+
+
+def test_a_photo_that_is_not_there_is_named_and_not_compared() -> None:
+    write_photos(Path("photos"), 1)
+    Path("one.csv").write_text("Name,Row,Column,Label\n0.png,1,1,a\n9.png,1,1,a\n")
+    ran = run("evaluate", "one.csv", "one.csv", "--photos", "photos")
+    assert ran.code == 0, ran.err
+    assert "warning: one.csv: 9.png left out: not in photos" in ran.err
+    assert "100.0% of 1 points" in ran.out

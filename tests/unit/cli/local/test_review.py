@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import re
+from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.support.command_line import run
 from tests.support.files.html_outline import Outline
@@ -100,7 +104,7 @@ def test_a_photo_that_is_gone_is_named_and_its_points_stay(survey: Path) -> None
     more = ["--threshold", "1", "--photos", "photos", "--report", "r.html", "-o", "sheet.csv"]
     ran = run("review", "predictions.csv", *more)
     assert ran.code == 1
-    assert "  3.png: not in photos: its points are on the page without patches" in ran.err
+    assert "  3.png: its points are on the page without patches: not in photos" in ran.err
     assert "  4.png: not an image that can be read" in ran.err
     assert Path("r.html").read_text().count("no photo") == 18
     assert len(read_predictions(Path("sheet.csv"))) == 108
@@ -157,3 +161,51 @@ def test_neither_predictions_nor_people_s_labels_are_written_over(
     assert ran.code == 2
     assert "sheet.csv is there already" in ran.err
     assert run("review", "p.csv", "-o", "sheet.csv", "--threshold", "1", "--overwrite").code == 0
+
+
+PREDICTED = "image,row,column,label,probability\n"
+
+
+def patches(page: Path) -> list[bytes]:
+    found = re.findall(r"data:image/[a-z]+;base64,([^\"]+)", page.read_text(encoding="utf-8"))
+    return [base64.b64decode(each) for each in found]
+
+
+def test_patches_of_turned_photos_are_cut_where_the_points_were_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The photo is green but for a red corner, which EXIF shows at the other end."""
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    pixels = np.full((300, 400, 3), (0, 200, 0), np.uint8)
+    pixels[:150, :150] = (200, 0, 0)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save("photos/a.png", exif=exif)
+    # row and column as a viewer shows the red corner
+    Path("p.csv").write_text(PREDICTED + "a.png,40,260,coral,0.5\n")
+    command = ("review", "p.csv", "--threshold", "1", "--photos", "photos", "--overwrite")
+    ran = run(*command, "--report", "turned.html", "-o", "s.csv", "--apply-exif")
+    assert ran.code == 0, ran.err
+    (patch,) = patches(Path("turned.html"))
+    middle = np.asarray(Image.open(BytesIO(patch)).convert("RGB")).mean(axis=(0, 1))
+    assert middle[0] > middle[1]
+    ran = run(*command, "--report", "as_stored.html", "-o", "s.csv")
+    assert "if the predictions were made with --apply-exif, give it here too" in ran.err
+
+
+def test_photos_are_found_under_the_names_that_classify_found_them_by(survey: Path) -> None:
+    Path("p.csv").write_text(PREDICTED + "C:/dive/3,10,10,coral,0.5\nzz.png,1,1,coral,0.6\n")
+    more = ["--threshold", "1", "--photos", "photos", "--report", "r.html", "-o", "s.csv"]
+    ran = run("review", "p.csv", *more)
+    assert ran.code == 1
+    assert len(patches(Path("r.html"))) == 1
+    assert "zz.png: its points are on the page without patches: not in photos" in ran.err
+
+
+def test_answers_at_shares_of_photos_are_refused(survey: Path) -> None:
+    Path("p.csv").write_text(PREDICTED + "3.png,10,10,coral,0.5\n")
+    Path("sheet.csv").write_text("point.media.key,point.x,point.y,label.name\n3.png,0.5,0.5,sand\n")
+    ran = run("review", "p.csv", "--corrections", "sheet.csv", "-o", "l.csv")
+    assert ran.code == 2
+    assert "its positions are shares of the photos; expected rows and columns" in ran.err
