@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 
 #: before each of several problems
@@ -56,3 +57,19 @@ def printable(text: str) -> str:
 def printable_list(text: str) -> str:
     """The same of a list, whose lines are indented: such a line begins no line of a log."""
     return LISTED.join(map(printable, text.split(LISTED)))
+
+
+class OneLine(logging.LogRecord):
+    """What is logged, its message of letters that can be printed. A traceback's lines stay.
+
+    Messages name tasks, queues and keys, and other libraries log them as they are.
+    """
+
+    def getMessage(self) -> str:  # noqa: N802 -- logging's own name
+        """The message with its arguments."""
+        return printable_list(super().getMessage())
+
+
+def log_one_line_each() -> None:
+    """Log so from now on, in this process and in those that it forks: workers and mailmen."""
+    logging.setLogRecordFactory(OneLine)

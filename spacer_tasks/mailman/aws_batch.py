@@ -21,9 +21,9 @@ from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import ConfigError, InputError, SpacerError, TransientError
 from spacer_tasks.jobs.answers import failed_job
 from spacer_tasks.jobs.reading import load_job
-from spacer_tasks.log_lines import log_one_line_each
 from spacer_tasks.messages.parsing import JsonDict, parse
 from spacer_tasks.messages.tasks import JobReturnMsg
+from spacer_tasks.printable import log_one_line_each
 
 logger = logging.getLogger(__name__)
 
