@@ -12,7 +12,7 @@ from io import StringIO
 
 from spacer_tasks import storage
 from spacer_tasks.annotations.formats.writing import Tool, written
-from spacer_tasks.data_classes.csv_cells import quoted, unquoted
+from spacer_tasks.data_classes.csv_cells import csv_text, unquoted
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.messages.tasks import ClassifyReturnMsg
 from spacer_tasks.review.predictions_file import MACHINE, MACHINE_LABEL, OPEN, STATUS
@@ -35,7 +35,6 @@ class Predictions:
         self._threshold = threshold
         self._top = top
         self._text = StringIO(newline="")
-        self._rows = csv.writer(self._text, lineterminator="\n")
         self._has_header = False
 
     def add(self, image: str, answer: ClassifyReturnMsg) -> None:
@@ -45,8 +44,9 @@ class Predictions:
             numbers = ["", *(f"_{number}" for number in range(2, top + 1))]
             best = [f"{name}{number}" for number in numbers for name in ("label", "probability")]
             more = [] if self._threshold is None else [MACHINE_LABEL, STATUS]
-            self._rows.writerow(["image", "row", "column", *best, *more])
+            self._text.write(csv_text([["image", "row", "column", *best, *more]]))
             self._has_header = True
+        rows = []
         for row, column, scores in answer.scores:
             best_first = heapq.nlargest(top, range(len(scores)), key=scores.__getitem__)
             pairs = [(answer.classes[i], f"{scores[i]:.6f}") for i in best_first]
@@ -58,8 +58,9 @@ class Predictions:
                 cells += [pairs[0][0], OPEN if unsure else MACHINE]
                 if unsure:
                     cells[3] = ""
-            self._rows.writerow(map(quoted, cells))
-            self.points += 1
+            rows.append(cells)
+        self._text.write(csv_text(rows))
+        self.points += len(rows)
 
     def store(self, loc: DataLocation, to: Tool = "csv") -> None:
         """Write the file in the columns of a tool. Raises as `storage.store`."""

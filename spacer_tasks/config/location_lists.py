@@ -14,6 +14,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 
+from spacer_tasks.printable import without_login
+
 #: the only entry of a list that allows nothing
 NONE = "none"
 #: the bucket of SPACER_RESULTS_PREFIX
@@ -45,7 +47,8 @@ def _each(is_one: Callable[[str], object], words: set[str], expected: str) -> Af
                 if len(entries) > 1:
                     raise ValueError(f"'{NONE}' stands beside other entries, expected it alone")
             elif not is_one(entry):
-                raise ValueError(f"found {entry[:80]!r}, expected {expected}, or '{NONE}'")
+                found = without_login(entry)[:80]
+                raise ValueError(f"found {found!r}, expected {expected}, or '{NONE}'")
         return entries
 
     return AfterValidator(check)

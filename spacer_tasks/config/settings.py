@@ -27,7 +27,7 @@ from pydantic_settings import (
 from spacer_tasks.config.location_lists import HostList, RootList, S3List, listed
 from spacer_tasks.config.sources import PREFIX, leave_django, sources, unused
 from spacer_tasks.exceptions import ConfigError
-from spacer_tasks.printable import printable, shown_url
+from spacer_tasks.printable import printable, without_login
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,8 @@ def _known_formats(formats: tuple[str, ...]) -> tuple[str, ...]:
     upper = tuple(name.upper() for name in formats)
     for name in upper:
         if name not in IMAGE_FORMATS:
-            raise ValueError(f"found {name[:40]!r}, expected of {', '.join(IMAGE_FORMATS)}")
+            found = without_login(name)[:40]
+            raise ValueError(f"found {found!r}, expected of {', '.join(IMAGE_FORMATS)}")
     if not upper:
         raise ValueError(f"no format, expected of {', '.join(IMAGE_FORMATS)}")
     return upper
@@ -65,7 +66,8 @@ def _known_formats(formats: tuple[str, ...]) -> tuple[str, ...]:
 
 def _known_device(name: str) -> str:
     if not re.fullmatch(r"auto|cpu|cuda(:(0|[1-9][0-9]{0,2}))?", name, re.ASCII):
-        raise ValueError(f"found {name[:40]!r}, expected auto, cpu, cuda, or cuda: and an index")
+        found = without_login(name)[:40]
+        raise ValueError(f"found {found!r}, expected auto, cpu, cuda, or cuda: and an index")
     return name
 
 
@@ -378,7 +380,8 @@ def _shown_secret(secret: str) -> str:
     for part in secret.split(";"):
         try:
             url = urlsplit(part)
-            if not (url.scheme and url.hostname) or url.query or "://" in url.path:
+            beside = url.query or url.fragment or "://" in url.path or "@" in url.path
+            if not (url.scheme and url.hostname) or beside:
                 return "***"
             port = f":{url.port}" if url.port else ""
         except ValueError:
@@ -388,10 +391,17 @@ def _shown_secret(secret: str) -> str:
     return printable(";".join(shown))
 
 
+#: in names of what is nobody's business
+_SECRET = re.compile("passw|secret|token|signature|credential", re.IGNORECASE)
+
+
 def _without_logins(value: Any) -> Any:
     """The value, and whatever is in it, with URLs as errors show them."""
     if isinstance(value, dict):
-        return {_without_logins(key): _without_logins(item) for key, item in value.items()}
+        return {
+            _without_logins(key): "***" if _SECRET.search(key) else _without_logins(item)
+            for key, item in value.items()
+        }
     if isinstance(value, list):
         return [_without_logins(item) for item in value]
-    return shown_url(value) if isinstance(value, str) and "://" in value else value
+    return without_login(value) if isinstance(value, str) else value

@@ -10,7 +10,10 @@ Source: OWASP, "CSV Injection".
 
 from __future__ import annotations
 
+import csv
 import re
+from collections.abc import Iterable
+from io import StringIO
 from typing import TypeVar
 
 #: what is not seen, and what makes a formula, in full width too
@@ -35,3 +38,18 @@ def quoted(value: Cell) -> Cell | str:
 def unquoted(text: str) -> str:
     """The text that was written as this cell."""
     return text[1:] if _QUOTED.match(text) else text
+
+
+def csv_text(rows: Iterable[Iterable[object]]) -> str:
+    """The rows of a CSV, each cell `quoted`, with line ends of one character."""
+    lines = []
+    line = StringIO(newline="")
+    # before Python 3.13 a return inside a cell is put into quotes only where it ends lines too, and
+    # without them it begins a row
+    writer = csv.writer(line, lineterminator="\r\n")
+    for row in rows:
+        line.seek(0)
+        line.truncate()
+        writer.writerow(map(quoted, row))
+        lines.append(line.getvalue().rstrip("\r\n"))
+    return "".join(f"{each}\n" for each in lines)

@@ -23,7 +23,7 @@ from spacer_tasks.jobs.answers import failed_job
 from spacer_tasks.jobs.reading import load_job
 from spacer_tasks.messages.parsing import JsonDict, parse
 from spacer_tasks.messages.tasks import JobReturnMsg
-from spacer_tasks.printable.log_lines import log_one_line_each
+from spacer_tasks.printable import log_one_line_each
 
 logger = logging.getLogger(__name__)
 

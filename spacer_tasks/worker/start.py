@@ -22,7 +22,7 @@ from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.concurrency.cores import cores
 from spacer_tasks.config.settings import get_settings, without_django
 from spacer_tasks.exceptions import ConfigError, InputError, TransientError
-from spacer_tasks.printable.log_lines import log_one_line_each
+from spacer_tasks.printable import log_one_line_each
 from spacer_tasks.worker import arguments as worker_arguments
 from spacer_tasks.worker import (
     lifecycle,

@@ -62,12 +62,16 @@ def test_each_version_has_the_hashes_of_its_files() -> None:
 
 def test_what_these_need_is_there_too() -> None:
     known = pins()
-    for name in known:
+    for name, (version, _) in known.items():
         try:
-            needs = distribution(name).requires or []
+            found = distribution(name)
         except ModuleNotFoundError:
             # for another Python than this one
             continue
+        if found.version.partition("+")[0] != version:
+            # of other versions than these, such as the lowest
+            continue
+        needs = found.requires or []
         for text in needs:
             need = Requirement(text)
             if _applies(need.marker) and not _of_cuda(need.name):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
-from io import BytesIO, StringIO
+from io import BytesIO
 from typing import Literal
 
-from spacer_tasks.data_classes.csv_cells import quoted
+from spacer_tasks.data_classes.csv_cells import csv_text
 from spacer_tasks.exceptions import InputError
 
 Tool = Literal["csv", "coralnet", "taglab", "xlsx"]
@@ -59,9 +58,7 @@ def _suggested(row: Sequence[str], pairs: int) -> list[str]:
 
 
 def _csv(rows: Sequence[Sequence[str]]) -> bytes:
-    text = StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows([*map(quoted, row)] for row in rows)
-    return text.getvalue().encode()
+    return csv_text(rows).encode()
 
 
 def _workbook(rows: Sequence[Sequence[str]]) -> bytes:

@@ -9,7 +9,7 @@ import typer
 
 from spacer_tasks.config.settings import get_settings, without_django
 from spacer_tasks.mailman.mailman import IN_HAND, VISIBILITY_S, sqs_mailman
-from spacer_tasks.printable.log_lines import log_one_line_each
+from spacer_tasks.printable import log_one_line_each
 
 
 def mailman(

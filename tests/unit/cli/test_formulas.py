@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import re
-from io import StringIO
+import zipfile
+from io import BytesIO, StringIO
 from pathlib import Path
 
 import pytest
+from openpyxl import load_workbook
 
+from spacer_tasks.annotations.formats.writing import Tool, written
 from spacer_tasks.annotations.reading import read_points_file
 from spacer_tasks.cli.predictions import Predictions
 from spacer_tasks.cli.stored.csv_report import store_csv
@@ -57,3 +60,34 @@ def test_a_report_runs_no_formula(tmp_path: Path) -> None:
     store_csv(DataLocation.parse(str(path)), ["file", "error"], [[place, "=1"], ["@x", -1]])
     rows = list(csv.reader(StringIO(path.read_text())))
     assert rows[1:] == [["'=cmd/1.npz", "'=1"], ["'@x", "-1"]]
+
+
+def test_the_columns_of_a_report_run_no_formula(tmp_path: Path) -> None:
+    # those of a confusion matrix are labels
+    path = tmp_path / "report.csv"
+    store_csv(DataLocation.parse(str(path)), ["truth", "=1", "@x"], [["=1", 1, 2]])
+    assert list(csv.reader(StringIO(path.read_text()))) == [
+        ["truth", "'=1", "'@x"],
+        ["'=1", "1", "2"],
+    ]
+
+
+@pytest.mark.parametrize("tool", ["csv", "coralnet", "taglab"])
+@pytest.mark.parametrize("text", FORMULAS)
+def test_no_tool_s_predictions_run_a_formula(text: str, tool: Tool) -> None:
+    header = ["image", "row", "column", "label", "probability", "label_2", "probability_2"]
+    row = [f"{text}.jpg", "1", "2", text, "0.7", f"{text}2", "0.3"]
+    for cells in csv.reader(StringIO(written([header, row], tool).decode(), newline="")):
+        assert not any(map(RUN.match, cells)), cells
+
+
+@pytest.mark.parametrize("text", [text for text in FORMULAS if "\x00" not in text])
+def test_a_workbook_holds_texts_and_no_formula(text: str) -> None:
+    header = ["image", "row", "column", "label", "probability"]
+    data = written([header, [f"{text}.jpg", "1", "2", text, "0.7"]], "xlsx")
+    sheet = load_workbook(BytesIO(data)).active
+    assert sheet is not None
+    image, _, _, label, _ = next(sheet.iter_rows(min_row=2))
+    assert (image.data_type, label.data_type) == ("s", "s")
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        assert b"<f>" not in archive.read("xl/worksheets/sheet1.xml")

@@ -115,7 +115,7 @@ def test_points_without_a_label_are_counted(predictions: Path) -> None:
         (["--by", "site=others.csv"], "others.csv: none of the photos of predictions.csv is in it"),
         (["--valresult", "predictions.csv"], "not the validation results that train writes"),
         (["--valresult", "others.json"], "no validation point has a label of the survey"),
-        (["--bootstrap", "3"], "should be greater than or equal to 100"),
+        (["--bootstrap", "3"], "Invalid value for '--bootstrap'"),
     ],
 )
 def test_what_cannot_be_is_one_error(arguments: list[str], text: str) -> None:

@@ -114,7 +114,7 @@ def test_a_photo_that_is_gone_is_named_and_its_points_stay(survey: Path) -> None
     ("arguments", "text"),
     [
         ([], "p.csv: written without --threshold"),
-        (["--threshold", "2"], "should be less than or equal to 1"),
+        (["--threshold", "2"], "Invalid value for '--threshold'"),
         (["--correct", "0.9"], "--correct and --valresult are given together"),
         (["--threshold", "0.5", "--corrections", "s.csv"], "give one of --threshold, --correct"),
         (["--threshold", "0.5", "--report", "r.html"], "the page shows patches of --photos"),

@@ -72,12 +72,13 @@ for name, (make, _) in {**REFUSED, **ENDED}.items():
     except WeightsError:
         pass
 grown = most(resource.RUSAGE_SELF) - before
-print(json.dumps([grown, most(resource.RUSAGE_CHILDREN), taken]))
+print(json.dumps([grown, most(resource.RUSAGE_CHILDREN), before, taken]))
 """
     ran = subprocess.run(
         [sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True
     )
-    grown, child, taken = json.loads(ran.stdout)
+    grown, child, before, taken = json.loads(ran.stdout)
     assert taken == []
     assert grown < MEMORY
-    assert child < MEMORY
+    # a child counts what this process had when it was forked, with some builds of torch 500 MB
+    assert child < max(MEMORY, 1.25 * before)

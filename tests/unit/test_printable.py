@@ -9,7 +9,7 @@ FORGED = "x\n[2026-01-01 00:00:00,000: ERROR/MainProcess] forged\x1b[2J\x9b1A\u2
 #: in a process of its own, for it is for good
 LOG = """
 import logging, sys
-from spacer_tasks.printable.log_lines import log_one_line_each
+from spacer_tasks.printable import log_one_line_each
 log_one_line_each()
 logging.basicConfig(format="%(levelname)s %(message)s")
 logging.getLogger("amqp").error("a message for %s", sys.argv[1])
