@@ -75,8 +75,9 @@ hosts: $(READY)  ## Pools on hosts of a network that fails, 5,000 tasks; 50 work
 	TEST_HOSTS_TASKS=5000 TEST_CROWD_MESSAGES=5000 $(PYTEST) tests/soak/test_hosts.py \
 		tests/soak/test_crowd.py -s $(PYTEST_ARGS)
 
-many: $(READY)  ## A thousand trainings in one batch
-	TEST_TRAININGS=1000 $(PYTEST) tests/acceptance/batches/test_train_many.py --durations=3 $(PYTEST_ARGS)
+many: $(READY)  ## A thousand images in one batch, and a thousand trainings
+	TEST_IMAGES=1000 TEST_TRAININGS=1000 $(PYTEST) tests/acceptance/batches/test_large_batch.py \
+		tests/acceptance/batches/test_train_many.py --durations=3 $(PYTEST_ARGS)
 
 kills: $(READY)  ## A batch whose worker is killed before each command of its last part; 10,000 images
 	TEST_KILL_EVERY=1 TEST_BATCH_IMAGES=10000 $(PYTEST) --numprocesses 2 \
@@ -86,7 +87,9 @@ model: $(READY)  ## All interleavings of two workers with two kills, two pauses 
 	TEST_MODEL=all $(PYTEST) --numprocesses 2 tests/model $(PYTEST_ARGS)
 
 pins: $(READY)  ## Installing beside CoralNet's pins: each Python, both of the reference's versions
-	TEST_PINS=all $(PYTEST) tests/acceptance/installation/test_beside_coralnet.py $(PYTEST_ARGS)
+	TEST_PINS=all $(PYTEST) tests/acceptance/installation/test_beside_coralnet.py \
+		tests/acceptance/installation/test_base_install.py \
+		tests/acceptance/sites/test_coralnet_pins.py $(PYTEST_ARGS)
 
 # TEST_FUZZ_SEED=… sends the messages of a run again
 fuzz: $(READY)  ## Mutated files, and 100,000 malformed messages to a real worker; new ones each time

@@ -1,8 +1,13 @@
-"""What the commands print: results to standard output, everything else to standard error."""
+"""What the commands print: results to standard output, everything else to standard error.
+
+Names of files, labels and ids are others' texts: nothing in them is markup, moves the cursor, or
+begins a line.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -14,7 +19,10 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 from rich.text import Text
+
+from spacer_tasks.printable import printable, printable_list
 
 #: exit codes: done but for some images; not done; interrupted, as the shell has it
 SOME_FAILED, NOT_DONE, INTERRUPTED = 1, 2, 130
@@ -23,13 +31,36 @@ LISTED = 8
 #: characters; what a progress bar says beside itself
 NOTE_WIDTH = 24
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+
+def _printable_lines(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
+
+
+class _Console(Console):
+    """Rich's, without what a text could tell a terminal."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """As Rich's; tables measure what comes of it."""
+        return super().render_str(_printable_lines(text), **options)
+
+    def render(self, *args: Any, **options: Any) -> Iterable[Segment]:
+        """As Rich's; its own orders to the terminal stay."""
+        for segment in super().render(*args, **options):
+            if segment.control is None:
+                segment = Segment(_printable_lines(segment.text), segment.style)
+            yield segment
+
+
+out = _Console()
+err = _Console(stderr=True)
 
 
 def say(text: str, style: str = "") -> None:
     """A line about the work, not wrapped: it may be long, and a terminal wraps it by itself."""
-    err.print(Text(text, style=style), soft_wrap=True)
+    err.print(Text(printable_list(text), style=style), soft_wrap=True)
 
 
 def warn(text: str) -> None:
@@ -57,7 +88,7 @@ def print_facts(facts: Mapping[str, str]) -> None:
     """Names and what there is to say of each, one below the other."""
     width = max(map(len, facts)) + 2
     for name, value in facts.items():
-        out.print(f"{name:{width}}{value}", soft_wrap=True, markup=False)
+        out.print(f"{printable(name):{width}}{printable_list(value)}", soft_wrap=True)
 
 
 def progress_bar() -> Progress:
@@ -92,5 +123,6 @@ def end_with(failures: Mapping[str, str]) -> None:
         return
     say(f"{counted(len(failures), 'failure')}:", "red")
     for name, reason in failures.items():
-        err.print(Text(f"  {name}: ", "red") + Text(reason, "default"), soft_wrap=True)
+        first = Text(f"  {printable(name)}: ", "red")
+        err.print(first + Text(printable_list(reason), "default"), soft_wrap=True)
     raise typer.Exit(SOME_FAILED)

@@ -56,21 +56,18 @@ from __future__ import annotations
 
 from typing import Literal
 
-from spacer_tasks.printable import printable
+from spacer_tasks.printable import printable_list
 
 Kind = Literal["input", "transient", "bug"]
 #: characters of an error's text: what a file says of itself can be megabytes
 MAX_TEXT = 10_000
-#: before each of several problems
-LISTED = "\n  "
 
 
 def _shown(text: str) -> str:
     if len(text) > MAX_TEXT:
         # what is cut already stays as it is
         text = f"{text[: MAX_TEXT // 2]}… ({len(text)} characters)"
-    # a list of problems has lines of its own; one that is indented begins no line of a log
-    shown = LISTED.join(map(printable, text.split(LISTED)))
+    shown = printable_list(text)
     return shown if len(shown) <= MAX_TEXT else f"{shown[: MAX_TEXT - 1]}…"
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 
+#: before each of several problems
+LISTED = "\n  "
+
 
 def shown_url(url: str) -> str:
     """A URL for errors and logs: no name or password, and no query, which may be a signature.
@@ -27,3 +30,8 @@ def printable(text: str) -> str:
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in text
     )
+
+
+def printable_list(text: str) -> str:
+    """The same of a list, whose lines are indented: such a line begins no line of a log."""
+    return LISTED.join(map(printable, text.split(LISTED)))

@@ -26,6 +26,7 @@ from spacer_tasks.exceptions import (
     SpacerError,
     StorageUnavailableError,
 )
+from spacer_tasks.printable import LISTED
 
 if TYPE_CHECKING:
     from celery.result import AsyncResult
@@ -64,7 +65,7 @@ class TaskError(BaseModel):
         if isinstance(cls, type) and issubclass(cls, SpacerError):
             return cls(self.message)
         traced = (self.traceback or "").splitlines()
-        return SpacerError(exceptions.LISTED.join([f"{self.type}: {self.message}", *traced]))
+        return SpacerError(LISTED.join([f"{self.type}: {self.message}", *traced]))
 
 
 class StoredAnswer(BaseModel):

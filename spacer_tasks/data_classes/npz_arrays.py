@@ -31,7 +31,9 @@ MAX_HEADER = 1000
 SMALL = 2**16
 #: entries of a file, which has 5; bytes at its end that list them
 MAX_ENTRIES, LISTED_BYTES = 100, 2**17
-_ENTRY = b"PK\1\2"
+_ENTRY, _END, _LARGE_END = b"PK\1\2", b"PK\5\6", b"PK\6\7"
+#: bytes of the record at a file's end; of what stands before it in archives of over 4 GB
+_END_BYTES, _LARGE_END_BYTES = 22, 20
 
 
 class DamagedEntryError(ValueError):
@@ -49,7 +51,7 @@ class NpzArrays:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        if data[-LISTED_BYTES:].count(_ENTRY) > MAX_ENTRIES:
+        if _listed(data).count(_ENTRY) > MAX_ENTRIES:
             raise DamagedEntryError(f"more than {MAX_ENTRIES} entries")
         with zipfile.ZipFile(BytesIO(data)) as archive:
             self.entries = {entry.filename: entry for entry in archive.infolist()}
@@ -79,6 +81,19 @@ class NpzArrays:
             raise DamagedEntryError(f"{name} claims shape {str(shape)[:100]}, over {limit} bytes")
         values = np.frombuffer(content, dtype, count, begin + length)
         return values.reshape(shape, order="F" if fortran else "C")
+
+
+def _listed(data: bytes) -> bytes:
+    """What lists the entries; of a file with an unusual end, all of the end that is searched.
+
+    The record at the end is laid out as APPNOTE.TXT of PKWARE says, 4.3.16.
+    """
+    end, large = data[-_END_BYTES:], data[-_END_BYTES - _LARGE_END_BYTES :]
+    if end.startswith(_END) and end.endswith(b"\0\0") and not large.startswith(_LARGE_END):
+        (size,) = struct.unpack_from("<I", end, 12)
+        if size <= LISTED_BYTES:
+            return data[-_END_BYTES - size : -_END_BYTES]
+    return data[-LISTED_BYTES:]
 
 
 def _content(data: bytes, entry: zipfile.ZipInfo) -> memoryview:

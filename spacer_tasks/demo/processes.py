@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from spacer_tasks.exceptions import LISTED, SpacerError
+from spacer_tasks.exceptions import SpacerError
+from spacer_tasks.printable import LISTED
 
 #: where private servers listen: this machine only
 HOST = "127.0.0.1"

@@ -21,6 +21,7 @@ from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import ConfigError, InputError, SpacerError, TransientError
 from spacer_tasks.jobs.answers import failed_job
 from spacer_tasks.jobs.reading import load_job
+from spacer_tasks.log_lines import log_one_line_each
 from spacer_tasks.messages.parsing import JsonDict, parse
 from spacer_tasks.messages.tasks import JobReturnMsg
 
@@ -89,6 +90,7 @@ def _tried(step: Callable[[], T]) -> T:
 def main() -> None:
     """The process of a Batch job: exit code 0 if there is an answer, 1 and one line if not."""
     without_django()
+    log_one_line_each()
     try:
         logging.basicConfig(
             level=get_settings().log_level, format="%(asctime)s %(levelname)s %(message)s"

@@ -65,7 +65,10 @@ def _as_input_error(
     ]
     if error.error_count() > len(shown):
         lines.append(f"and {error.error_count() - len(shown)} more")
-    points = bool(shown) and all(item["loc"][:1] == ("rowcols",) for item in shown)
+    # points that a message of another kind does not have are an unknown field, and not wrong points
+    points = bool(shown) and all(
+        item["loc"][:1] == ("rowcols",) and item["type"] != "extra_forbidden" for item in shown
+    )
     if points and isinstance(data, Mapping):
         image = data.get("image_loc")
         key = image.get("key") if isinstance(image, Mapping) else image

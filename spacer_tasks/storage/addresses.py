@@ -27,6 +27,8 @@ _SPECIAL = (
     IPv4Network("168.63.129.16/32"),
     IPv4Network("192.0.0.0/24"),
     IPv4Network("192.88.99.0/24"),
+    # documentation (RFC 9637)
+    IPv6Network("3fff::/20"),
 )
 _PORTS = {"http": 80, "https": 443}
 

@@ -30,7 +30,7 @@ class FilesystemStorage(Storage):
         return self.load_version(key)[0]
 
     def load_version(self, key: str) -> tuple[bytes, str | None]:
-        with file_errors(key), Path(key).open("rb") as stream:
+        with file_errors(key), _opened(key) as stream:
             status = os.fstat(stream.fileno())
             check_size(status.st_size, key)
             return stream.read(), _version_of(status)
@@ -38,8 +38,13 @@ class FilesystemStorage(Storage):
     def open(self, key: str) -> BinaryIO:
         """The file, open for reading: for files too large to be held whole."""
         with file_errors(key):
-            check_size(Path(key).stat().st_size, key)
-            return Path(key).open("rb")
+            stream = _opened(key)
+            try:
+                check_size(os.fstat(stream.fileno()).st_size, key)
+            except BaseException:
+                stream.close()
+                raise
+            return stream
 
     def store(self, key: str, data: bytes) -> None:
         self._store(key, data, os.replace)
@@ -55,6 +60,9 @@ class FilesystemStorage(Storage):
     def _store(self, key: str, data: bytes, place: Callable[[str, Path], None]) -> None:
         path = Path(key)
         with file_errors(key):
+            # renaming a file to the name of a folder is refused in other words for each folder
+            if key.endswith(os.sep) or path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), key)
             path.parent.mkdir(parents=True, exist_ok=True)
             descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
             try:
@@ -81,10 +89,15 @@ class FilesystemStorage(Storage):
     def version(self, key: str) -> str | None:
         with file_errors(key):
             try:
-                status = Path(key).stat()
+                status = os.stat(key)  # noqa: PTH116 -- by its name, as in `_opened`
             except (FileNotFoundError, NotADirectoryError):
                 return None
             return _version_of(status)
+
+
+def _opened(key: str) -> BinaryIO:
+    # by its name: a Path forgets a slash at the end, by which a file is asked for as a folder
+    return open(key, "rb")  # noqa: PTH123 -- as above
 
 
 def _version_of(status: os.stat_result) -> str:

@@ -20,6 +20,7 @@ from spacer_tasks.config.settings import Settings, get_settings
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import LocationNotAllowedError
 from spacer_tasks.storage.addresses import checked_url
+from spacer_tasks.storage.filesystem import file_errors
 
 #: an entry for every bucket
 _ANY_BUCKET = "s3://*"
@@ -130,7 +131,8 @@ def _parts(value: Any) -> Iterator[BaseModel]:
 
 def _place(loc: DataLocation) -> tuple[str, ...]:
     if loc.storage_type == "filesystem":
-        return ("filesystem", os.path.realpath(loc.key))
+        with file_errors(loc.key):
+            return ("filesystem", os.path.realpath(loc.key))
     # one that keeps objects as files takes a//./b for a/b
     parts = [part for part in loc.key.split("/") if part not in ("", ".")]
     return (loc.storage_type, loc.bucket_name or "", "/".join(parts))

@@ -1,8 +1,9 @@
 """What a site's test puts in place of the reference's functions is called in place of ours.
 
-CoralNet's tests replace functions of `spacer.tasks`, so that an extraction fails as they want, or
-an image need not be downloaded. Its jobs are run by this package, which does not call those
-functions: so the replacement is looked for, and put into `operations` while a job runs.
+CoralNet's tests replace functions of `spacer.tasks`, so that an extraction fails as they want, and
+`URLStorage.load` of `spacer.storage`, so that an image need not be downloaded. Its jobs are run by
+this package, which does not call those functions: so the replacement is looked for, and put into
+`operations` and the storage while a job runs.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import lru_cache
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+from spacer_tasks import storage
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.messages.parsing import parse
 from spacer_tasks.messages.tasks import (
@@ -24,6 +27,8 @@ from spacer_tasks.messages.tasks import (
     TrainClassifierMsg,
     TrainClassifierReturnMsg,
 )
+from spacer_tasks.storage.base import Storage
+from spacer_tasks.storage.url import URLStorage
 
 if TYPE_CHECKING:
     from spacer_tasks.extractors import Photo
@@ -37,14 +42,39 @@ TASKS: dict[str, type[Answer]] = {
 }
 #: one that takes a location and gives a PIL image
 LOAD_IMAGE = "load_image"
+#: others that the reference's tasks call; a replacement of one could not take effect here
+NOT_CALLED = ("check_extract_inputs", "load_classifier", "preprocess_labels", "store_classifier")
+
+_CACHED = type(lru_cache(len))
 
 
 @contextmanager
 def mocks_of_the_reference() -> Iterator[None]:
-    """Within the block, `operations` calls what replaces functions of `spacer.tasks` now."""
-    theirs = sys.modules.get("spacer.tasks")
+    """Within the block, what replaces functions of the reference now is called in place of ours.
+
+    Raises
+    ------
+    RuntimeError
+        A function is replaced that has no counterpart here.
+    """
+    with ExitStack() as stack:
+        if (tasks := sys.modules.get("spacer.tasks")) is not None:
+            stack.enter_context(_tasks_of(tasks))
+        if (downloads := sys.modules.get("spacer.storage")) is not None:
+            stack.enter_context(_downloads_of(downloads))
+        yield
+
+
+@contextmanager
+def _tasks_of(theirs: ModuleType) -> Iterator[None]:
+    for name in NOT_CALLED:
+        if _replaced(getattr(theirs, name, None)):
+            raise RuntimeError(
+                f"spacer.tasks.{name} is replaced, and jobs in this process never call it; what can"
+                f" be replaced is {', '.join((*TASKS, LOAD_IMAGE))}"
+            )
     names = [name for name in (*TASKS, LOAD_IMAGE) if _replaced(getattr(theirs, name, None))]
-    if theirs is None or not names:
+    if not names:
         yield
         return
     # what a base install lacks
@@ -61,14 +91,51 @@ def mocks_of_the_reference() -> Iterator[None]:
     if "classify_features" in instead:
         scored = instead["classify_features"]
         instead["classify_many"] = lambda messages: map(scored, messages)
-    with ExitStack() as stack:
-        stack.enter_context(mock.patch.multiple(operations, **instead))
+    with mock.patch.multiple(operations, **instead):
         yield
+
+
+@contextmanager
+def _downloads_of(theirs: ModuleType) -> Iterator[None]:
+    if not _replaced(getattr(getattr(theirs, "URLStorage", None), "load", None)):
+        yield
+        return
+
+    ours = storage.storage_for
+
+    def storage_for(loc: DataLocation, *, to_write: bool = False) -> tuple[Storage, str]:
+        # before it is asked whether the URL is one, and may be read: nothing is downloaded
+        if loc.storage_type == "url" and not to_write:
+            return _Downloads(theirs.URLStorage()), loc.key
+        return ours(loc, to_write=to_write)
+
+    with mock.patch.object(storage, "storage_for", storage_for):
+        yield
+
+
+class _Downloads(URLStorage):
+    """By a storage of the reference's whose `load` is replaced."""
+
+    def __init__(self, theirs: Any) -> None:
+        self._theirs = theirs
+
+    def load(self, key: str) -> bytes:
+        stream = self._theirs.load(key)
+        # one that was written to stands at its end
+        stream.seek(0)
+        data: bytes = stream.read()
+        return data
+
+    def version(self, key: str) -> str | None:
+        return None
 
 
 def _replaced(function: Any) -> bool:
     if function is None:
         return False
+    if isinstance(function, _CACHED):
+        # the reference's own, which it keeps the results of
+        function = function.__wrapped__
     # a mock with `autospec` is a function, and may say that it is of the same module
     return (
         not isinstance(function, FunctionType)

@@ -22,6 +22,7 @@ from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.concurrency.cores import cores
 from spacer_tasks.config.settings import get_settings, without_django
 from spacer_tasks.exceptions import ConfigError, InputError, TransientError
+from spacer_tasks.log_lines import log_one_line_each
 from spacer_tasks.worker import arguments as worker_arguments
 from spacer_tasks.worker import (
     lifecycle,
@@ -69,6 +70,7 @@ def start(name: PoolName, arguments: Sequence[str], config_module: str | None = 
     InputError, TransientError
         The network that `SPACER_WARM_EXTRACTOR` names could not be loaded.
     """
+    log_one_line_each()
     without_django()
     settings = get_settings()
     if plan := plan_of(name, POOLS[name].queue, arguments):

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ from tests.support.network.hosts import FAKETIME, Host, network, not_allowed
 from tests.support.sending import empty_queues
 from tests.support.settings import settings_in_environment
 from tests.support.waiting import wait_until
+from tests.support.workers import START_S
 
 #: tasks; 5,000 in `make hosts`
 TASKS = int(os.environ.get("TEST_HOSTS_TASKS", "100"))
@@ -106,29 +108,38 @@ def scene(folder: Path, clocks: dict[str, int]) -> Iterator[Scene]:
         stack.enter_context(pytest.MonkeyPatch.context()).setenv("no_proxy", "*")
         stack.enter_context(empty_queues(url))
         far.drops(LOST)
-        for host, name, to_redis, to_s3 in (
-            (near, "near", url, server.endpoint_url),
-            (
-                far, "far",
-                f"redis://:{password}@{router.address}:{RELAY_PORT}/0",
-                f"http://{router.address}:{RELAY_PORT + 1}",
-            ),
-        ):  # fmt: skip
-            for kind in ("feature", "classify"):
-                stack.enter_context(
-                    _worker(host, kind, name, to_redis, to_s3, folder, clocks.get(name, 0))
-                )
+        started = [
+            stack.enter_context(
+                _worker(host, kind, name, to_redis, to_s3, folder, clocks.get(name, 0))
+            )
+            for host, name, to_redis, to_s3 in (
+                (near, "near", url, server.endpoint_url),
+                (
+                    far, "far",
+                    f"redis://:{password}@{router.address}:{RELAY_PORT}/0",
+                    f"http://{router.address}:{RELAY_PORT + 1}",
+                ),
+            )
+            for kind in ("feature", "classify")
+        ]  # fmt: skip
+        # side by side: each takes as long as torch does to be imported
+        for hostname in started:
+            wait_until(partial(_answers, hostname), START_S, f"{hostname} does not start")
         yield Scene(redis, s3, near, far, router, client)
 
 
 @contextmanager
 def _worker(
     host: Host, kind: str, name: str, to_redis: str, to_s3: str, folder: Path, clock_s: int
-) -> Iterator[None]:
+) -> Iterator[str]:
+    """Its name; it may still be on its way up."""
     hostname = f"{kind}.{name}@hosts"
     with process(
         host.command(
-            sys.executable, "-m", f"workers.{kind}_worker", "--concurrency=2",
+            sys.executable,
+            "-m",
+            f"workers.{kind}_worker",
+            "--concurrency=2",
             f"--hostname={hostname}",
         ),
         env={
@@ -140,10 +151,8 @@ def _worker(
         },
         cwd=CHECKOUT,
         log_path=folder / f"{hostname}.log",
-        ready=lambda: bool(app.control.ping(destination=[hostname], timeout=2)),
-        ready_timeout_s=180,
-    ):  # fmt: skip
-        yield
+    ):
+        yield hostname
 
 
 @contextmanager
@@ -169,6 +178,10 @@ def _s3_on(host: Host, folder: Path) -> Iterator[S3Server]:
     ):  # fmt: skip
         made.create_bucket(BUCKET)
         yield made
+
+
+def _answers(hostname: str) -> bool:
+    return bool(app.control.ping(destination=[hostname], timeout=2))
 
 
 def _pings(client: Redis) -> bool:

@@ -82,6 +82,11 @@ POINTS = "spacer.exceptions.RowColumnInvalidError"
         (set_field(feature_loc={"storage_type": "url", "key": "http://x"}), OURS, "url"),
         (set_field(image_loc={"storage_type": "s3", "key": "a"}), OURS, "bucket_name"),
         (set_field(image_loc={"storage_type": "filesystem", "key": ""}), OURS, "image_loc.key"),
+        (
+            set_field(image_loc={"storage_type": "filesystem", "key": "a\0b"}),
+            "spacer_tasks.exceptions.StorageAccessError",
+            "'a\\x00b' is no path",
+        ),
         (set_field(rowcols=[[True, False]]), POINTS, "found 'True'"),
         (set_field(rowcols=[]), POINTS, "at least 1"),
         (set_field(rowcols=[[1]]), POINTS, r"rowcols.0.1"),

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from spacer_tasks.config.settings import get_settings, without_django
+from spacer_tasks.log_lines import log_one_line_each
 from spacer_tasks.mailman.mailman import IN_HAND, VISIBILITY_S, sqs_mailman
 
 
@@ -54,6 +55,7 @@ def _as_a_service() -> None:
     time, not a terminal's.
     """
     without_django()
+    log_one_line_each()
     logging.basicConfig(
         level=get_settings().log_level,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",

@@ -26,6 +26,8 @@ MAX_TEXT = 1000
 #: numbers, texts and tuples that are given to functions, each as often as it is named: a tensor's
 #: are 20, and an EfficientNet-B0 has 360 tensors
 MAX_GIVEN = 500_000
+#: lists and tuples that are begun and not ended; torch's pickles nest 10 deep
+MAX_DEPTH = 1000
 #: bits of a number that is a key: larger ones can be chosen to have the hash of others
 KEY_BITS = 63
 #: what torch rebuilds tensors and small objects with; each takes plain values and tensors
@@ -139,6 +141,8 @@ class _Walk:
         return items
 
     def mark(self, _: object) -> None:
+        if len(self.below) >= MAX_DEPTH:
+            raise UnlikeTorchError(f"more than {MAX_DEPTH} beginnings without an end")
         self.below.append(self.stack)
         self.stack = []
 

@@ -15,6 +15,7 @@ from spacer_tasks.extractors.images.jpeg import before_pixels
 BLOCK = 32
 #: formats that libjpeg decodes
 JPEGS = ("JPEG", "MPO")
+END_OF_IMAGE = b"\xff\xd9"
 #: opens a file leniently and answers a question about the image
 Ask = Callable[[bytes, Callable[[Image.Image], bool]], bool]
 
@@ -51,7 +52,9 @@ def nothing_read(image: Image.Image, data: bytes, ask: Ask) -> bool:
         header = before_pixels(data) if image.format in JPEGS else None
         if header is None or not _one_colour(image, min(BLOCK, image.height - 1)):
             return False
-        return ask(header, lambda made_up: _same(image, made_up))
+        # as long as the file: a header alone is too short for so many pixels
+        alone = header + END_OF_IMAGE + bytes(len(data) - len(header))
+        return ask(alone, lambda made_up: _same(image, made_up))
     except (ImageError, ValueError):
         # of a mode that Pillow does not look through; the image itself was read
         return False

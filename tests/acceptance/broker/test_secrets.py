@@ -134,9 +134,9 @@ def failed(worker: Process, bucket: str, flower: tuple[str, Path]) -> list[str]:
         {**message, "extractor": {"class_path": "dummy", "feature_dim": "many"}},
     ]
     errors = []
-    for each in messages:
-        # `delay` would refuse some of them here
-        sent = app.send_task(extract_features.name, (each,))
+    # `delay` would refuse some of them here
+    all_sent = [app.send_task(extract_features.name, (each,)) for each in messages]
+    for sent in all_sent:
         try:
             # some are transient: they are tried again until their retries are over
             sent.get(timeout=sum(retries.TASK.longest_s) + START_S)

@@ -12,6 +12,7 @@ import pytest
 from tests.support.checkout import CHECKOUT
 from tests.support.environments.installed import base_python, other_python, run, wheel
 from tests.support.environments.interpreters import interpreter_of
+from tests.support.environments.pins import IN_PINS
 
 #: what computes, by the names that are imported
 COMPUTING = ["torch", "numpy", "scipy", "sklearn", "PIL", "safetensors", "boto3"]
@@ -93,7 +94,7 @@ def test_the_base_modules_need_nothing_that_computes() -> None:
     assert "spacer_tasks.train_many" in names
 
 
-@pytest.mark.parametrize("version", ["3.10", "3.12"])
+@pytest.mark.parametrize("version", ["3.10", pytest.param("3.12", marks=IN_PINS)])
 def test_other_pythons_read_and_write_messages(version: str) -> None:
     interpreter = interpreter_of(version)
     if interpreter is None:

@@ -4,9 +4,10 @@ have, by the pip of each of its Pythons.
 
 from __future__ import annotations
 
+import importlib
 import json
-import os
 import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import pytest
 
 from tests.support.environments.installed import coralnet_server, run, wheel
 from tests.support.environments.interpreters import interpreter_of
+from tests.support.environments.pins import ALL
+from tests.support.environments.site_tests import CORALNET_SITE, run_site_s_tests
 
 #: sends a job with Redis away, which needs all that a web process imports
 SENDS = """
@@ -29,6 +32,10 @@ except BrokerUnavailableError:
 """
 #: of Kombu and Celery that were out before the oldest that we take
 OLDEST = {"celery": (5, 5), "kombu": (5, 5)}
+#: as both versions of pyspacer pin it
+SCIKIT_LEARN = "scikit-learn==1.5.2"
+TORCH = ("torch", "torchgen", "functorch", "filelock", "sympy", "mpmath", "networkx", "fsspec",
+         "jinja2", "markupsafe")  # fmt: skip
 #: what CI tries; the other Pythons and the older reference are for `make pins`
 IN_CI = ("3.11", "pyspacer==0.14.0")
 
@@ -44,7 +51,7 @@ def installed(python: Path) -> dict[str, str]:
 def test_nothing_of_coralnet_s_is_changed(
     version: str, reference: str, held: str | None, tmp_path: Path
 ) -> None:
-    if (version, reference) != IN_CI and not os.environ.get("TEST_PINS"):
+    if (version, reference) != IN_CI and not ALL:
         pytest.skip("each takes minutes to make a server: `make pins` runs all")
     if held and reference != "pyspacer==0.14.0":
         pytest.skip("the reference needs no redis-py: once is enough")
@@ -73,3 +80,26 @@ def test_nothing_of_coralnet_s_is_changed(
     )
     env = {"SPACER_BROKER_URL": "redis://127.0.0.1:1/0", "SPACER_RESULTS_PREFIX": str(tmp_path)}
     assert run([python, "-c", SENDS], env=env).split() == ["refused"]
+
+
+def test_a_site_s_own_tests_run_in_coralnet_s_environment(tmp_path: Path) -> None:
+    """With the extra for tests, and what pyspacer 0.13 asks for."""
+    if not ALL:
+        pytest.skip("takes minutes to make a server: `make pins` runs it")
+    server = tmp_path / "server"
+    shutil.copytree(coralnet_server(sys.executable, "pyspacer==0.13.0"), server, symlinks=True)
+    python = server / "bin" / "python"
+    pip: list[str | Path] = [python, "-m", "pip", "install", "-q", "--no-compile"]
+    run([*pip, SCIKIT_LEARN])
+    before = installed(python)
+    run([*pip, f"{wheel()}[coralnet,testing]"])
+    after = installed(python)
+    assert {name: after.get(name) for name in before} == before
+    # of torch, which takes minutes, this process's, with what it needs
+    packages = Path(importlib.import_module("torch").__file__ or "").parents[1]
+    for name in TORCH:
+        if (packages / name).exists():
+            (tmp_path / name).symlink_to(packages / name)
+    (tmp_path / "torchvision").symlink_to(CORALNET_SITE / "stand_ins" / "torchvision")
+    ran = run_site_s_tests(python, CORALNET_SITE, [tmp_path], tmp_path)
+    assert ran > 10

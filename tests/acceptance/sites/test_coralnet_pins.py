@@ -30,6 +30,7 @@ from tests.support.environments.installed import (
     run,
 )
 from tests.support.environments.interpreters import interpreter_of
+from tests.support.environments.pins import IN_PINS
 from tests.support.messages.extraction import extraction
 from tests.support.photos import photo
 from tests.support.waiting import wait_until
@@ -111,7 +112,7 @@ def worker(queue: None) -> Iterator[None]:
     ("python", "reference", "older"),
     [
         pytest.param(lambda: on_another("3.10"), None, None, id="3.10"),
-        pytest.param(lambda: on_another("3.12"), None, None, id="3.12"),
+        pytest.param(lambda: on_another("3.12"), None, None, id="3.12", marks=IN_PINS),
         pytest.param(coralnet_python, "0.14.0", None, id="pyspacer 0.14"),
         pytest.param(coralnet_python, "0.13.0", older_reference, id="pyspacer 0.13"),
         # without the reference's own requirements it cannot be imported: without it then

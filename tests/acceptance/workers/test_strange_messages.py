@@ -23,6 +23,7 @@ from tests.support.workers import StartWorker
 
 #: seconds for a small task on a busy machine
 ANSWER_S = 30
+FOR_LATER = 200
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,9 @@ def envelopes() -> dict[str, dict[str, Any] | bytes]:
 
     def with_(**changes: Any) -> dict[str, Any]:
         return {**good, **changes}
+
+    def written(message: dict[str, Any]) -> bytes:
+        return json.dumps(message).encode()
 
     def with_body(data: bytes) -> dict[str, Any]:
         return with_(body=base64.b64encode(data).decode())
@@ -128,6 +132,36 @@ def envelopes() -> dict[str, dict[str, Any] | bytes]:
         "a wrong body encoding": with_(properties={**properties, "body_encoding": "x"}),
         "a body that is no base64": with_(body="ä!"),
         "a time that is none": with_(headers={**headers, "eta": "yesterday", "expires": [1]}),
+        "a time that is empty": with_(headers={**headers, "eta": ""}),
+        "a time before all": with_(headers={**headers, "expires": "0001-01-01T00:00:00-23:59"}),
+        "a number of a million digits": written(good)[:-1] + b', "x": ' + b"9" * 10**6 + b"}",
+        "a body of a million digits": with_body(b"[[" + b"9" * 10**6 + b"], {}, {}]"),
+        "a number beyond all": with_body(b'[[{"job_token": 1e999}], {}, {}]'),
+        "numbers that are none": with_body(b'[[{"job_token": NaN}], {}, {"chord": Infinity}]'),
+        "keys that repeat": written(good)[:-1] + b', "headers": [], "properties": {}}',
+        "half characters": with_body(b'[[{"job_token": "\\ud800"}], {}, {}]'),
+        "half characters in a task": with_(headers={**headers, "task": "spacer\ud800"}),
+        "half characters in keys": with_(headers={**headers, "\udfff": 1}),
+        "a million arguments": with_body(b"[[" + b"0," * 10**6 + b"0], {}, {}]"),
+        "many callbacks": with_body(b'[[{}], {}, {"callbacks": [' + b"{}," * 10**5 + b"{}]}]"),
+        "callbacks in callbacks": with_body(
+            b'[[{}], {}, {"callbacks": ['
+            + b'{"task": "x", "options": {"link": ' * 400
+            + b"{}"
+            + b"}}" * 400
+            + b"]}]"
+        ),
+        "objects in objects": with_body(b"[[" + b'{"a":' * 900 + b"1" + b"}" * 900 + b"], {}, {}]"),
+        "a type of Kombu's": with_body(b'[[{"__type__": "datetime", "__value__": []}], {}, {}]'),
+        "a type that is none": with_body(b'[[{"__type__": {}, "__value__": 1}], {}, {}]'),
+        "a priority beyond all": with_(properties={**properties, "priority": 10**400}),
+        "headers of a million": with_(headers={**headers, **{str(n): n for n in range(10**5)}}),
+        "a task that forges a line": with_(headers={"task": "x\nERROR: forged\x1b[2J", "id": "1"}),
+        "an id of dots": with_(headers={**headers, "id": ".."}),
+        "an id that leads elsewhere": with_(headers={**headers, "id": "../answers/x"}),
+        "a queue that is a list": with_(
+            properties={**properties, "delivery_info": {"exchange": [], "routing_key": {}}}
+        ),
         "a signature that is none": with_(headers={**headers, HEADER: {"x": 1}}),
         "a compression": with_(headers={**headers, "compression": "application/x-gzip"}),
     }
@@ -141,7 +175,27 @@ def test_it_does_not_stop_the_worker(worker: Process, bucket: str, name: str) ->
     broker.lpush("features", data)
     assert works(bucket)
     assert worker.running
-    assert "Unrecoverable error" not in worker.log_path.read_text()
+    log = worker.log_path.read_text()
+    assert "Unrecoverable error" not in log
+    assert not [line for line in log.splitlines() if line.startswith("ERROR: forged")]
+    assert "\x1b[2J" not in log
     assert not (CHECKOUT / "ran").exists()
     # nor is it kept for another
     wait_until(lambda: broker.hlen("unacked.features") == 0, 30, "it stays taken")
+
+
+def test_messages_for_later_hold_up_no_others(worker: Process, bucket: str) -> None:
+    # more of them than a worker takes at once
+    broker = redis.Redis.from_url(str(app.conf.broker_url))
+    good = envelopes()["an unknown task"]
+    assert isinstance(good, dict)
+    for number in range(FOR_LATER):
+        name = f"later-{number}"
+        later = {
+            **good,
+            "body": base64.b64encode(b"[[{}], {}, {}]").decode(),
+            "headers": {"task": extract_features.name, "id": name, "eta": "9999-12-31T23:59:59Z"},
+            "properties": {**good["properties"], "delivery_tag": name},
+        }
+        broker.lpush("features", json.dumps(later))
+    assert works(bucket)

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from spacer_tasks.operations import process_job
-from tests.support.environments.reference import run_reference
-from tests.support.messages.odd_jobs import Job, feature_files, images, jobs_over
+from tests.support.environments.reference import Version, run_reference
+from tests.support.messages.odd_jobs import Job, classifiers, feature_files, images, jobs_over
 
 REFERENCE = """
     import json, os, pickle, sys, types, warnings
@@ -77,6 +77,11 @@ CLASSIFIERS = """
 ANSWERS = """
     def answered(name, job):
         try:
+            if args['version'] == '0.13.0' and job['task_name'] == 'train_classifier':
+                # it has one trainer and no options
+                for task in job['tasks']:
+                    del task['trainer']
+                    task['trainer_name'] = 'minibatch'
             message = JobMsg.deserialize(job)
             if name in args['numpy']:
                 for task in message.tasks:
@@ -92,11 +97,13 @@ NUMPY = ["points of numpy"]
 MESSAGE = "spacer_tasks.exceptions.MessageError"
 CLASSIFIER = "spacer_tasks.exceptions.ClassifierFileError"
 FEATURES = "spacer_tasks.exceptions.FeatureFileError"
+ACCESS = "spacer_tasks.exceptions.StorageAccessError"
+INVALID = "spacer.exceptions.RowColumnInvalidError"
 #: what the reference says or raises, and what is said here
 DIFFERENT = {
     # its labels are integers here
     "classifier floats": ("ok", "ok"),
-    "points of numpy": ("spacer.exceptions.RowColumnInvalidError", "ok"),
+    "points of numpy": (INVALID, "ok"),
     "no locations": ("AttributeError", MESSAGE),
     "no feature_dim": ("TypeError", MESSAGE),
     "no epochs": ("sklearn.exceptions.NotFittedError", MESSAGE),
@@ -108,9 +115,30 @@ DIFFERENT = {
         "ValueError",
         "spacer_tasks.exceptions.FeatureDimensionError",
     ),
+    "a point of three numbers": ("AssertionError", INVALID),
+    "an image that is a folder": ("IsADirectoryError", ACCESS),
+    "an image asked for as a folder": ("NotADirectoryError", "FileNotFoundError"),
+    "an image below an image": ("NotADirectoryError", "FileNotFoundError"),
+    "an image that memory does not have": ("KeyError", "FileNotFoundError"),
+    "features over a folder": ("IsADirectoryError", ACCESS),
+    "a task of another job": ("KeyError", MESSAGE),
+    "a job that does not exist": ("AssertionError", MESSAGE),
+    "points beside features": ("ok", MESSAGE),
+    "a model over a folder": ("IsADirectoryError", ACCESS),
+    "a label beyond 64 bits": ("ValueError", MESSAGE),
+    "labels as truths": ("ok", MESSAGE),
+    "a label that ends in a zero character": ("ValueError", CLASSIFIER),
+    "a row as text": ("spacer.exceptions.RowColumnMismatchError", MESSAGE),
+    "NaN that no point uses": ("ok", FEATURES),
+    "features of two dimensions": (
+        "ValueError",
+        "spacer_tasks.exceptions.FeatureDimensionError",
+    ),
+    "epochs as a fraction": ("TypeError", MESSAGE),
+    "epochs as text": ("TypeError", "ok"),
     "labels of two kinds": ("ok", "spacer.exceptions.TrainingLabelsError"),
     "an annotation without a label": ("ValueError", MESSAGE),
-    "features below a file": ("NotADirectoryError", "spacer_tasks.exceptions.StorageAccessError"),
+    "features below a file": ("NotADirectoryError", ACCESS),
     "image PPM": ("ok", "PIL.UnidentifiedImageError"),
     "image TGA": ("ok", "PIL.UnidentifiedImageError"),
     "image JPEG2000": ("ok", "PIL.UnidentifiedImageError"),
@@ -124,6 +152,30 @@ DIFFERENT = {
         f"classifier {name}": ("ValueError", CLASSIFIER)
         for name in ("uncalibrated", "folds", "none", "a dictionary")
     },
+    **{
+        f"features {name}": ("ok", FEATURES) for name in ("rows as texts", "rows of two dimensions")
+    },
+    **{
+        f"features {name}": ("AssertionError", FEATURES)
+        for name in ("meta of more points", "points in JSON")
+    },
+    "features meta of fewer numbers": ("IndexError", FEATURES),
+    # its text has several lines, and the name is in the first of them
+    "features NaN": (
+        "SGDClassifier does not accept missing values encoded as NaN natively. For supervised"
+        " learning, you might want to consider sklearn.ensemble.HistGradientBoostingClassifier and"
+        " Regressor which accept missing values encoded as NaNs natively. Alternatively, it is"
+        " possible to preprocess the data, for instance by using an imputer transformer in a"
+        " pipeline or drop samples with missing values. See https",
+        FEATURES,
+    ),
+    "features six numbers a point": (
+        "ValueError",
+        "spacer_tasks.exceptions.FeatureDimensionError",
+    ),
+    "features flat in JSON": ("TypeError", FEATURES),
+    "classifier without its last byte": ("EOFError", CLASSIFIER),
+    "classifier compressed": ("_pickle.UnpicklingError", CLASSIFIER),
     "features complex": ("ok", FEATURES),
     "features texts": ("ok", FEATURES),
     "features texts in JSON": ("ok", FEATURES),
@@ -137,16 +189,24 @@ DIFFERENT = {
 }
 
 
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Any]]:
+VERSIONS: list[Version] = ["0.13.0", "0.14.0"]
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def both(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[Any, Any]]:
     """The answers of both to each job: the reference's, and ours."""
     folder = tmp_path_factory.mktemp("odd")
     feature_files(folder)
     images(folder)
     args: dict[str, Any] = {"folder": str(folder)}
     run_reference(f"{REFERENCE}{CLASSIFIERS}    return None", args)
+    classifiers(folder)
     jobs = jobs_over(folder)
-    theirs = run_reference(REFERENCE + ANSWERS, {**args, "jobs": jobs, "numpy": NUMPY})
+    version: Version = request.param
+    args |= {"jobs": jobs, "numpy": NUMPY, "version": version}
+    theirs = run_reference(REFERENCE + ANSWERS, args, version)
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.chdir(folder)
         return {name: (theirs[name], our_answer(name, job)) for name, job in jobs.items()}

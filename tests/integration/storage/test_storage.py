@@ -210,6 +210,25 @@ def test_paths_that_are_no_files_are_input_errors(tmp_path: Path) -> None:
         storage.load(on_disk(tmp_path / "nul\0byte"))
 
 
+def test_a_folder_is_never_written_over_whatever_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder" / "full").mkdir(parents=True)
+    for key in (".", "folder", "folder/", "new/", str(tmp_path)):
+        with pytest.raises(StorageAccessError, match="Is a directory"):
+            storage.store(DataLocation(storage_type="filesystem", key=key), b"")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_file_is_not_there_as_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    as_folder = DataLocation(storage_type="filesystem", key=f"{tmp_path}/file/")
+    with pytest.raises(ObjectNotFoundError, match="file/"):
+        storage.load(as_folder)
+    assert not storage.exists(as_folder)
+
+
 # --- URL -------------------------------------------------------------------------------------
 
 

@@ -158,6 +158,8 @@ ENCODED = pickled(
 
 
 OTHER_LETTERS = pickled("c__builtin__\nb\u00fctearray\n".encode())
+#: each holds the one before it twice: hashing the last takes 2^60 steps
+TUPLES = b"\x80\x02})" + b"q\x00h\x00\x86" * 60 + b"K\x01s."
 DEFLATED = {"compression": zipfile.ZIP_DEFLATED}
 #: the file, and why it is refused
 WEIGHTS: dict[str, tuple[Callable[[], bytes], str]] = {
@@ -181,6 +183,9 @@ WEIGHTS: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: in_zip(pickled(b"X\x00\x00\x08\x00" + b"x" * 2**19)),
         "a text of 524288 characters",
     ),
+    "tuples of tuples as a key": (lambda: in_zip(TUPLES), "a key in it is a tuple"),
+    "tuples of tuples as a key, before zips": (lambda: TUPLES, "a key in it is a tuple"),
+    "a million beginnings": (lambda: in_zip(b"\x80\x02" + b"(" * 10**6 + b"."), "1000 beginnings"),
     "other letters in a name": (lambda: in_zip(OTHER_LETTERS), "a damaged pickle"),
     "a list of entries without end": (
         lambda: with_entries_that_share(weights(), 4000),

@@ -219,6 +219,22 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
         "data in another file",
     ),
     "a constant in another file": (_with(_external_constant), "data in another file"),
+    "a million notes": (lambda: field(14, b"") * 10**6, "more than 400000 fields"),
+    "a note of 20 MB": (lambda: field(14, field(2, b"x" * 20 * 2**20)), "a text of 20971520 by"),
+    "a constant that claims": (
+        _after_pool(
+            [
+                helper.make_node(
+                    "Constant",
+                    [],
+                    ["k"],
+                    value=TensorProto(data_type=TensorProto.FLOAT, dims=[2**31 - 1, 2**31 - 1]),
+                ),
+                helper.make_node("Add", ["y", "k"], ["z"]),
+            ]
+        ),
+        "4611686014132420609",
+    ),
     "a branch": (
         _with(
             lambda made: made.graph.node.append(
@@ -345,6 +361,41 @@ ENDED: dict[str, tuple[Callable[[], bytes], str]] = {
                 helper.make_node("ReduceMax", ["e"], ["z"], axes=[2], keepdims=0),
             ],
             {"at": integers(2), "s": integers(1, CHANNELS, 16_000_000)},
+        ),
+        "weights",
+    ),
+    "a tile of a billion": (
+        _after_pool(
+            [
+                helper.make_node("Tile", ["y", "s"], ["t"]),
+                helper.make_node("ReduceMax", ["t"], ["z"], axes=[1], keepdims=1),
+            ],
+            {"s": integers(1, 2**27)},
+        ),
+        "weights",
+    ),
+    "a product that grows each time": (
+        _after_pool(
+            [
+                helper.make_node("Unsqueeze", ["y", "at"], ["m0"]),
+                *(
+                    helper.make_node("Concat", [f"m{n}", f"m{n}"], [f"m{n + 1}"], axis=2)
+                    for n in range(31)
+                ),
+                helper.make_node("ReduceMax", ["m31"], ["z"], axes=[2], keepdims=0),
+            ],
+            {"at": integers(2)},
+        ),
+        "weights",
+    ),
+    "a convolution that makes maps of 4 gigabytes": (
+        _after_pool(
+            [
+                helper.make_node("Unsqueeze", ["y", "at"], ["u"]),
+                helper.make_node("ConvTranspose", ["u", "w2"], ["c"], strides=[30000, 30000]),
+                helper.make_node("ReduceMax", ["c"], ["z"], axes=[2, 3], keepdims=0),
+            ],
+            {"at": integers(2, 3), "w2": np.ones((CHANNELS, 1, 30000, 1), np.float32)},
         ),
         "weights",
     ),

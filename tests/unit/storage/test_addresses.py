@@ -35,7 +35,7 @@ def test_the_internet_s_addresses_are_public(address: str) -> None:
         "100.100.100.200", "168.63.129.16", "192.0.0.192",
         # carriers' own, tests, documentation, benchmarks
         "100.64.0.1", "100.127.255.255", "192.0.2.1", "198.51.100.1", "203.0.113.1", "198.18.0.1",
-        "2001:db8::1", "100::1",
+        "2001:db8::1", "100::1", "3fff::1",
         # many machines, or kept for later
         "224.0.0.1", "239.255.255.255", "255.255.255.255", "240.0.0.1", "ff02::1", "ff0e::1",
         # IPv4 inside IPv6

@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
+from io import BytesIO
 from types import ModuleType, SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -138,8 +140,8 @@ original.__module__ = "spacer.tasks"
 @pytest.fixture
 def reference(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Modules of the reference's names: who has it installed is tested with it elsewhere."""
-    messages, classes, tasks = (
-        ModuleType(f"spacer.{name}") for name in ("messages", "data_classes", "tasks")
+    messages, classes, tasks, storage = (
+        ModuleType(f"spacer.{name}") for name in ("messages", "data_classes", "tasks", "storage")
     )
     package = ModuleType("spacer")
     for name in ("ExtractFeaturesMsg", "ClassifyFeaturesMsg", "DataLocation", "JobReturnMsg"):
@@ -147,7 +149,9 @@ def reference(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         setattr(classes, name, Wire)
     for name in ("extract_features", "classify_features", "load_image"):
         setattr(tasks, name, original)
-    for module in (package, messages, classes, tasks):
+    tasks.load_classifier = lru_cache(original)  # type: ignore[attr-defined]
+    storage.URLStorage = type("URLStorage", (), {"load": original})  # type: ignore[attr-defined]
+    for module in (package, messages, classes, tasks, storage):
         monkeypatch.setitem(sys.modules, module.__name__, module)
         setattr(package, module.__name__.rpartition(".")[2], module)
     return tasks
@@ -211,3 +215,43 @@ def test_an_image_that_a_test_gives_is_looked_for_nowhere() -> None:
         submitted({**extraction(), "image_loc": {"storage_type": "url", "key": "URL 1"}})
     assert [location.key for location in given] == ["URL 1"]
     assert collected()[1] == ["SUCCEEDED"]
+
+
+@pytest.mark.usefixtures("reference")
+def test_a_download_that_a_test_replaces_is_asked_for_the_url() -> None:
+    asked: list[str] = []
+
+    def load(_: object, url: str) -> BytesIO:
+        asked.append(url)
+        stream = BytesIO()
+        # and so it stands at its end
+        Image.new("RGB", (20, 20)).save(stream, "PNG")
+        return stream
+
+    message = {**extraction(), "image_loc": {"storage_type": "url", "key": "URL 1"}}
+    with mock.patch("spacer.storage.URLStorage.load", load):
+        submitted(message)
+    assert asked == ["URL 1"]
+    # only while it was replaced
+    submitted(message)
+    returned, _ = collected()
+    assert [answer.ok for answer in returned] == [True, False]
+    assert returned[1].error_message.startswith("spacer.exceptions.URLDownloadError")
+
+
+@pytest.mark.usefixtures("reference")
+def test_what_a_replaced_download_raises_is_the_job_s_error() -> None:
+    with mock.patch("spacer.storage.URLStorage.load", side_effect=ZeroDivisionError("none")):
+        submitted({**extraction(), "image_loc": {"storage_type": "url", "key": "URL 1"}})
+    ((answer,), _) = collected()
+    assert answer.error_message.splitlines()[-1].endswith("ZeroDivisionError: none")
+
+
+@pytest.mark.usefixtures("reference")
+def test_a_replaced_function_that_is_never_called_is_an_error() -> None:
+    with (
+        mock.patch("spacer.tasks.load_classifier"),
+        pytest.raises(RuntimeError, match=r"spacer\.tasks\.load_classifier is replaced"),
+    ):
+        submitted(extraction())
+    assert collected() == ([], [])

@@ -18,7 +18,7 @@ from spacer_tasks.exceptions import ConfigError, DataLimitError, ImageError, Tas
 from spacer_tasks.extractors import read_photo
 from spacer_tasks.extractors.images import in_flight
 from spacer_tasks.extractors.images.costs import PYTHON_PIXELS
-from tests.support.files.hostile_images import png
+from tests.support.files.hostile_images import png, saved
 from tests.support.files.image_kinds import KINDS, MORE_KINDS
 
 
@@ -48,28 +48,24 @@ def many_scans(count: int) -> bytes:
     return data[:last] + data[last:-2] * count + data[-2:]
 
 
-def tiff_of_strips(count: int) -> bytes:
-    """One row in each, all in the same bytes."""
-    tags = [(256, 1, 10), (257, 1, count), (258, 1, 8), (259, 1, 1), (262, 1, 1), (273, count, 8),
-            (277, 1, 1), (278, 1, 1), (279, count, 8)]  # fmt: skip
-    entries = [struct.pack("<HHII", tag, 4, number, value) for tag, number, value in tags]
-    head = b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + b"".join(entries)
-    return head + bytes(4 + 4 * count)
-
-
-def filled_jpeg() -> bytes:
-    photo = KINDS["JPEG"]
-    return photo[:2] + b"\xff" * 100_000 + photo[2:]
-
-
 def padded_bmp(width: int, height: int, length: int) -> bytes:
     head = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0)
     return struct.pack("<2sIHHI", b"BM", length, 0, 0, 54) + head + bytes(length - 54)
 
 
 HOSTILE = {
-    "a TIFF of many strips": (tiff_of_strips(150_000), "150000 strips or tiles, expected at most"),
-    "a JPEG that is filled up": (filled_jpeg(), "more than 4096 bytes at byte 2 that say nothing"),
+    "a WebP of four bytes a pixel": (
+        webp(6300, 6300, 0) + bytes(30_000),
+        "39690000 pixels in a file of 300.. bytes, expected at most 200",
+    ),
+    "a PNG of colours and transparency": (
+        saved(Image.new("RGBA", (6300, 6300)), "PNG"),
+        "39690000 pixels in a file of 154172 bytes, expected at most 200",
+    ),
+    "a small BMP of megabytes": (
+        packed_bmp(999, 1000, b"\1\5" * 3_000_000),
+        "999 x 1000 pixels packed as photos are not .* in 60",
+    ),
     "a large BMP that is not there": (
         padded_bmp(9000, 9000, 60_000),
         "81000000 pixels in a file of 60000 bytes, expected at most 200 for each byte",
@@ -221,3 +217,12 @@ def test_a_damaged_image_gives_its_share_back() -> None:
         read_photo(KINDS["JPEG"][:200] + bytes(50), "reef")
     assert in_flight.SHARES.taken == 0
     assert np.asarray(read_photo(KINDS["JPEG"], "reef").pixels).shape == (40, 50, 3)
+
+
+def test_a_large_photo_of_one_colour_that_is_cut_short_is_read() -> None:
+    # what its header alone makes is looked at, and is too short for so many pixels
+    data = saved(Image.new("RGB", (2100, 2100)), "JPEG")
+    photo = read_photo(data[:-5000], "reef")
+    assert photo.pixels.shape == (2100, 2100, 3)
+    assert photo.incomplete is not None
+    assert photo.incomplete.startswith("cut short")

@@ -6,14 +6,17 @@ from __future__ import annotations
 
 import json
 import tempfile
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from config.constants import SpacerJobSpec
 from django.test import TestCase, override_settings
 from jobs.models import Job
-from PIL import Image
-from spacer.exceptions import RowColumnMismatchError
+from PIL import Image, UnidentifiedImageError
+from spacer.data_classes import DataLocation, ImageFeatures, ValResults
+from spacer.exceptions import RowColumnMismatchError, URLDownloadError
 from spacer.messages import ClassifyReturnMsg, ExtractFeaturesMsg
 
 from spacer_tasks.exceptions import HashMismatchError
@@ -50,22 +53,25 @@ class SiteTest(TestCase):
             "feature_loc": self.at(f"{name}.npz"),
         }
 
+    def training(self, sets: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "trainer": {"class_path": "spacer.train_classifier.MiniBatchTrainer"},
+            "nbr_epochs": 1,
+            "clf_type": "LR",
+            "labels": sets,
+            "previous_model_locs": [],
+            "model_loc": self.at("robot.model"),
+            "valresult_loc": self.at("robot.valresult"),
+            "feature_cache_dir": "auto",
+        }
+
     def trained(self) -> dict[str, Any]:
         """Where a classifier is, made by jobs of the site."""
         images = [self.extraction(name, grey=grey) for name, grey in (("x", 0), ("y", 250))]
         for image in images:
             tasks.submit("extract_features", image)
         labels = {json.dumps(each["feature_loc"]): [[10, 20, 1], [30, 40, 2]] for each in images}
-        message = {
-            "trainer": {"class_path": "spacer.train_classifier.MiniBatchTrainer"},
-            "nbr_epochs": 1,
-            "clf_type": "LR",
-            "labels": dict.fromkeys(("train", "ref", "val"), labels),
-            "previous_model_locs": [],
-            "model_loc": self.at("robot.model"),
-            "valresult_loc": self.at("robot.valresult"),
-            "feature_cache_dir": "auto",
-        }
+        message = self.training(dict.fromkeys(("train", "ref", "val"), labels))
         job_id = tasks.submit("train_classifier", message, "high")
         self.assertEqual(tasks.collect(), "Jobs checked/collected: 3 SUCCEEDED")
         self.assertEqual(self.result_of(job_id), ("success", "TrainClassifierReturnMsg"))
@@ -114,6 +120,36 @@ class QueueTest(SiteTest):
         tasks.submit("extract_features", self.extraction())
         self.assertEqual(tasks.collect(), ONE)
 
+    def test_points_that_are_there_twice_come_back_twice(self) -> None:
+        points = [(40, 60), (50, 50), (50, 50)]
+        labelled = [[row, col, 1 + index % 2] for index, (row, col) in enumerate(points)]
+        for name in ("train", "ref", "val"):
+            image = self.extraction(name)
+            tasks.submit("extract_features", {**image, "rowcols": [list(each) for each in points]})
+            features = ImageFeatures.load(DataLocation("filesystem", image["feature_loc"]["key"]))
+            self.assertEqual([(each.row, each.col) for each in features.point_features], points)
+        self.assertEqual(tasks.collect(), "Jobs checked/collected: 3 SUCCEEDED")
+        message = self.training(
+            {
+                name: {json.dumps(self.at(f"{name}.npz")): labelled}
+                for name in ("train", "ref", "val")
+            }
+        )
+        tasks.submit("train_classifier", message)
+        queue = get_queue_class()()
+        ((result,), _) = queue.collect_jobs(queue.get_collectable_jobs())
+        (task,) = result.original_job.tasks
+        for name in ("train", "ref", "val"):
+            (annotations,) = [task.labels[name][loc] for loc in task.labels[name].keys()]  # noqa: SIM118 -- the reference's class has no __iter__
+            self.assertEqual([tuple(each[:2]) for each in annotations], points)
+        self.assertEqual(len(ValResults.load(task.valresult_loc).gt), len(points))
+
+    def test_the_level_of_a_job_is_what_the_queue_is_given(self) -> None:
+        with mock.patch.object(get_queue_class(), "submit_job") as submitted:
+            tasks.submit("extract_features", self.extraction(), "high")
+        self.assertEqual(submitted.call_args_list[0].args[2], SpacerJobSpec.HIGH)
+        self.assertEqual(tasks.collect(), NOTHING)
+
     def test_settings_of_a_test_apply_to_its_jobs(self) -> None:
         with override_settings(SPACER={"MAX_IMAGE_PIXELS": 100}):
             small = tasks.submit("extract_features", self.extraction(size=10))
@@ -141,10 +177,22 @@ class MockTest(SiteTest):
         self.assertEqual(status, "failure")
         self.assertEqual(message, "spacer.exceptions.RowColumnMismatchError: they don't match")
 
-    def test_a_built_in_error(self) -> None:
-        status, message = self.spacer_error(ValueError("A spacer error"))
-        self.assertEqual(status, "failure")
-        self.assertTrue(message.endswith("ValueError: A spacer error"))
+    def test_errors_have_the_names_and_texts_that_they_were_raised_with(self) -> None:
+        for error, expected in (
+            (ValueError("A spacer error"), "ValueError: A spacer error"),
+            (AssertionError(), "AssertionError"),
+            (
+                UnidentifiedImageError("cannot identify image file <image>"),
+                "PIL.UnidentifiedImageError: cannot identify image file <image>",
+            ),
+            (
+                URLDownloadError("Couldn't access URL", ValueError("Original error")),
+                "spacer.exceptions.URLDownloadError: Couldn't access URL"
+                " / Details - ValueError: Original error",
+            ),
+        ):
+            with self.subTest(expected):
+                self.assertEqual(self.spacer_error(error), ("failure", expected))
 
     def test_a_mocked_function_is_given_the_reference_s_message(self) -> None:
         with mock.patch("spacer.tasks.extract_features") as mocked:
@@ -163,14 +211,51 @@ class MockTest(SiteTest):
         self.assertEqual(self.result_of(job_id), ("success", "ClassifyReturnMsg"))
 
     def test_an_image_behind_a_url_that_is_not_one(self) -> None:
+        """By either of the functions that CoralNet's tests have replaced, earlier and now."""
         image = {**self.extraction(), "classifier_loc": self.trained()}
         del image["feature_loc"]
         image["image_loc"] = {"storage_type": "url", "key": "URL 1"}
-        image_given = Image.new("RGB", (50, 50))
-        with mock.patch("spacer.tasks.load_image", return_value=image_given):
-            job_id = tasks.submit("classify_image", image)
-        self.assertEqual(tasks.collect(), ONE)
-        self.assertEqual(self.result_of(job_id), ("success", "ClassifyReturnMsg"))
+        given = Image.new("RGB", (50, 50))
+
+        def stream(*_: Any) -> BytesIO:
+            written = BytesIO()
+            given.save(written, "PNG")
+            return written
+
+        for replaced in (
+            mock.patch("spacer.tasks.load_image", return_value=given),
+            mock.patch("spacer.storage.URLStorage.load", stream),
+        ):
+            with self.subTest(replaced.attribute):
+                with replaced:
+                    job_id = tasks.submit("classify_image", image)
+                self.assertEqual(tasks.collect(), ONE)
+                self.assertEqual(self.result_of(job_id), ("success", "ClassifyReturnMsg"))
+
+    def test_answers_whose_making_is_replaced_while_they_are_collected(self) -> None:
+        def training(self: Any, acc: float, pc_accs: Any, ref_accs: Any, runtime: float) -> None:
+            self.acc, self.pc_accs, self.ref_accs, self.runtime = 0.52, [], [0.39], 90
+
+        def scores(
+            self: Any, runtime: float, scores: Any, classes: Any, valid_rowcol: bool
+        ) -> None:
+            self.runtime, self.classes, self.valid_rowcol = runtime, classes, valid_rowcol
+            self.scores = [(row, column, [0.8, 0.2]) for row, column, _ in scores]
+
+        model = self.trained()
+        labels = {json.dumps(self.at(name)): [[10, 20, 1], [30, 40, 2]] for name in ("x.npz",)}
+        queue = get_queue_class()()
+        tasks.submit(
+            "train_classifier", self.training(dict.fromkeys(("train", "ref", "val"), labels))
+        )
+        with mock.patch("spacer.messages.TrainClassifierReturnMsg.__init__", training):
+            ((result,), _) = queue.collect_jobs(queue.get_collectable_jobs())
+        self.assertEqual((result.results[0].acc, result.results[0].runtime), (0.52, 90))
+        classification = {"feature_loc": self.at("x.npz"), "classifier_loc": model}
+        with mock.patch("spacer.messages.ClassifyReturnMsg.__init__", scores):
+            tasks.submit("classify_features", classification)
+            ((result,), _) = queue.collect_jobs(queue.get_collectable_jobs())
+        self.assertEqual(result.results[0][(10, 20)], [0.8, 0.2])
 
     def test_a_fake_worker(self) -> None:
         worker = FakeWorker()

@@ -52,9 +52,10 @@ def handle(result: JobReturnMsg) -> None:
         finish(int(task.job_token), "success", text)
     else:
         last = result.error_message.splitlines()[-1]
-        error_class, info = last.split(":", maxsplit=1)
-        assert info.strip()
-        finish(int(task.job_token), "failure", f"{error_class}: {info.strip()}")
+        error_class, colon, info = last.partition(":")
+        # an error without a text is its name alone
+        assert bool(colon) == bool(info.strip())
+        finish(int(task.job_token), "failure", f"{error_class}: {info.strip()}" if info else last)
 
 
 def finish(job_id: int, status: str, message: str) -> None:

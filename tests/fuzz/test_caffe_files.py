@@ -96,7 +96,7 @@ def try_mutated() -> None:
 
 
 def test_mutated_files_give_an_error_or_an_answer() -> None:
-    code = "from tests.unit.extractors.caffe.test_hostile import try_mutated; try_mutated()"
+    code = "from tests.fuzz.test_caffe_files import try_mutated; try_mutated()"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=CHECKOUT)
     assert ran.returncode == 0, ran.stderr[-2000:]
     counts = json.loads(ran.stdout)
@@ -201,7 +201,7 @@ EXPECTED = {
 
 
 def test_what_hostile_files_ask_for_is_refused_in_bounded_memory() -> None:
-    code = "from tests.unit.extractors.caffe.test_hostile import try_hostile; try_hostile()"
+    code = "from tests.fuzz.test_caffe_files import try_hostile; try_hostile()"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=CHECKOUT)
     assert ran.returncode == 0, ran.stderr[-2000:]
     assert set(EXPECTED) == set(HOSTILE)
@@ -232,7 +232,7 @@ def test_a_large_file_is_not_held_twice(tmp_path: Path) -> None:
     path.write_bytes(layer("it", map(blob, values)))
     size = path.stat().st_size
     assert size > 70e6
-    module = "tests.unit.extractors.caffe.test_hostile"
+    module = "tests.fuzz.test_caffe_files"
     code = f"from {module} import read_large; read_large({str(path)!r})"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=CHECKOUT)
     assert ran.returncode == 0, ran.stderr[-2000:]
