@@ -45,7 +45,7 @@ def test_labels_that_are_not_learned_are_told_wherever_the_accuracy_is(photos: l
     # the reference's rule, by photos: a label of one photo is in one set
     ran = train("--split-mode", "vectors", "--report", "r.html")
     assert ran.code == 0, ran.err
-    said = "1 labels with 3 points were not learned: sponge (3: none in"
+    said = "1 label with 3 points was not learned: sponge (3: none in"
     assert f"warning: {said}" in ran.err
     assert "The accuracy speaks of the labels of 97.3% of the labelled points" in ran.err
     assert "What to do: a label needs points in both the train and the ref set" in ran.err
