@@ -14,6 +14,7 @@ import json
 import os
 import statistics
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -42,18 +43,21 @@ AS_ONNX = "onnx: EfficientNet-Lite0 as a file"
 RANDOM_VGG16 = "VGG16, random weights"
 
 
-def patches_a_second(spec: ExtractorSpec, count: int = TIMED_PATCHES) -> list[float]:
-    """Of each run, the first one left out."""
-    extractor = load_extractor(spec)
-    size = extractor.crop_size
-    patches = np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
-    extractor.warm()
-    rates = []
+def patches_a_second(networks: Mapping[str, ExtractorSpec]) -> dict[str, list[float]]:
+    """Of each run of each network: one after the other, and again, so that all share the noise."""
+    extractors = {name: load_extractor(spec) for name, spec in networks.items()}
+    for extractor in extractors.values():
+        extractor.warm()
+    rates: dict[str, list[float]] = {name: [] for name in networks}
     for _ in range(RUNS):
-        began = time.perf_counter()
-        for start in range(0, count, extractor.batch_size):
-            extractor.forward(patches[start : start + extractor.batch_size])
-        rates.append(count / (time.perf_counter() - began))
+        for name, extractor in extractors.items():
+            count = FEW_PATCHES if name == RANDOM_VGG16 else TIMED_PATCHES
+            shape = (count, extractor.crop_size, extractor.crop_size, 3)
+            patches = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+            began = time.perf_counter()
+            for start in range(0, count, extractor.batch_size):
+                extractor.forward(patches[start : start + extractor.batch_size])
+            rates[name].append(count / (time.perf_counter() - began))
     return rates
 
 
@@ -103,8 +107,13 @@ def random_vgg16() -> ExtractorSpec:
     )
 
 
-def accuracy(spec: ExtractorSpec, quadrats: Quadrats, folder: Path) -> float:
-    """Of the points of the test quadrats, by a classifier that learnt from the others."""
+def accuracies(
+    spec: ExtractorSpec, quadrats: Quadrats, folder: Path, trainings: int
+) -> list[float]:
+    """Of the points of the test quadrats, by classifiers that learnt from the others.
+
+    So many are trained, with other random numbers each, on the same points.
+    """
     points = read_points(quadrats)
     root = DataLocation.parse(str(folder))
     for name, marked in points.items():
@@ -120,10 +129,18 @@ def accuracy(spec: ExtractorSpec, quadrats: Quadrats, folder: Path) -> float:
     learnt: dict[DataLocation, list[Annotation]] = {
         root.joined(name): points[name] for name in quadrats.training
     }
+    return [_accuracy(learnt, quadrats, root, number) for number in range(trainings)]
+
+
+def _accuracy(
+    learnt: dict[DataLocation, list[Annotation]], quadrats: Quadrats, root: DataLocation, seed: int
+) -> float:
+    # the first as the demo's
+    trainer = {"class_path": "minibatch"} | ({"random_state": seed} if seed else {})
     operations.train_classifier(
         TrainClassifierMsg(
             job_token="networks",
-            trainer=TrainerSpec(class_path="minibatch"),
+            trainer=TrainerSpec.model_validate(trainer),
             nbr_epochs=EPOCHS,
             clf_type="MLP",
             labels=preprocess_labels(
@@ -135,9 +152,10 @@ def accuracy(spec: ExtractorSpec, quadrats: Quadrats, folder: Path) -> float:
         preprocessed=True,
     )
     classifier = load_classifier(root.joined("classifier"))
+    points = read_points(quadrats)
     right = []
     for name in quadrats.test:
-        features = ImageFeatures.from_bytes((folder / name).read_bytes(), name)
+        features = ImageFeatures.from_bytes(Path(root.key, name).read_bytes(), name)
         at = features.indices_of([(row, column) for row, column, _ in points[name]], name)
         best = classifier.predict_proba(features.vectors[at]).argmax(axis=1)
         found = [classifier.classes[index] for index in best]
@@ -149,6 +167,7 @@ def main() -> None:
     """Print a table, a line for each network."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--trainings", type=int, default=1, help="of each seed's points")
     parser.add_argument("--images", type=int, default=IMAGES)
     parser.add_argument("--seeded", action="store_true", help="measure the seeded network too")
     parser.add_argument("--onnx", action="store_true", help="measure lite0 as an ONNX file too")
@@ -182,22 +201,31 @@ def main() -> None:
         print(f"{len(os.sched_getaffinity(0))} cores, {RUNS} runs, {given.seeds} seeds")
         print("| network | patches a second | numbers a patch | accuracy on the demo |")
         print("|---|---|---|---|", flush=True)
+        speeds = patches_a_second(networks)
         for name, spec in networks.items():
-            timed_only = name == RANDOM_VGG16
-            rates = patches_a_second(spec, FEW_PATCHES if timed_only else TIMED_PATCHES)
+            rates = speeds[name]
             dimensions = load_extractor(spec).feature_dim
             found: list[float] = []
-            for number, quadrats in enumerate([] if timed_only else surveys):
+            for number, quadrats in enumerate([] if name == RANDOM_VGG16 else surveys):
                 folder = Path(temporary) / f"{number}" / str(len(found)) / name.replace("/", "-")
                 folder.mkdir(parents=True)
-                found.append(accuracy(spec, quadrats, folder))
+                first, *others = accuracies(spec, quadrats, folder, given.trainings)
+                found.append(first)
+                if others:
+                    deviation = statistics.stdev([first, *others])
+                    print(f"seed {number}: {given.trainings} trainings, deviation {deviation:.1%}")
             each = ", ".join(f"{value:.1%}" for value in found)
             right = f"{statistics.median(found):.1%} ({each})" if found else "not measured"
             print(
-                f"| {name} | {statistics.median(rates):.2g} ({min(rates):.2g} to {max(rates):.2g})"
+                f"| {name} | {_rate(statistics.median(rates))} ({_rate(min(rates))} to"
+                f" {_rate(max(rates))})"
                 f" | {dimensions:,} | {right} |",
                 flush=True,
             )
+
+
+def _rate(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
 
 
 def _quadrats(folder: Path, images: int, seed: int) -> Quadrats:
