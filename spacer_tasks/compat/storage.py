@@ -19,6 +19,7 @@ from spacer_tasks.compat.raising import as_the_reference
 from spacer_tasks.data_classes.locations import DataLocation as Location
 from spacer_tasks.data_classes.locations import StorageType
 from spacer_tasks.exceptions import TransientError
+from spacer_tasks.messages.parsing import parse
 from spacer_tasks.storage.memory import MEMORY
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ class Storage(abc.ABC):
     bucket_name: str | None = None
 
     def _at(self, key: str) -> Location:
-        return Location(storage_type=self.storage_type, key=key, bucket_name=self.bucket_name)
+        where = {"storage_type": self.storage_type, "key": key, "bucket_name": self.bucket_name}
+        return parse(Location, where)
 
     def load(self, key: str) -> BytesIO:
         """The object, from its beginning."""

@@ -15,6 +15,7 @@ from spacer_tasks.compat.fitting import fit
 from spacer_tasks.compat.naming import class_path
 from spacer_tasks.compat.train_utils import calc_acc, evaluate_classifier
 from spacer_tasks.config.settings import get_settings
+from spacer_tasks.messages.parsing import parse
 from spacer_tasks.registry import canonical_name, registered_class
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class OurTrainer(ClassifierTrainer):
         """How a message of this project names it."""
         from spacer_tasks.messages.specs import TrainerSpec
 
-        return TrainerSpec.model_validate(self.serialize())
+        return parse(TrainerSpec, self.serialize())
 
     def _train(
         self, train_labels: ImageLabels, ref_labels: ImageLabels, nbr_epochs: int, clf_type: str

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
+from inspect import signature
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -151,8 +152,13 @@ def _task_by(theirs: ModuleType, name: str) -> Callable[..., Answer]:
         if isinstance(msg, TrainClassifierMsg):
             # the reference does not know this field
             msg = msg.model_copy(update={"classifier_format": "spacer"})
-        given = getattr(messages, type(msg).__name__).deserialize(msg.to_wire())
-        return parse(TASKS[name], getattr(theirs, name)(given))
+        cls = getattr(messages, type(msg).__name__)
+        data = msg.to_wire()
+        if "trainer" in data and "trainer_name" in signature(cls).parameters:
+            # 0.13 has one trainer, without options
+            data["trainer_name"] = "minibatch"
+            del data["trainer"]
+        return parse(TASKS[name], getattr(theirs, name)(cls.deserialize(data)))
 
     return run
 

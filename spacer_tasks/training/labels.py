@@ -77,7 +77,7 @@ def divided_labels(
     TrainingLabelsError
         Integer and text labels are mixed, or there are too few labels for three sets.
     """
-    _check_one_kind(labels)
+    check_one_kind(labels)
     if isinstance(labels, TrainingTaskLabels):
         return _filtered(labels, set(accepted_classes)) if accepted_classes else labels
     kept = labels.filter_classes(set(accepted_classes)) if accepted_classes else labels
@@ -153,7 +153,14 @@ def _filtered(labels: TrainingTaskLabels, accepted: set[LabelId]) -> TrainingTas
     )
 
 
-def _check_one_kind(labels: ImageLabels | TrainingTaskLabels) -> None:
+def check_one_kind(labels: ImageLabels | TrainingTaskLabels) -> None:
+    """Refuse integers beside texts, which never match each other and have no order.
+
+    Raises
+    ------
+    TrainingLabelsError
+        There are labels of both kinds.
+    """
     sets = labels.sets().values() if isinstance(labels, TrainingTaskLabels) else [labels]
     classes = set[LabelId]().union(*(some.classes for some in sets))
     texts = [label for label in classes if isinstance(label, str)]

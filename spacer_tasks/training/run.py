@@ -19,7 +19,7 @@ from spacer_tasks.training.base import ResumableTrainer, load_trainer
 from spacer_tasks.training.checkpoints import Checkpoints
 from spacer_tasks.training.evaluation import accuracy, evaluate
 from spacer_tasks.training.feature_matrix import load_sets
-from spacer_tasks.training.labels import left_out_of, preprocess_labels
+from spacer_tasks.training.labels import check_one_kind, left_out_of, preprocess_labels
 from spacer_tasks.training.metrics import Metrics
 from spacer_tasks.version import __version__
 
@@ -107,6 +107,8 @@ def train(
     # a caller that sent a message may have split its labels with whatever it had
     left_out = None if preprocessed else left_out_of(msg_labels)
     labels = msg_labels if preprocessed else preprocess_labels(msg_labels)
+    if preprocessed:
+        check_one_kind(labels)
     classes = sorted(labels.ref.classes)
 
     def on_image(done: int, total: int) -> None:

@@ -12,6 +12,7 @@ from spacer_tasks.compat.data_classes.base import DataClass
 from spacer_tasks.compat.data_classes.locations import DataLocation
 from spacer_tasks.compat.exceptions import RowColumnMismatchError, RowColumnMissingError
 from spacer_tasks.data_classes import labels
+from spacer_tasks.messages.parsing import parse
 
 
 class ImageLabels(DataClass):
@@ -33,9 +34,8 @@ class ImageLabels(DataClass):
 
     def ours(self) -> labels.ImageLabels:
         """The same as this project writes it, checked."""
-        return labels.ImageLabels.model_validate(
-            {loc.ours(): annotations for loc, annotations in self._data.items()}
-        )
+        found = {loc.ours(): annotations for loc, annotations in self._data.items()}
+        return parse(labels.ImageLabels, found)
 
     @classmethod
     def of_ours(cls, found: labels.ImageLabels) -> ImageLabels:

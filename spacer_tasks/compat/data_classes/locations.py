@@ -7,6 +7,7 @@ from typing import Any
 from spacer_tasks.compat import config
 from spacer_tasks.compat.data_classes.base import DataClass
 from spacer_tasks.data_classes import locations
+from spacer_tasks.messages.parsing import parse
 
 
 class DataLocation(DataClass):
@@ -22,7 +23,7 @@ class DataLocation(DataClass):
 
     def ours(self) -> locations.DataLocation:
         """The same as this project writes it."""
-        return locations.DataLocation.model_validate(self.serialize())
+        return parse(locations.DataLocation, self.serialize())
 
     @classmethod
     def example(cls) -> DataLocation:

@@ -13,6 +13,7 @@ from spacer_tasks.compat.data_classes.locations import DataLocation
 from spacer_tasks.compat.extractors.files import ExtractorFiles
 from spacer_tasks.compat.naming import class_path
 from spacer_tasks.compat.raising import as_the_reference
+from spacer_tasks.messages.parsing import parse
 from spacer_tasks.registry import canonical_name, registered_class
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class OurExtractor(FeatureExtractor):
         """How a message of this project names it."""
         from spacer_tasks.messages.specs import ExtractorSpec
 
-        return ExtractorSpec.model_validate(self.serialize())
+        return parse(ExtractorSpec, self.serialize())
 
     def _loaded(self) -> Extractor:
         from spacer_tasks.extractors import load_extractor

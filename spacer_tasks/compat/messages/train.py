@@ -116,8 +116,8 @@ class TrainClassifierMsg(Message):
         self,
         job_token: str,
         trainer: ClassifierTrainer | str | None = None,
-        nbr_epochs: int = 0,
-        clf_type: str = "",
+        nbr_epochs: int | None = None,
+        clf_type: str | None = None,
         labels: TrainingTaskLabels | None = None,
         previous_model_locs: list[DataLocation] | None = None,
         model_loc: DataLocation | None = None,
@@ -128,8 +128,8 @@ class TrainClassifierMsg(Message):
     ) -> None:
         given: dict[str, Any] = {
             "trainer": trainer if trainer_name is None else trainer_name,
-            "nbr_epochs": nbr_epochs or None,
-            "clf_type": clf_type or None,
+            "nbr_epochs": nbr_epochs,
+            "clf_type": clf_type,
             "labels": labels,
             "previous_model_locs": previous_model_locs,
             "model_loc": model_loc,
@@ -145,8 +145,8 @@ class TrainClassifierMsg(Message):
             trainer = trainer_factory(trainer)
         self.job_token = job_token
         self.trainer: Any = trainer
-        self.nbr_epochs = nbr_epochs
-        self.clf_type = clf_type
+        self.nbr_epochs: Any = nbr_epochs
+        self.clf_type: Any = clf_type
         self.labels: Any = labels
         self.previous_model_locs: Any = previous_model_locs
         self.model_loc: Any = model_loc

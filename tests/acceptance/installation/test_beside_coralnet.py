@@ -83,7 +83,7 @@ def test_nothing_of_coralnet_s_is_changed(
 
 
 def test_a_site_s_own_tests_run_in_coralnet_s_environment(tmp_path: Path) -> None:
-    """With the extra for tests, and what pyspacer 0.13 asks for."""
+    """With the extras for tests and for the command line, and what pyspacer 0.13 asks for."""
     if not ALL:
         pytest.skip("takes minutes to make a server: `make pins` runs it")
     server = tmp_path / "server"
@@ -92,9 +92,10 @@ def test_a_site_s_own_tests_run_in_coralnet_s_environment(tmp_path: Path) -> Non
     pip: list[str | Path] = [python, "-m", "pip", "install", "-q", "--no-compile"]
     run([*pip, SCIKIT_LEARN])
     before = installed(python)
-    run([*pip, f"{wheel()}[coralnet,testing]"])
+    run([*pip, f"{wheel()}[coralnet,cli,testing]"])
     after = installed(python)
     assert {name: after.get(name) for name in before} == before
+    assert "CoralNet's jobs" in run([python.with_name("spacer-tasks"), "jobs", "--help"])
     # of torch, which takes minutes, this process's, with what it needs
     packages = Path(importlib.import_module("torch").__file__ or "").parents[1]
     for name in TORCH:

@@ -251,3 +251,42 @@ def test_tests_of_the_site_take_the_queue_that_the_page_on_testing_names(project
     project.edit(f'if _TESTING:\n    SPACER_QUEUE_CHOICE = "{LOCAL}"', branch)
     chosen = json.loads(project.python("-c", under_test))["queue"]
     assert chosen == ["spacer_tasks.testing.coralnet.InProcessQueue", True]
+
+
+SHARED = """
+import json, sys, django
+django.setup()
+from huey import RedisHuey
+from spacer_tasks.broker.client import broker_client
+from spacer_tasks.coralnet import CeleryQueue
+
+huey = RedisHuey("background_tasks", url=sys.argv[1], results=False)
+huey.task(name="of_the_site")(lambda: None)()
+where = {"storage_type": "filesystem", "key": "a", "bucket_name": None}
+task = {"job_token": "1", "feature_loc": where, "classifier_loc": where}
+job = {"task_name": "classify_features", "tasks": [task]}
+CeleryQueue().submit_job(job, 1, "medium")
+keys = sorted(key.decode() if isinstance(key, bytes) else key for key in broker_client().keys())
+print(json.dumps({
+    "keys": keys,
+    "huey": [task.name for task in huey.pending()],
+    "ours": [record.job_id for record in CeleryQueue().get_collectable_jobs()],
+}))
+"""
+
+
+def test_huey_and_the_queue_do_not_meet_even_in_one_database(
+    project: Project, settings_env: dict[str, str]
+) -> None:
+    set_spacer(project)
+    # one that no other test looks into
+    url = re.sub(r"/\d+$", "/7", settings_env["SPACER_BROKER_URL"])
+    project.edit("redis://redis:6379/0", url)
+    found = json.loads(project.python("-c", SHARED, url).splitlines()[-1])
+    assert found["huey"] == ["of_the_site"]
+    assert found["ours"] == [1]
+    assert url.endswith("/7")
+    of_huey = [key for key in found["keys"] if key.startswith("huey")]
+    ours = [key for key in found["keys"] if key == "classify" or key.startswith("spacer-coralnet:")]
+    assert of_huey
+    assert ours

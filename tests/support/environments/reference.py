@@ -83,9 +83,9 @@ def reference_python(version: Version = "0.14.0") -> Path:
     return python
 
 
-def reference_packages() -> Path:
+def reference_packages(version: Version = "0.14.0") -> Path:
     """The folder in which the reference and what it needs are installed."""
-    (found,) = reference_python().parents[1].glob("lib/python*/site-packages")
+    (found,) = reference_python(version).parents[1].glob("lib/python*/site-packages")
     return found
 
 

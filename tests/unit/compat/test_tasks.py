@@ -173,3 +173,43 @@ def test_a_job_answers_each_message_or_says_why_not() -> None:
     answer = process_job(JobMsg("extract_features", [url]))
     last_line = (answer.error_message or "").splitlines()[-1]
     assert last_line.startswith("spacer.exceptions.URLDownloadError: ")
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"nbr_epochs": 0}, "spacer_tasks.exceptions.MessageError: TrainClassifierMsg: nbr_epochs"),
+        ({"clf_type": ""}, "spacer_tasks.exceptions.MessageError: TrainClassifierMsg: clf_type"),
+        (
+            {"previous_model_locs": [DataLocation("filesystem", 5)]},  # type: ignore[arg-type]
+            "spacer_tasks.exceptions.MessageError: TrainClassifierMsg: previous_model_locs.0.key",
+        ),
+    ],
+)
+def test_what_a_training_cannot_have_is_named(change: dict[str, Any], error: str) -> None:
+    message = trained()
+    fields = {**vars(message), **change}
+    answer = process_job(JobMsg("train_classifier", [TrainClassifierMsg(**fields)]))
+    assert not answer.ok
+    assert (answer.error_message or "").splitlines()[-1].startswith(error)
+
+
+def test_a_location_that_is_none_is_named() -> None:
+    odd = extraction(DummyExtractor(feature_dim=3), image=5)  # type: ignore[arg-type]
+    answer = process_job(JobMsg("extract_features", [odd]))
+    last = (answer.error_message or "").splitlines()[-1]
+    assert last.startswith(
+        "spacer_tasks.exceptions.MessageError: DataLocation: key: Input should be a"
+    )
+
+
+def test_integers_and_texts_as_labels_of_one_training_are_refused() -> None:
+    message = trained()
+    for image_labels in (message.labels.train, message.labels.ref, message.labels.val):
+        for location in list(image_labels.keys()):
+            points = image_labels[location]
+            for index, (row, column, label) in enumerate(points):
+                points[index] = (row, column, "2" if label == 2 else label)
+    answer = process_job(JobMsg("train_classifier", [message]))
+    last = (answer.error_message or "").splitlines()[-1]
+    assert last.startswith("spacer.exceptions.TrainingLabelsError: labels must be all integers")

@@ -55,7 +55,8 @@ class SiteTest(TestCase):
 
     def training(self, sets: dict[str, Any]) -> dict[str, Any]:
         return {
-            "trainer": {"class_path": "spacer.train_classifier.MiniBatchTrainer"},
+            # as pyspacer 0.13 has it, which CoralNet pins, and 0.14 takes
+            "trainer_name": "minibatch",
             "nbr_epochs": 1,
             "clf_type": "LR",
             "labels": sets,
@@ -193,6 +194,17 @@ class MockTest(SiteTest):
         ):
             with self.subTest(expected):
                 self.assertEqual(self.spacer_error(error), ("failure", expected))
+
+    def test_an_error_of_a_training(self) -> None:
+        def raise_error(*args: Any) -> None:
+            raise ValueError("A spacer error")
+
+        labels = {json.dumps(self.at("x.npz")): [[10, 20, 1], [30, 40, 2]]}
+        message = self.training(dict.fromkeys(("train", "ref", "val"), labels))
+        with mock.patch("spacer.tasks.train_classifier", raise_error):
+            job_id = tasks.submit("train_classifier", message)
+        self.assertEqual(tasks.collect(), ONE)
+        self.assertEqual(self.result_of(job_id), ("failure", "ValueError: A spacer error"))
 
     def test_a_mocked_function_is_given_the_reference_s_message(self) -> None:
         with mock.patch("spacer.tasks.extract_features") as mocked:
