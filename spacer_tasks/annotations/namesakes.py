@@ -11,6 +11,7 @@ from spacer_tasks.console import counted, listed
 #: columns that have one value for a photo: ids, and what the photos of a survey are sorted by
 OF_PHOTOS = frozenset(
     {"image id", "photo id", "media id", "point media id", "image path", "file path", "filepath"}
+    | {"path"}
     | {"site", "site id", "site name", "site code", "reef", "reef name", "survey", "survey id"}
     | {"station", "transect", "transect id", "deployment", "folder", "directory", "dive"}
     | {"point media deployment key", "volume id", "project id", "survey title"}
@@ -42,12 +43,19 @@ class Namesakes:
 
     def problems(self) -> list[str]:
         """Photos' names that stand for several photos, one line for each column that shows it."""
-        return [
-            f"{counted(len(names), 'name')} of photos in {self._header[place]!r} of several:"
-            f" {_shown(names)}; expected one photo for a name: put the folder before it, as"
-            f" {next(iter(names.values()))[0]}/{next(iter(names))}, or read a part with --where"
-            for place, names in self._photos.several().items()
-        ]
+        found = []
+        for place, names in self._photos.several().items():
+            name, (value, *_) = next(iter(names.items()))
+            column = self._header[place]
+            how = f"put the folder before it, as {value}/{name},"
+            if value.replace("\\", "/").endswith(f"/{name}"):
+                how = f"give --image-column {column!r},"
+            found.append(
+                f"{counted(len(names), 'name')} of photos in {column!r} of several:"
+                f" {_shown(names)}; expected one photo for a name: {how} or read a part with"
+                " --where"
+            )
+        return found
 
     def warnings(self) -> list[str]:
         """Labels that stand for several things, by the first column that shows it."""

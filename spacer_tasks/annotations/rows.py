@@ -51,6 +51,9 @@ class RowReader:
         self._doubles = Doubles()
         self._parts: dict[str, list[str]] = {}
         self._left_out = LeftOut()
+        #: by what cells say, since they say the same many times
+        self._known_images: dict[str, str] = {}
+        self._known_labels: dict[str, str] = {}
         self._empty: Counter[str] = Counter()
         self._dates: Counter[str] = Counter()
         self._nameless: list[str] = []
@@ -71,14 +74,17 @@ class RowReader:
         self._named = max((i for i, each in enumerate(table.header, 1) if each), default=0)
         self._delimited = table.delimited
         self._program = table.kind
+        # what stands for no label depends on the program
+        self._known_labels.clear()
         self._left_out.begin(table.header, places)
         self._sizes = Sizes(table.header)
         wanted = conditions(self._options.where, table.header, name)
         machine = MachineLabels(table.header, places.get("label"))
         self._namesakes = Namesakes(table.header, places.get("image"), places.get("label"))
+        self._part = part = name if self._several else ""
         for number, (line, fields) in enumerate(table.rows):
-            sheet = table.parts[number] if table.parts else ""
-            self._part = ", ".join(part for part in (name if self._several else "", sheet) if part)
+            if table.parts:
+                self._part = ", ".join(filter(None, (part, table.parts[number])))
             if self._left_out.is_between(fields):
                 continue
             if not all(condition.holds(fields) for condition in wanted):
@@ -221,6 +227,9 @@ class RowReader:
 
     def _image(self, line: int, fields: list[str]) -> str:
         found = self._image_name or fields[self._places["image"]]
+        known = self._known_images.get(found)
+        if known is not None:
+            return known
         name, foreign = relative_name(found)
         if name is None or CONTROL.search(name):
             self._wrong(line, "image", found, "a file name, or a path")
@@ -228,23 +237,31 @@ class RowReader:
         # the folders of files that name their photo are not always the photos'
         if foreign or (self._image_name and "/" in name):
             self.foreign.add(name)
+        self._known_images[found] = name
         return name
 
     def _label(self, line: int, fields: list[str]) -> LabelId | None:
         place = self._places.get("label", len(fields))
         value = fields[place] if place < len(fields) else ""
-        if value and no_label(value, self._program):
-            self._empty[value] += 1
+        if not value:
             return None
-        if CONTROL.search(value):
-            self._wrong(line, "label", value, "a text without control characters")
-            return None
-        if DATE.fullmatch(value):
+        known = self._known_labels.get(value)
+        if known is None:
+            if no_label(value, self._program):
+                self._empty[value] += 1
+                return None
+            if CONTROL.search(value):
+                self._wrong(line, "label", value, "a text without control characters")
+                return None
+            # the same letters, whichever way accents are stored
+            known = self._known_labels[value] = unicodedata.normalize("NFC", value)
+            if DATE.fullmatch(value):
+                self._dates[value] += 0
+        if value in self._dates:
             self._dates[value] += 1
-        # the same letters, whichever way accents are stored
-        value = unicodedata.normalize("NFC", value)
-        if not value or not self._options.integer_labels:
-            return value or None
+        value = known
+        if not self._options.integer_labels:
+            return value
         if INTEGER.fullmatch(value):
             return int(value)
         self._wrong(line, "label", value, "an integer")

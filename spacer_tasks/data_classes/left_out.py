@@ -36,8 +36,10 @@ class LeftOut(BaseModel):
         shown = ", ".join(
             f"{each.label} ({each.point_count}: {each.reason})" for each in self.labels
         )
+        one = len(self.labels) == 1
         return (
-            f"{len(self.labels)} labels with {self.point_count:,} points were not learned: {shown}."
+            f"{len(self.labels)} label{'' if one else 's'} with {self.point_count:,} points"
+            f" {'was' if one else 'were'} not learned: {shown}."
             f" The accuracy speaks of the labels of {self.point_share:.1%} of the labelled points"
         )
 

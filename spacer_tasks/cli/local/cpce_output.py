@@ -78,11 +78,11 @@ def _store(
         by_image.setdefault(image, []).append((int(row), int(column), pairs[0], note))
     _refuse_alike(changed)
     failures: dict[str, str] = {}
-    names: dict[str, str] = {}
+    names: set[str] = set()
     for image, points in by_image.items():
         shape = photo_shape(photos[image]) if image in photos else None
         name = str(PurePosixPath(image).with_suffix(".cpc"))
-        if name in names:
+        if name.casefold() in names:
             # photos of one name and several extensions
             name = f"{image}.cpc"
         if shape is None:
@@ -94,7 +94,7 @@ def _store(
                 " letters but those of cp1252"
             )
             continue
-        names[name] = image
+        names.add(name.casefold())
         size = shape.shown if turned else (shape.width, shape.height)
         text = cpc_text(image, size, points)
         storage.store(folder.joined(name), text.encode("cp1252", errors="replace"))

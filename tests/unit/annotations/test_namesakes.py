@@ -35,6 +35,11 @@ def read(files: dict[str, str], options: ReadOptions = TRUE) -> PointsFile:
             ["K,1,0.1,0.2,c", "K,2,0.3,0.2,c"],
             "in 'point.media.id' of several",
         ),
+        (
+            "Name,Path,Row,Column,Patch Size,Label",
+            ["A.jpg,C:\\1\\A.jpg,1,2,224,c", "A.jpg,C:\\2\\A.jpg,3,4,224,c"],
+            "give --image-column 'Path', or read a part with --where",
+        ),
     ],
 )
 def test_one_name_of_two_photos_is_refused(header: str, rows: list[str], said: str) -> None:

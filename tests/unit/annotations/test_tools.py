@@ -29,6 +29,7 @@ def read(*names: str, options: ReadOptions | None = None) -> PointsFile:
         ("cpce_raw.csv", "CSV", "C:/pics/A.jpg", "POR"),
         ("A.jpg.txt", "one photo's points (its name from the file's)", "A.jpg", "CCA"),
         ("taglab.csv", "TagLab CSV", "A.jpg", "Porites"),
+        ("taglab_spaces.csv", "TagLab CSV", "A.jpg", "Porites"),
         # people give regions and points columns of their own
         ("taglab_own_columns.csv", "TagLab CSV", "A.jpg", "Porites"),
         ("biigle.csv", "BIIGLE CSV", "A.jpg", "Coral"),

@@ -44,14 +44,14 @@ def write(names: list[str], classes: list[str]) -> dict[str, str]:
 
 
 def test_photos_of_one_name_and_several_extensions_have_a_file_each() -> None:
-    assert write(["A.jpg", "A.png", "s/A.JPG"], ["Sand", "Turf"]) == {}
+    assert write(["A.jpg", "a.png", "s/A.JPG"], ["Sand", "Turf"]) == {}
     heads = {
         str(path.relative_to("out")): path.read_text().splitlines()[0]
         for path in Path("out").rglob("*.cpc")
     }
     assert heads == {
         "A.cpc": '"","A.jpg",900,600,900,600',
-        "A.png.cpc": '"","A.png",900,615,900,615',
+        "a.png.cpc": '"","a.png",900,615,900,615',
         "s/A.cpc": '"","s/A.JPG",900,630,900,630',
     }
 
