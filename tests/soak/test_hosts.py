@@ -26,7 +26,13 @@ from spacer_tasks.app import app
 from spacer_tasks.broker.queue_depths import queue_depths
 from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.demo.processes import process
-from spacer_tasks.demo.seaweedfs import PORT_COUNT, weed_environment, weed_options, weed_program
+from spacer_tasks.demo.seaweedfs import (
+    PORT_COUNT,
+    weed_environment,
+    weed_options,
+    weed_program,
+    weed_sockets,
+)
 from spacer_tasks.demo.services import S3Server, _redis_program, _takes_objects, free_ports
 from spacer_tasks.exceptions import BrokerUnavailableError
 from spacer_tasks.results import answer_location, find_answer
@@ -177,7 +183,12 @@ def _s3_on(host: Host, folder: Path) -> Iterator[S3Server]:
         ready=lambda: _takes_objects(client), ready_timeout_s=180,
     ):  # fmt: skip
         made.create_bucket(BUCKET)
-        yield made
+        try:
+            yield made
+        finally:
+            # it makes them for this machine's other programs, and leaves them
+            for each in weed_sockets(ports):
+                each.unlink(missing_ok=True)
 
 
 def _answers(hostname: str) -> bool:

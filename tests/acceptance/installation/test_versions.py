@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import celery
@@ -29,6 +29,7 @@ from spacer_tasks.tasks import extract_features
 from spacer_tasks.worker.delivery.versions import TRIED
 from spacer_tasks.workflows import train_from_images
 from tests.support.checkout import CHECKOUT
+from tests.support.environments.installed import CACHE
 from tests.support.photos import DUMMY, LABELS, photo
 from tests.support.waiting import until
 from tests.support.workers import START_S
@@ -42,12 +43,17 @@ PROGRAM = "import sys; from spacer_tasks.worker.start import main; main('feature
 
 @cache
 def installed(versions: tuple[str, ...]) -> Path:
-    """A folder with these, for the path of a process."""
-    folder = Path(mkdtemp(prefix="versions-"))
+    """A folder with these, for the path of a process; kept between runs."""
+    folder = CACHE / "-".join(each.replace("==", "-") for each in versions)
+    if folder.exists():
+        return folder
+    made = folder.with_suffix(".part")
+    shutil.rmtree(made, ignore_errors=True)
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-compile"]
     # what else these need is in this environment, but for one package
-    command = [*pip, "--no-deps", "--target", str(folder), *versions, "exceptiongroup==1.3.0"]
+    command = [*pip, "--no-deps", "--target", str(made), *versions, "exceptiongroup==1.3.0"]
     subprocess.run(command, check=True, timeout=600)
+    made.rename(folder)
     return folder
 
 
