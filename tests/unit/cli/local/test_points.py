@@ -69,7 +69,7 @@ def test_a_sheet_is_not_overwritten_unasked() -> None:
         (["--random", "5", "--grid", "2x2"], "give one of --random, --stratified and --grid"),
         (["--stratified", "5x5"], "'5x5' is not ROWSxCOLSxN"),
         (["--grid", "0x5"], "'0x5' is not ROWSxCOLS"),
-        (["--random", "0"], "should be greater than or equal to 1"),
+        (["--random", "0"], "Invalid value for '--random'"),
         (["--random", "1001"], "1,001 points on each photo: at most 1,000"),
         (["--random", "5", "--margin", "60%"], "'60%' is no margin"),
     ],
