@@ -84,6 +84,11 @@ def _refuse_other_border(
     border: Sequence[Sequence[str]], size: tuple[float, float], name: str
 ) -> None:
     """Raise `PointsFileError` where the border is not on the photo: one of the sizes is wrong."""
+    for number, corner in enumerate(border, 2):
+        if len(corner) < len(size) or not all(map(_number, corner[: len(size)])):
+            raise PointsFileError(
+                f"{name}: line {number}: found {','.join(corner)[:60]!r}, expected x,y of a corner"
+            )
     for place, length in enumerate(size):
         most = max(_value(corner[place]) for corner in border)
         if most > (1 + BORDER) * length:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spacer_tasks.annotations.formats.cpce import cpc_text, is_cpc
+from spacer_tasks.annotations.formats.cpce import cpc_table, cpc_text, is_cpc
 from spacer_tasks.annotations.placing import PhotoShape, placed
 from spacer_tasks.annotations.points import PointsFile, ReadOptions
 from spacer_tasks.annotations.reading import read_points, read_points_file
@@ -123,3 +123,13 @@ def test_two_files_of_one_photo_that_disagree_are_named() -> None:
     file = read_points(files, "folder", ReadOptions())
     said = "jo/a.cpc, line 7 and bo/a.cpc, line 7: two labels for one point"
     assert said in " ".join(file.warnings)
+
+
+@pytest.mark.parametrize("corner", ["", '""', "1", "a,b"])
+def test_a_corner_that_is_no_position_is_refused_with_its_line(corner: str) -> None:
+    text = (
+        f'"C:\\c.txt","C:\\a.jpg",1500,1500,100,100\n{corner}\n1500,0\n1500,1500\n0,1500\n1\n'
+        '10,10\n"1","A","Notes",""\n'
+    )
+    with pytest.raises(PointsFileError, match=r"a\.cpc: line 2: found"):
+        cpc_table(text, "a.cpc")
