@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from spacer_tasks.annotations.column_names import CAMEL, folded, plain
 
@@ -137,6 +138,7 @@ def _is_named(column: str, names: frozenset[str]) -> bool:
     return any(" ".join(words[start:]) in names for start in range(len(words)))
 
 
+@lru_cache(maxsize=10_000)
 def _says(value: str, values: frozenset[str]) -> bool:
     if "robot" in values and NUMBERED.fullmatch(value):
         return True

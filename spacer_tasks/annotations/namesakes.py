@@ -70,7 +70,8 @@ class _Beside:
     """The values that stand in some columns beside a name."""
 
     def __init__(self, places: Sequence[int], name: int | None) -> None:
-        self._found: dict[int, dict[str, list[str]]] = {
+        # values as keys: a column can have another one in each of a million rows
+        self._found: dict[int, dict[str, dict[str, None]]] = {
             place: {} for place in places if place != name and name is not None
         }
 
@@ -78,14 +79,12 @@ class _Beside:
         for place, found in self._found.items():
             value = fields[place] if place < len(fields) else ""
             if value:
-                values = found.setdefault(name, [])
-                if value not in values:
-                    values.append(value)
+                found.setdefault(name, {})[value] = None
 
     def several(self) -> dict[int, dict[str, list[str]]]:
         """By column, the names with more than one value."""
         several = {
-            place: {name: values for name, values in found.items() if len(values) > 1}
+            place: {name: list(values) for name, values in found.items() if len(values) > 1}
             for place, found in self._found.items()
         }
         return {place: names for place, names in several.items() if names}

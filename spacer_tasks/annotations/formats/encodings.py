@@ -19,8 +19,9 @@ LOOKED_AT = 512
 #: share of them that is zero: each ASCII letter stands beside one
 ZEROS = 0.25
 NEWLINE = b"\n"
-#: a word with other than ASCII letters, and how many a warning shows
-WORD = re.compile(r"[^\s,;|\"]*[^\x00-\x7f][^\s,;|\"]*")
+#: a word with other than ASCII letters, looked for from its beginning only, and how many a warning
+#: shows
+WORD = re.compile(r"(?<![^\s,;|\"])[^\s,;|\"]*[^\x00-\x7f][^\s,;|\"]*")
 WORDS = 3
 
 
