@@ -11,10 +11,10 @@ from spacer_tasks.annotations.doubles import Doubles, Key, alike
 from spacer_tasks.annotations.doubtful import DATE, conditions, no_label
 from spacer_tasks.annotations.formats.tables import Table
 from spacer_tasks.annotations.image_names import relative_name
-from spacer_tasks.annotations.left_out import AROUND, LeftOut, is_total
 from spacer_tasks.annotations.machine_labels import MachineLabels
 from spacer_tasks.annotations.namesakes import Namesakes
 from spacer_tasks.annotations.numbers import INTEGER
+from spacer_tasks.annotations.other_rows import AROUND, OtherRows, is_total
 from spacer_tasks.annotations.points import Column, Coordinates, FilePoint, ReadOptions
 from spacer_tasks.annotations.positions import Positions
 from spacer_tasks.annotations.problems import LISTED, problems_error, shown_value
@@ -50,7 +50,7 @@ class RowReader:
         self._positions = Positions(1 if options.one_based else 0, options.coordinates, self._wrong)
         self._doubles = Doubles()
         self._parts: dict[str, list[str]] = {}
-        self._left_out = LeftOut()
+        self._others = OtherRows()
         #: by what cells say, since they say the same many times
         self._known_images: dict[str, str] = {}
         self._known_labels: dict[str, str] = {}
@@ -76,7 +76,7 @@ class RowReader:
         self._program = table.kind
         # what stands for no label depends on the program
         self._known_labels.clear()
-        self._left_out.begin(table.header, places)
+        self._others.begin(table.header, places)
         self._sizes = Sizes(table.header)
         wanted = conditions(self._options.where, table.header, name)
         machine = MachineLabels(table.header, places.get("label"))
@@ -85,12 +85,12 @@ class RowReader:
         for number, (line, fields) in enumerate(table.rows):
             if table.parts:
                 self._part = ", ".join(filter(None, (part, table.parts[number])))
-            if self._left_out.is_between(fields):
+            if self._others.is_between(fields):
                 continue
             if not all(condition.holds(fields) for condition in wanted):
-                self._left_out.filtered += 1
+                self._others.filtered += 1
                 continue
-            if not self._left_out.is_other_shape(fields) and self._take(line, fields):
+            if not self._others.is_other_shape(fields) and self._take(line, fields):
                 machine.take(fields)
         if box := self._sizes.problem():
             self._problems.append(box)
@@ -114,7 +114,7 @@ class RowReader:
         if not self._problems and not self.images:
             self._problems.append(
                 f"no row meets --where {' and '.join(self._options.where)}"
-                if self._left_out.filtered
+                if self._others.filtered
                 else "no points below the first line"
             )
         self._problems += self._positions.problems(others=bool(self._problems))
@@ -159,7 +159,7 @@ class RowReader:
                 f"{counted(len(self._nameless), 'row')} with a value in a column without a name,"
                 f" not read, first {self._nameless[0]}: a comma in a label that is not quoted?"
             )
-        found += self._left_out.warnings()
+        found += self._others.warnings()
         return [*(f"{name}: {text}" for text in found), *self._machine]
 
     def _take(self, line: int, fields: list[str]) -> bool:
@@ -169,7 +169,7 @@ class RowReader:
         needed = max(place for column, place in self._places.items() if column != "label")
         if any(fields[width:]) or len(fields) <= needed:
             if is_total(fields):
-                self._left_out.totals += 1
+                self._others.totals += 1
                 return False
             self._problems.append(
                 f"{self._at(line)}: {len(fields)} fields, expected {width} as in the first line"
@@ -178,10 +178,10 @@ class RowReader:
         faults = len(self._problems)
         row_text, column_text = self._position_texts(line, fields)
         if not (row_text and column_text) and is_total(fields):
-            self._left_out.totals += 1
+            self._others.totals += 1
             return False
         if all(not value or no_label(value) for value in (row_text, column_text)):
-            self._left_out.add_unplaced(line)
+            self._others.add_unplaced(line)
             return False
         if self._delimited and (extra := "".join(fields[self._named : width])):
             self._nameless.append(f"{self._at(line)}: {shown_value(extra)}")

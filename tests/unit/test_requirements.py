@@ -92,3 +92,11 @@ def _of_cuda(name: str) -> bool:
     if name == "nvidia-ml-py":
         return False
     return name.startswith(("nvidia-", "cuda-")) or name == "triton"
+
+
+def test_what_site_s_tests_compute_with_is_what_workers_do_but_for_one_bound() -> None:
+    extras = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "optional-dependencies"
+    ]
+    # pyspacer asks for an older one
+    assert set(extras["testing"]) - set(extras["worker"]) == {"scikit-learn>=1.5.2"}

@@ -26,8 +26,8 @@ OUTLINE = "point.polygon"
 AROUND = "[](){} "
 
 
-class LeftOut:
-    """Counts what was left out of all tables."""
+class OtherRows:
+    """Tells the rows that are left out, and counts them over all tables."""
 
     def __init__(self) -> None:
         self.totals = 0
@@ -36,7 +36,6 @@ class LeftOut:
         self._remarks = 0
         self._unplaced: list[int] = []
         self._shapes: Counter[str] = Counter()
-        self._header: Sequence[str] = ()
 
     def begin(self, header: Sequence[str], places: Mapping[Column, int]) -> None:
         """Begin with a table."""
