@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+import unicodedata
 
 #: before each of several problems
 LISTED = "\n  "
@@ -44,12 +45,14 @@ def without_login(text: str) -> str:
 def printable(text: str) -> str:
     """The text on one line: what ends lines or moves a terminal's cursor stands as an escape.
 
-    A key or a file's name can hold it, and would forge lines of a log.
+    A key or a file's name can hold it, and would forge lines of a log. Spaces of all widths stay.
     """
     if text.isprintable():
         return text
     return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        letter
+        if letter.isprintable() or unicodedata.category(letter) == "Zs"
+        else letter.encode("unicode_escape").decode()
         for letter in text
     )
 

@@ -70,3 +70,16 @@ def test_a_terminal_s_colours_stay(printed: io.StringIO, monkeypatch: pytest.Mon
     colours = console._Console(file=printed, force_terminal=True, color_system="standard")
     colours.print(Text("reef", style="red"))
     assert printed.getvalue() == "\x1b[31mreef\x1b[0m\n"
+
+
+def test_spaces_that_keep_a_number_with_its_unit_stay(printed: io.StringIO) -> None:
+    table = Table(box=None)
+    table.add_row("41\u00a0s", "1\u202f000", "\u3000")
+    console.out.print(table, width=200)
+    console.print_facts({"time": "41\u00a0s"})
+    console.say("93.5\u00a0%")
+    text = printed.getvalue()
+    assert text.count("41\u00a0s") == 2
+    assert "1\u202f000" in text
+    assert "93.5\u00a0%" in text
+    assert "\\" not in text
