@@ -45,12 +45,15 @@ def cancel_one(scene: Scene) -> None:
 
 
 def send_malformed_ones(scene: Scene, count: int = 20) -> None:
-    """Messages that are wrong in some place, between the good ones."""
+    """Messages that are wrong in some place, between the good ones.
+
+    In each queue by what else is in it: where one in five is unsigned, workers take no more.
+    """
     redis = scene.servers.redis.client()
     message = {"job_token": "wrong"}
     with suppress(RedisError):
         for _ in range(count):
-            queue = random.choice(("features", "classify", "training"))
+            queue = random.choices(("features", "classify", "training"), (60, 40, 3))[0]
             task = random.choice(("extract_features", "classify_features", "train_classifier"))
             good = envelope(f"spacer_tasks.{task}", f"wrong-{uuid.uuid4()}", message, queue)
             redis.lpush(queue, malformed(good, random.Random()))
