@@ -22,6 +22,7 @@ from spacer_tasks.cli.options import (
     location,
 )
 from spacer_tasks.cli.other_networks import OtherNetworks, Strict, tell_unknown
+from spacer_tasks.cli.outputs import check_outputs
 from spacer_tasks.cli.photos import place_selection, placed_at_features
 from spacer_tasks.cli.predictions import Predictions
 from spacer_tasks.cli.selection import Selection, select_images, stored_features
@@ -114,6 +115,8 @@ def classify(
         raise typer.BadParameter(
             "`spacer-tasks review` needs the CSV that --threshold writes", param_hint="--to"
         )
+    if to is not WrittenFor.CPCE:
+        check_outputs([output], [points, classifier])
     wanted = columns.read(points) if points else None
     classifier_loc = location(classifier)
     # a wrong classifier is no image's fault
