@@ -95,12 +95,13 @@ def progress_bar() -> Progress:
     """A bar with counts and a time. Each task on it has a field `note`, a few words."""
     return Progress(
         SpinnerColumn(finished_text=" "),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
         # the time left, and at the end the time taken
         TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("{task.fields[note]}", style="dim"),
+        # a name may have what looks like markup
+        TextColumn("{task.fields[note]}", style="dim", markup=False),
         console=err,
         expand=True,
     )

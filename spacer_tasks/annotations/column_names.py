@@ -185,11 +185,11 @@ ROW_PAIR = ("row", "column", "col")
 XY_PAIR = ("y", "x")
 #: x and y in one cell: ReefCloud's and BIIGLE's, with a comma between
 BOTH = ("x,y", "xy", "point coordinate", "point coordinates", "coordinates", "points")
-#: what `spacer-tasks classify` writes
+#: what `spacer-tasks classify` writes, and the columns that it begins with
 OWN = "predictions"
+OWN_COLUMNS = ("image", "row", "column", "label", "probability")
 #: the columns by which a program's file is known, and what it is called
 KNOWN_FILES: dict[str, tuple[str, ...]] = {
-    OWN: ("image", "row", "column", "label", "probability"),
     "BIIGLE": ("filename", "shape name", "points", "label name"),
     "Squidle+": ("point.x", "point.y"),
     "TagLab": ("image name", "taglab class name"),

@@ -9,6 +9,8 @@ from spacer_tasks.annotations.column_names import (
     BOTH,
     KNOWN_FILES,
     OF_PROGRAMS,
+    OWN,
+    OWN_COLUMNS,
     ROW_PAIR,
     SURE,
     SYNONYMS,
@@ -38,6 +40,14 @@ def places(header: Sequence[str], column: Column, given: Mapping[Column, str]) -
     return usual or _at(header, OF_PROGRAMS[column])
 
 
+def _set_aside(header: Sequence[str], column: Column, given: Mapping[Column, str]) -> list[int]:
+    """Columns of the usual names beside those of a program: people add columns of their own."""
+    if column in given or not _at(header, SURE[column]):
+        return []
+    sure = _at(header, SURE[column])
+    return [place for place in _at(header, SYNONYMS[column]) if place not in sure]
+
+
 def both_place(header: Sequence[str]) -> int | None:
     """Where x and y stand in one cell."""
     return next(iter(_at(header, BOTH)), None)
@@ -51,8 +61,15 @@ def known(header: Sequence[str], given: Mapping[Column, str]) -> int:
 
 def program(header: Sequence[str]) -> str:
     """The program that writes such a table; empty if unknown."""
+    if is_own(header):
+        return OWN
     there = {plain(value) for value in header}
     return next((name for name, needed in KNOWN_FILES.items() if there.issuperset(needed)), "")
+
+
+def is_own(header: Sequence[str]) -> bool:
+    """Whether `spacer-tasks classify` wrote a table: its columns first, as it spells them."""
+    return tuple(header[: len(OWN_COLUMNS)]) == OWN_COLUMNS
 
 
 def unit_of(header: Sequence[str], found: Mapping[Column, int]) -> Coordinates | None:
@@ -103,6 +120,11 @@ def find_columns(
             names = " and ".join(repr(header[place]) for place in some)
             warnings.append(f"{column}s are from {header[taken]!r} (of {names}; {option} decides)")
             some = [taken]
+        if beside := _set_aside(header, column, given):
+            names = " and ".join(repr(header[place]) for place in (*some, *beside))
+            warnings.append(
+                f"{column}s are from {header[some[0]]!r} (of {names}; {option} decides)"
+            )
         if len(some) > 1:
             problems.append(_ambiguous(header, some, column))
         elif some:

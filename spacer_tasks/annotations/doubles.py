@@ -33,7 +33,13 @@ class Doubles:
         self._lines: dict[Key, list[tuple[str, int]]] = {}
 
     def is_new(self, key: Key, point: FilePoint, part: str = "") -> bool:
-        """Note a point, and which of several files it is from; whether it was not there before."""
+        """Note a point; whether it was not there before.
+
+        Parameters
+        ----------
+        part
+            Which of several files and sheets it is from; empty where there is one.
+        """
         first = self._seen.setdefault(key, point)
         if first is point:
             if part:

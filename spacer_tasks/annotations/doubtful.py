@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spacer_tasks.annotations.column_names import plain
+from spacer_tasks.annotations.column_names import folded, plain
 from spacer_tasks.exceptions import PointsFileError
 
 #: values of a column that say "no label" in spreadsheets, R, pandas and databases
@@ -16,11 +16,20 @@ EMPTY = frozenset(
 )
 #: errors of a formula, in spreadsheets of several languages: `#N/A`, `#NV`, `#REF!`, `#DIV/0!`
 FORMULA_ERROR = re.compile(r"#(?:N/?A|NV|N/D|[A-Z/0¡\xc0-\xde]+[!?])", re.IGNORECASE)
-#: a label that a spreadsheet may have made of another: 1-Mar of MAR1, 2024-03-01 of the same
+#: months as spreadsheets shorten them, in English, German, French, Spanish, Portuguese, Italian
+#: and Dutch, without accents
+MONTHS = (
+    r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|marz|mrz|mai|juni|juli|sept|okt|dez"
+    r"|janv|fev|fevr|mars|avr|juin|juil|aout|ene|abr|ago|dic|set|out|gen|mag|giu|lug|ott|mrt|mei)"
+    r"\.?"
+)
+#: a label, without accents, that a spreadsheet may have made of another: 1-Mar of MAR1, 2024-03-01
+#: or 01/03/2024 of the same
 DATE = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T][0-9:.]+)?"
-    r"|[0-9]{1,2}-(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)(?:-[0-9]{2,4})?"
-    r"|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)-[0-9]{2}",
+    r"[0-9]{4}([-/.])[0-9]{1,2}\1[0-9]{1,2}(?:[ T][0-9:.]+)?"
+    r"|[0-9]{1,2}([-/.])[0-9]{1,2}\2(?:[0-9]{2}|[0-9]{4})(?: [0-9:.]+)?"
+    rf"|[0-9]{{1,2}}\.?[-/. ]{MONTHS}(?:[-/. ](?:[0-9]{{2}}|[0-9]{{4}}))?"
+    rf"|{MONTHS}[-/. ](?:[0-9]{{2}}|[0-9]{{4}})",
     re.IGNORECASE,
 )
 #: what programs write where nobody has given a label
@@ -63,8 +72,13 @@ def conditions(where: Sequence[str], header: Sequence[str], name: str) -> list[C
     return made
 
 
+def is_date(label: str) -> bool:
+    """Whether a label looks like a date as spreadsheets show them."""
+    return bool(DATE.fullmatch(folded(label)))
+
+
 def no_label(value: str, program: str = "") -> bool:
     """Whether a cell that is not blank stands for no label."""
-    folded = value.casefold()
-    unlabelled = next((text for name, text in UNLABELLED.items() if program.startswith(name)), None)
-    return folded in EMPTY or folded == unlabelled or bool(FORMULA_ERROR.fullmatch(value))
+    text = value.casefold()
+    unlabelled = next((each for name, each in UNLABELLED.items() if program.startswith(name)), None)
+    return text in EMPTY or text == unlabelled or bool(FORMULA_ERROR.fullmatch(value))

@@ -156,7 +156,8 @@ def _table(data: bytes, name: str, options: ReadOptions) -> Table:
     if table.own and (options.one_based or options.swap):
         table.warnings.append(
             f"{name}: what classify wrote counts from 0, row before column: --one-based and --swap"
-            " do not hold for it"
+            " do not hold for it; if another program wrote this table, rename its column"
+            " 'probability'"
         )
     if from_program == "Squidle+":
         table.coordinates = "fraction"

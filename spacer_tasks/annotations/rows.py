@@ -8,7 +8,7 @@ import unicodedata
 from collections import Counter
 
 from spacer_tasks.annotations.doubles import Doubles, Key, alike
-from spacer_tasks.annotations.doubtful import DATE, conditions, no_label
+from spacer_tasks.annotations.doubtful import conditions, is_date, no_label
 from spacer_tasks.annotations.formats.tables import Table
 from spacer_tasks.annotations.image_names import relative_name
 from spacer_tasks.annotations.machine_labels import MachineLabels
@@ -148,7 +148,7 @@ class RowReader:
                 for labels in alike(self.images)
             ]
             if self._dates:
-                values = ", ".join(f"{value!r} ({count})" for value, count in self._dates.items())
+                values = listed([f"{value!r} ({count})" for value, count in self._dates.items()])
                 found.append(f"labels that are dates: {values}: did a spreadsheet make them so?")
         if self._empty:
             values = ", ".join(f"{value!r} ({count})" for value, count in self._empty.items())
@@ -255,7 +255,7 @@ class RowReader:
                 return None
             # the same letters, whichever way accents are stored
             known = self._known_labels[value] = unicodedata.normalize("NFC", value)
-            if DATE.fullmatch(value):
+            if is_date(value):
                 self._dates[value] += 0
         if value in self._dates:
             self._dates[value] += 1

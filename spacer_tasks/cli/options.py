@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import inspect
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -31,6 +32,9 @@ from spacer_tasks.storage.listing import list_below
 POINTS_SUFFIXES = (".cpc", ".csv", ".tsv", ".txt", ".xlsx", ".xlsb", ".xls", ".ods", ".json")
 #: what a spreadsheet leaves beside a workbook that is open
 LOCK = "~$"
+#: how a location of another storage than this machine's files begins, and those that there are
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/+")
+SCHEMES = ("s3://", "http://", "https://", "memory://", "file:///")
 #: titles in the commands' help
 CSV, TRAINING = "Reading the CSV", "Training"
 
@@ -106,12 +110,16 @@ def location(text: str) -> DataLocation:
     StorageError
         It is none of these.
     """
+    scheme = SCHEME.match(text)
     try:
-        found = DataLocation.parse(text)
+        # a path that looks like another storage would be made a folder here
+        found = None if scheme and scheme[0] not in SCHEMES else DataLocation.parse(text)
     except ValidationError:
+        found = None
+    if found is None:
         raise StorageError(
             f"{text!r} is no location; expected a path, s3://bucket/key or https://…"
-        ) from None
+        )
     if found.storage_type == "filesystem":
         path = os.path.abspath(os.path.expanduser(found.key))  # noqa: PTH100, PTH111 -- keeps links
         return found.model_copy(update={"key": path})

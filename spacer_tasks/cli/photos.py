@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from io import BytesIO
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from spacer_tasks import storage
@@ -16,7 +15,8 @@ from spacer_tasks.cli.options import feature_location
 from spacer_tasks.cli.selection import Selection
 from spacer_tasks.console import counted, listed, warn
 from spacer_tasks.data_classes.locations import DataLocation
-from spacer_tasks.exceptions import InputError
+from spacer_tasks.exceptions import InputError, StorageUnavailableError
+from spacer_tasks.storage.filesystem import FilesystemStorage
 
 if TYPE_CHECKING:
     from spacer_tasks.data_classes.features import ImageFeatures
@@ -45,11 +45,7 @@ def photo_shape(loc: DataLocation) -> PhotoShape | None:
         # only sends work: the worker sees the photo
         return None
     try:
-        content: IO[bytes]
-        if loc.storage_type == "filesystem":
-            content = Path(loc.key).open("rb")  # noqa: SIM115 -- closed below
-        else:
-            content = BytesIO(storage.load(loc))
+        content = _opened(loc)
         with content, Image.open(content) as image:
             try:
                 orientation = int(image.getexif().get(ORIENTATION, 1))
@@ -58,6 +54,16 @@ def photo_shape(loc: DataLocation) -> PhotoShape | None:
             return PhotoShape(*image.size, orientation if 1 <= orientation <= 8 else 1)
     except (InputError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
+
+
+def _opened(loc: DataLocation) -> IO[bytes]:
+    if loc.storage_type != "filesystem":
+        return BytesIO(storage.load(loc))
+    try:
+        return FilesystemStorage().open(loc.key)
+    except StorageUnavailableError as error:
+        # of this one file: not an outage
+        raise InputError(str(error)) from error
 
 
 def place_selection(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import warnings
 from typing import Annotated, Any
 
 import typer
@@ -38,6 +40,10 @@ EXTRAS = {
 }
 
 
+#: errors of a disk, or of a share of it, that takes no more
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
 class Guarded(TyperGroup):
     """Turns the errors that a person can do something about into one red text and an exit code."""
 
@@ -55,6 +61,11 @@ class Guarded(TyperGroup):
                 f"`{ctx.invoked_subcommand}` needs {missing}, which is not installed:"
                 f" pip install 'spacer-tasks[{EXTRAS[missing]}]'"
             )
+        except OSError as error:
+            # what is printed, or a page: storage says it by itself
+            if error.errno not in FULL:
+                raise
+            complain(f"{error.filename or 'standard output'}: {error.strerror}")
         except KeyboardInterrupt:
             say("Interrupted.")
             raise typer.Exit(INTERRUPTED) from None
@@ -96,6 +107,8 @@ def spacer_tasks(
 
     On this machine: extract, train, classify. Through the queue: submit, status, worker.
     """
+    # of sizes and palettes, in words for programmers; what is wrong with an image is said here
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     handler = RichHandler(console=err, show_path=False, omit_repeated_times=False)
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING,

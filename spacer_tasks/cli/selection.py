@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import unquote
@@ -210,6 +210,20 @@ SPELLINGS: tuple[Callable[[str], str], ...] = (_as_is, _composed, _caseless, _un
 
 def _same(some: Sequence[str], others: Sequence[str]) -> bool:
     return list(map(_unquoted, some)) == list(map(_unquoted, others))
+
+
+def in_a_sheet(names: Iterable[str]) -> tuple[list[str], dict[str, str]]:
+    """The names of files that a sheet can hold, and why the others cannot stand there."""
+    found, refused = [], {}
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            # other bytes, as archives of other systems leave them
+            refused[name] = "its name is not UTF-8, which no sheet can hold: rename the file"
+        else:
+            found.append(name)
+    return found, refused
 
 
 def stored_features(features: DataLocation, names: list[str]) -> tuple[list[str], dict[str, str]]:

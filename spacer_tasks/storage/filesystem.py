@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,9 @@ from spacer_tasks.exceptions import (
 )
 from spacer_tasks.storage.base import Storage, check_size
 from spacer_tasks.storage.fence import pass_fence
+
+#: characters of a file's name that the name has which it is written by
+NAMED = 40
 
 
 class _ExistsError(Exception):
@@ -64,7 +68,9 @@ class FilesystemStorage(Storage):
             if key.endswith(os.sep) or path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), key)
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            # of a name as long as they may be, only the beginning: more is added
+            prefix = f".{path.name[:NAMED]}."
+            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=prefix)
             try:
                 with os.fdopen(descriptor, "wb") as stream:
                     stream.write(data)
@@ -97,7 +103,16 @@ class FilesystemStorage(Storage):
 
 def _opened(key: str) -> BinaryIO:
     # by its name: a Path forgets a slash at the end, by which a file is asked for as a folder
-    return open(key, "rb")  # noqa: PTH123 -- as above
+    stream = open(key, "rb", opener=_at_once)  # noqa: SIM115 -- as above; it is returned
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise StorageAccessError(f"{key}: a pipe or a device, expected a file")
+    return stream
+
+
+def _at_once(key: str, flags: int) -> int:
+    """Open without waiting: a pipe that nobody writes to would take for ever."""
+    return os.open(key, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _version_of(status: os.stat_result) -> str:
@@ -125,7 +140,8 @@ def file_errors(key: str) -> Iterator[None]:
     except ValueError as error:
         raise StorageAccessError(f"{key!r} is no path: {error}") from error
     except OSError as error:
-        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+        # the last: a socket
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO):
             raise StorageAccessError(f"{key}: {error.strerror}") from error
         # a full disk, a network mount that went away: it may come back
         raise StorageUnavailableError(f"{key}: {error.strerror or error}") from error

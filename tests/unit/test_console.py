@@ -83,3 +83,10 @@ def test_spaces_that_keep_a_number_with_its_unit_stay(printed: io.StringIO) -> N
     assert "1\u202f000" in text
     assert "93.5\u00a0%" in text
     assert "\\" not in text
+
+
+@pytest.mark.parametrize("name", ["[/x].jpg", "[/]", "[bold]a.jpg"])
+def test_a_name_beside_a_progress_bar_is_no_markup(name: str, printed: io.StringIO) -> None:
+    with console.progress_bar() as progress:
+        progress.add_task(name, total=3, note=console.short(name))
+    assert printed.getvalue().count(name) == 2

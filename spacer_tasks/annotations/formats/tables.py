@@ -39,7 +39,7 @@ class Table:
     delimited: bool = False
     #: what `spacer-tasks classify` wrote, which counts from 0
     own: bool = False
-    #: of each row, the sheet that it is from; empty where there is one
+    #: of each row, which of several sheets it is from; empty where there is one
     parts: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     #: width and height of each image in any unit, where the file says it

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import zlib
 from io import BytesIO
 from typing import TYPE_CHECKING
-from zipfile import BadZipFile, ZipFile
 
 from spacer_tasks.annotations.formats.tables import TITLE_ROWS, Known, Rows, Table, best_header
+from spacer_tasks.annotations.formats.unseen import ZIP, Unseen, unseen_of
 from spacer_tasks.annotations.numbers import EITHER
 from spacer_tasks.console import counted
 from spacer_tasks.exceptions import PointsFileError
@@ -16,17 +14,8 @@ from spacer_tasks.exceptions import PointsFileError
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet, CalamineWorkbook
 
-#: the first bytes of a ZIP archive, which .xlsx and .ods are, and of an .xls
-ZIP, XLS = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
-#: what only a ZIP that is a spreadsheet has inside
-INSIDE = {"xl/workbook.xml", "xl/workbook.bin", "content.xml"}
-#: a sheet of an .xlsx, and a cell in it with a formula and no value
-SHEET = re.compile(r"xl/worksheets/[^/]+\.xml")
-NO_RESULT = re.compile(rb"(?:</f>|<f[^>]*/>)\s*(?:<v\s*/>|<v></v>)?\s*</c>")
-#: a hidden row that has cells
-HIDDEN_ROW = re.compile(rb"<row\b[^>]*\bhidden=\"(?:1|true)\"[^>]*(?<!/)>\s*<c\b")
-#: bytes of a sheet that is looked through
-LOOKED_THROUGH = 100_000_000
+#: the first bytes of an .xls
+XLS = b"\xd0\xcf\x11\xe0"
 
 
 def is_workbook(data: bytes) -> bool:
@@ -56,7 +45,7 @@ def workbook_table(data: bytes, name: str, known: Known, sheet: str | None = Non
             f"{name}: a spreadsheet; reading it needs python-calamine (extra [cli]), or save it as"
             " CSV"
         ) from None
-    unknown, out_of_sight = _in_sheets(data, name)
+    unseen = unseen_of(data, name)
     try:
         workbook = CalamineWorkbook.from_filelike(BytesIO(data))
         names, hidden = _sheets(workbook, name, sheet)
@@ -71,7 +60,7 @@ def workbook_table(data: bytes, name: str, known: Known, sheet: str | None = Non
         ) from error
     if not found:
         raise PointsFileError(f"{name}: a spreadsheet without a filled sheet")
-    fit, first, header, line, _ = max(found, key=lambda each: each[0])
+    fit, first, header, top, _ = max(found, key=lambda each: each[0])
     same = [each for each in found if each[0] == fit and each[2] == header]
     others = [each[1] for each in found if each[0] == fit and each[2] != header]
     if others and fit > 1:
@@ -84,9 +73,14 @@ def workbook_table(data: bytes, name: str, known: Known, sheet: str | None = Non
         f"Excel workbook, sheet{'s' * (len(same) > 1)} {shown}",
         header,
         [row for each in same for row in each[4]],
-        f"a workbook; line {line} of its sheet {first!r} has",
+        f"a workbook; line {top} of its sheet {first!r} has",
         parts=[f"sheet {each[1]!r}" for each in same for _ in each[4]] if len(same) > 1 else [],
     )
+    unknown = out_of_sight = 0
+    for _, each, _, line, rows in same:
+        of_sheet = unseen.get(each, Unseen())
+        unknown += of_sheet.formulas
+        out_of_sight += of_sheet.hidden_among([line, *(number for number, _ in rows)])
     if unknown:
         table.warnings.append(
             f"{name}: {unknown} cells are formulas without a stored result and are read as empty:"
@@ -152,36 +146,3 @@ def _cell(value: object) -> str:
         # a number, not a text that may have a separator of thousands
         return f"{text}0" if EITHER.fullmatch(text) else text
     return str(value).replace("\ufeff", "").strip()
-
-
-def _in_sheets(data: bytes, name: str) -> tuple[int, int]:
-    """What python-calamine does not tell of an .xlsx: cells with a formula that no spreadsheet has
-    computed yet, and hidden rows.
-
-    Raises
-    ------
-    PointsFileError
-        The archive is no workbook.
-    """
-    if not data.startswith(ZIP):
-        return 0, 0
-    count = hidden = 0
-    try:
-        with ZipFile(BytesIO(data)) as archive:
-            inside = archive.infolist()
-            names = {each.filename for each in inside}
-            if "word/document.xml" in names or not names & INSIDE:
-                shown = ", ".join(repr(each.filename) for each in inside[:3])
-                raise PointsFileError(
-                    f"{name}: looks like an archive (ZIP) with {shown}, not like a spreadsheet;"
-                    " unpack it, or copy its table into a CSV"
-                )
-            for each in inside:
-                if SHEET.fullmatch(each.filename) and each.file_size <= LOOKED_THROUGH:
-                    content = archive.read(each)
-                    count += len(NO_RESULT.findall(content))
-                    hidden += len(HIDDEN_ROW.findall(content))
-    except (BadZipFile, ValueError, NotImplementedError, OSError, zlib.error):
-        # told by what reads it
-        return 0, 0
-    return count, hidden

@@ -79,8 +79,9 @@ def _workbook(rows: Sequence[Sequence[str]]) -> bytes:
                     cell = sheet.cell(line, place, value)
                 except IllegalCharacterError:
                     raise InputError(
-                        f"{value!r} has control characters, which no workbook can hold: write"
-                        " another format"
+                        f"{row[0]}, row {row[1]}, column {row[2]}: {value!r} in"
+                        f" {rows[0][place - 1]!r} has control characters, which no workbook can"
+                        " hold: write another format"
                     ) from None
                 # a text, also where it begins as a formula does
                 cell.data_type = "s"

@@ -22,9 +22,10 @@ from spacer_tasks.cli.options import (
     location,
 )
 from spacer_tasks.cli.other_networks import OtherNetworks, Strict, tell_unknown
+from spacer_tasks.cli.outputs import check_outputs
 from spacer_tasks.cli.photos import place_selection, placed_at_features
 from spacer_tasks.cli.predictions import Predictions
-from spacer_tasks.cli.selection import Selection, select_images, stored_features
+from spacer_tasks.cli.selection import Selection, in_a_sheet, select_images, stored_features
 from spacer_tasks.console import (
     INTERRUPTED,
     counted,
@@ -114,6 +115,8 @@ def classify(
         raise typer.BadParameter(
             "`spacer-tasks review` needs the CSV that --threshold writes", param_hint="--to"
         )
+    if to is not WrittenFor.CPCE:
+        check_outputs([output], [points, classifier])
     wanted = columns.read(points) if points else None
     classifier_loc = location(classifier)
     # a wrong classifier is no image's fault
@@ -178,8 +181,9 @@ def plan_from_features(
         The folder cannot be read.
     """
     folder = location(features)
-    names = list(wanted.images) if wanted else _all_features(folder)
+    names, unnamed = in_a_sheet(wanted.images if wanted else _all_features(folder))
     ready, failures = stored_features(folder, names)
+    failures |= unnamed
     if wanted:
         wanted, unplaced = placed_at_features(
             wanted, folder, ready, refuse_outside=columns.refuse_outside

@@ -20,11 +20,12 @@ from spacer_tasks.cli.local.label_maps import (
 )
 from spacer_tasks.cli.local.val_results import read_val_results
 from spacer_tasks.cli.options import ColumnOptions, expanded, location
+from spacer_tasks.cli.outputs import check_outputs
 from spacer_tasks.cli.scores import print_files
 from spacer_tasks.cli.stored.csv_report import store_csv
 from spacer_tasks.console import counted, listed, out, progress_bar, short, warn
 from spacer_tasks.data_classes.small_tables import IMAGE_COLUMNS, read_pairs
-from spacer_tasks.exceptions import InputError, PointsFileError
+from spacer_tasks.exceptions import PointsFileError
 
 #: labels and groups of the printed table
 PRINTED = 20
@@ -90,8 +91,7 @@ def cover(
     if report:
         from spacer_tasks.report.cover_page import write_cover_page
 
-    if location(output) == location(predictions):
-        raise InputError(f"{output} would be written over its own points; another --output")
+    check_outputs([output, xlsx, report], [predictions, valresult, groups, label_map])
     renamed = read_label_map(label_map)
     grouped = read_groups(groups)
     file = columns.read(predictions, labels_needed=True)

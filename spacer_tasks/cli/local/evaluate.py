@@ -18,6 +18,7 @@ from spacer_tasks.cli.local.label_maps import (
     tell_unknown,
 )
 from spacer_tasks.cli.options import ColumnOptions, expanded, location
+from spacer_tasks.cli.outputs import check_outputs
 from spacer_tasks.cli.photos import place_selection
 from spacer_tasks.cli.scores import print_files
 from spacer_tasks.cli.selection import select_images
@@ -70,6 +71,7 @@ def evaluate(
     if report:
         from spacer_tasks.report.agreement_page import write_agreement_page
 
+    check_outputs([output, report], [truth, predictions, groups, label_map])
     renamed = read_label_map(label_map)
     grouped = read_groups(groups)
     first, second = (_labels(columns, path, photos) for path in (truth, predictions))

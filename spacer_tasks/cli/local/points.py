@@ -10,7 +10,7 @@ import typer
 from spacer_tasks import storage
 from spacer_tasks.cli.incomplete import IncompleteImages
 from spacer_tasks.cli.options import Images, location
-from spacer_tasks.cli.selection import IMAGE_SUFFIXES
+from spacer_tasks.cli.selection import IMAGE_SUFFIXES, in_a_sheet
 from spacer_tasks.cli.stored.csv_report import store_csv
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.console import counted, end_with, listed, progress_bar, reason, say, short
@@ -92,15 +92,15 @@ def points(
             f" {listed(list(files)) or 'an empty folder'}"
         )
     rows: list[tuple[str, int, int, str]] = []
-    failures: dict[str, str] = {}
+    named, failures = in_a_sheet(photos)
     incomplete = IncompleteImages()
     with progress_bar() as progress:
-        bar = progress.add_task("placing points", total=len(photos), note="")
-        for name, loc in photos.items():
+        bar = progress.add_task("placing points", total=len(named), note="")
+        for name in named:
             progress.update(bar, note=short(name))
             try:
                 # read as extract reads it: what has points here can be extracted
-                photo = read_photo(storage.load(loc), name)
+                photo = read_photo(storage.load(photos[name]), name)
                 height, width = photo.pixels.shape[:2]
                 placed = points_of(name, height, width, layout, frame, seed)
             except InputError as error:

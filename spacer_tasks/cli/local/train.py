@@ -33,6 +33,7 @@ from spacer_tasks.cli.options import (
     feature_location,
     location,
 )
+from spacer_tasks.cli.outputs import check_outputs
 from spacer_tasks.cli.photos import placed_at_features
 from spacer_tasks.cli.scores import print_files, print_training
 from spacer_tasks.cli.selection import stored_features
@@ -88,6 +89,7 @@ def train(
         # what it needs may be missing: said now, not after the training
         from spacer_tasks.cli.report import write_training_report
 
+    check_outputs([classifier, training.valresult, report], [points, label_map, groups])
     file = renamed_points(columns.read(points, truth=True), label_map, groups)
     planned = plan_training(
         file,

@@ -11,6 +11,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from spacer_tasks.exceptions import DataLimitError
 from spacer_tasks.extractors.images.headers import OFFSETS, check_headers
+from spacer_tasks.extractors.images.jpeg import SCAN, scan_count
 
 #: bytes that are held for each pixel while an image is decoded: one to four in Pillow, four more as
 #: RGB, three in the array and three on the way there
@@ -32,7 +33,6 @@ LARGE_BYTES, LARGE_PIXELS_A_BYTE = 40_000_000 * BYTES_A_PIXEL, 200
 SCANNED_PIXELS = 1_000_000_000
 #: for each byte of the file; one colour in 10 scans has 3,000
 SCANNED_A_BYTE = 4_000
-START_OF_SCAN = b"\xff\xda"
 JPEGS = ("JPEG", "MPO")
 #: what Pillow calls a TIFF's strips and tiles that are JPEGs
 JPEGS_IN_TIFF = ("jpeg", "tiff_jpeg")
@@ -87,7 +87,7 @@ def bytes_to_decode(image: Image.Image, data: bytes, name: str) -> int:
         )
     if jpegs := _jpegs_in(image):
         # each strip of a TIFF has a part of the pixels
-        scans = data.count(START_OF_SCAN) / jpegs
+        scans = scan_count(data) if image.format in JPEGS else data.count(SCAN) / jpegs
         scanned = pixels * scans
         if scanned > SCANNED_PIXELS or (
             scanned > 10 * SMALL_PIXELS and scanned > SCANNED_A_BYTE * len(data)

@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spacer_tasks.exceptions import ImageError
-from spacer_tasks.extractors.images.jpeg import before_pixels
+from spacer_tasks.extractors.images.jpeg import END_OF_IMAGE, before_pixels
 
 #: rows of the largest block that a JPEG is coded in; of no data at all libjpeg makes up one block
 BLOCK = 32
 #: formats that libjpeg decodes
 JPEGS = ("JPEG", "MPO")
-END_OF_IMAGE = b"\xff\xd9"
 #: opens a file leniently and answers a question about the image
 Ask = Callable[[bytes, Callable[[Image.Image], bool]], bool]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +23,14 @@ LOST = (
     "Corrupt JPEG data: found marker",
 )
 START_OF_SCAN = 0xDA
+#: the same as a file has it, and what ends an image
+SCAN, END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
+#: a marker between pixels that something stands behind, or the end
+_MARKER = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")
+#: the first marker that a JPEG has with something behind it
+FIRST_SEGMENT = 0xC0
+#: markers behind the first pixels that are gone through: a progressive JPEG has some 20
+MAX_MARKERS = 10_000
 #: markers with nothing behind them: TEM, and where decoders may start again
 STANDALONE = {0x01, *range(0xD0, 0xD8)}
 
@@ -85,6 +95,29 @@ def before_pixels(data: bytes) -> bytes | None:
                 return data[:end]
             at = end
     return None
+
+
+def scan_count(data: bytes) -> int:
+    """How many times a decoder goes through the pixels: the scans up to the image's end.
+
+    Behind it phones leave a film, and some cameras further images. Where markers are not as a
+    JPEG's, or too many to be gone through, all that looks like a scan counts.
+    """
+    everything = data.count(SCAN)
+    header = before_pixels(data)
+    if everything <= 1 or header is None:
+        return everything
+    at, scans = len(header), 1
+    for _ in range(MAX_MARKERS):
+        found = _MARKER.search(data, at)
+        if found is None or found[0] == END_OF_IMAGE:
+            return scans
+        if found[0][1] < FIRST_SEGMENT:
+            # libjpeg may pass over it alone, not over what stands behind it
+            return everything
+        scans += found[0] == SCAN
+        at = found.end() + max(2, int.from_bytes(data[found.end() : found.end() + 2], "big"))
+    return everything
 
 
 def _decoded(data: bytes) -> NDArray[np.uint8]:

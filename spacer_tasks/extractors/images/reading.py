@@ -30,6 +30,9 @@ Decoded = TypeVar("Decoded")
 TILE_WIDTH, TILE_LENGTH = 322, 323
 #: what Pillow calls the colours of the JPEGs that `decode_jpeg` takes
 JPEG_MODES = {"RGB", "L"}
+#: what Pillow calls greys of 16 and 32 bits
+DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
+WHITE = 255
 #: formats whose last row is usually stored first
 BOTTOM_UP = ("BMP", "DIB", "TGA")
 #: characters of a decoder's own words that are passed on; answers and feature files hold them
@@ -45,7 +48,8 @@ class Photo(NamedTuple):
         uint8, shape (height, width, 3), as Pillow's `convert("RGB")` makes them.
     incomplete
         None for an image that is whole. Else what was found, in one line: pixels are missing, and
-        grey, black or made up, as Pillow leaves them (and so the reference).
+        grey, black or made up, as Pillow leaves them (and so the reference); or they are white or
+        black because they have more than 8 bits.
     """
 
     pixels: NDArray[np.uint8]
@@ -139,9 +143,19 @@ def _read(
     decode_cut
         The same by Pillow alone, of an image that is incomplete.
     """
+    beyond: str | None = None
+
+    def looked_through(image: Image.Image) -> Decoded:
+        nonlocal beyond
+        found = decode(image)
+        beyond = _beyond_white(image)
+        if beyond and get_settings().incomplete_images == "refuse":
+            raise ImageError(f"{name}: {beyond}")
+        return found
+
     try:
         with cut_images(read=False):
-            return _decoded(data, name, decode), None
+            return _decoded(data, name, looked_through), beyond
     except ImageError as error:
         if not data or get_settings().incomplete_images == "refuse":
             raise
@@ -163,6 +177,23 @@ def _read(
     if found is None:
         raise ImageError(f"{name}: no pixel of the image can be read; it is {reason}")
     return found, _described(reason, np.asarray(found), image_format)
+
+
+def _beyond_white(image: Image.Image) -> str | None:
+    """What is lost of greys of more than 8 bits, which `convert` cuts off, as the reference does.
+
+    Such an image is white nearly everywhere; one of fractions is black.
+    """
+    if image.mode not in DEEP_MODES:
+        return None
+    values = np.asarray(image)
+    low, high = float(values.min()), float(values.max())
+    if low >= 0 and high <= WHITE and not (image.mode == "F" and 0 < high <= 1):
+        return None
+    return (
+        f"its greys are from {low:g} to {high:g}, and what is not from 0 to {WHITE} is cut off;"
+        " expected 8 bits for each pixel and colour"
+    )
 
 
 def _reason(error: BaseException | None) -> str:

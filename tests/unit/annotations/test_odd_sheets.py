@@ -170,12 +170,24 @@ def test_labels_that_differ_in_leading_zeros_are_told() -> None:
     )
 
 
-@pytest.mark.parametrize("label", ["1-Mar", "Mar-01", "2024-03-01", "01-Dec-2024"])
+@pytest.mark.parametrize(
+    "label",
+    [
+        *("1-Mar", "Mar-01", "2024-03-01", "01-Dec-2024", "01/03/2024", "1/3/24", "01.03.2024"),
+        *("2024/3/1", "01. Mrz", "01-août", "1-ene", "01-Dez-24", "mars-01", "1-set", "01-03-2024"),
+    ],
+)
 def test_labels_that_a_spreadsheet_made_dates_are_asked_about(label: str) -> None:
     text = HEADER + f"A.jpg,1,2,{label}\n"
     assert (
         f"labels that are dates: '{label}' (1)" in points_of(text.encode(), labels_needed=True)[1]
     )
+
+
+@pytest.mark.parametrize("label", ["Mar", "1.3", "1/3", "M-1", "2024", "Turf 24", "1-2/2024"])
+def test_labels_that_are_no_dates_are_not_asked_about(label: str) -> None:
+    text = HEADER + f"A.jpg,1,2,{label}\n"
+    assert "dates" not in points_of(text.encode(), labels_needed=True)[1]
 
 
 def test_what_is_wrong_in_one_of_many_files_names_the_file() -> None:

@@ -35,3 +35,24 @@ def test_what_classify_wrote_counts_from_0_whatever_the_options_say() -> None:
     assert "--one-based and --swap do not hold for it" in " ".join(file.warnings)
     other = read(text.replace(",probability", ",p"), ReadOptions(one_based=True, swap=True))
     assert [(p.row, p.column) for p in other.images["A.jpg"]] == [(1, 0)]
+
+
+@pytest.mark.parametrize(
+    "header", ["Image,Row,Column,Label,Probability", "image,label,row,column,probability"]
+)
+def test_columns_of_the_same_names_in_another_s_table_are_not_taken_for_our_own(
+    header: str,
+) -> None:
+    place = {"image": "A.jpg", "row": "1", "column": "2", "label": "Sand", "probability": "0.9"}
+    text = f"{header}\n{','.join(place[name] for name in header.lower().split(','))}\n"
+    file = read(text, ReadOptions(one_based=True, labels_needed=True, truth=True))
+    assert [(p.row, p.column) for p in file.images["A.jpg"]] == [(0, 1)]
+    assert file.kind == "CSV"
+    assert "classify" not in " ".join(file.warnings)
+
+
+def test_a_column_that_a_person_adds_to_what_classify_wrote_changes_nothing() -> None:
+    text = "image,row,column,label,probability,Remarks\nA.jpg,1,2,Sand,0.9,big\n"
+    file = read(text, ReadOptions(one_based=True))
+    assert [(p.row, p.column) for p in file.images["A.jpg"]] == [(1, 2)]
+    assert "rename its column 'probability'" in " ".join(file.warnings)

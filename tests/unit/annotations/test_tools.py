@@ -74,10 +74,26 @@ def test_what_is_no_point_is_left_out_and_counted(name: str, left_out: str) -> N
         ("coralnet_2024_robot.csv", "'Label code' (of 'Label code' and 'Label ID'"),
         ("biigle.csv", "'label_name' (of 'label_id' and 'label_name'"),
         ("viscore.csv", "rows are from 'Row' (of 'Row' and 'Y';"),
+        (
+            "taglab_own_columns.csv",
+            "labels are from 'TagLab Class name' (of 'TagLab Class name' and 'Label' and 'Class';"
+            " --label-column decides)",
+        ),
+        (
+            "taglab_own_columns.csv",
+            "columns are from 'TagLab Centroid x' (of 'TagLab Centroid x' and 'x';",
+        ),
     ],
 )
 def test_the_column_that_was_taken_of_several_is_named(name: str, said: str) -> None:
     assert said in " ".join(read(name).warnings)
+
+
+def test_a_label_column_of_one_s_own_is_read_where_it_is_asked_for() -> None:
+    options = ReadOptions(columns={"label": "Label"})
+    file = read("taglab_own_columns.csv", options=options)
+    assert file.images["A.jpg"][0].label == "nursery"
+    assert "labels are from" not in " ".join(file.warnings)
 
 
 def test_ids_are_taken_where_integers_are_asked_for() -> None:

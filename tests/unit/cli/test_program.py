@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import spacer_tasks
 from spacer_tasks.demo.services import free_ports
@@ -54,6 +55,38 @@ def nobody(monkeypatch: pytest.MonkeyPatch, settings_changed: Callable[[], None]
 
 def test_the_version_is_printed() -> None:
     assert run("--version").out == f"spacer-tasks {spacer_tasks.__version__}\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux's alone")
+def test_a_full_disk_under_what_is_printed_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "spacer_tasks.cli", "config"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert ran.returncode == 2
+    assert "error: standard output: No space left on device" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_pillow_s_own_warnings_are_not_printed(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    Image.new("P", (30, 20)).save(tmp_path / "photos/a.png", transparency=b"\1\2\3")
+    command = [sys.executable, "-m", "spacer_tasks.cli", "points", "photos", "-o", "s.csv"]
+    ran = subprocess.run(
+        [*command, "--random", "3"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 0
+    assert "Warning" not in ran.stderr
 
 
 def test_help_lists_the_commands_and_each_has_its_own() -> None:

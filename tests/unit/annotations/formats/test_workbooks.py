@@ -128,22 +128,6 @@ def test_a_workbook_with_nothing_in_it_is_an_input_error() -> None:
         read(workbook({"S": []}))
 
 
-def test_hidden_rows_are_read_and_counted() -> None:
-    book = Workbook()
-    sheet = book.active
-    assert sheet is not None
-    for row in (HEADER, POINT, OTHER):
-        sheet.append(row)
-    sheet.row_dimensions[3].hidden = True
-    # below the table, as spreadsheets hide what is not used
-    sheet.row_dimensions[9].hidden = True
-    stream = BytesIO()
-    book.save(stream)
-    points, file = read(stream.getvalue())
-    assert points == [("A.jpg", 12, 30, "Sand"), ("B.jpg", 1, 2, "Turf")]
-    assert file.warnings == ["s.xlsx: 1 hidden row, as a filter leaves it, is read as the others"]
-
-
 def test_one_photo_in_two_sheets_is_told_and_errors_name_the_sheet() -> None:
     _, file = read(workbook({"North": [HEADER, POINT], "South": [HEADER, ["A.jpg", 1, 2, "c"]]}))
     assert "A.jpg (sheet 'North', sheet 'South')" in " ".join(file.warnings)

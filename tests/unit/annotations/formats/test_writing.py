@@ -48,5 +48,7 @@ def test_confidence_and_alternatives_are_beside_the_label() -> None:
 
 def test_a_label_that_no_workbook_can_hold_is_an_input_error() -> None:
     row = ["1.jpg", "1", "2", "a\x07b", "1.000000", "Turf", "0.000000"]
-    with pytest.raises(InputError, match=r"'a.x07b' has control characters"):
+    with pytest.raises(
+        InputError, match=r"1.jpg, row 1, column 2: 'a.x07b' in 'label' has control characters"
+    ):
         written([HEADER, row], "xlsx")

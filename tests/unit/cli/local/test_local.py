@@ -49,6 +49,17 @@ def classify(*more: str) -> Ran:
     return run("classify", "--classifier", "out/reef.safetensors", "-o", "predictions.csv", *more)
 
 
+def test_a_feature_file_whose_name_is_no_text_costs_its_image_alone(survey: Path) -> None:
+    extract()
+    train("--epochs", "1")
+    some = survey / "features/3.png.npz"
+    some.with_name(os.fsdecode(b"\xff.png.npz")).write_bytes(some.read_bytes())
+    ran = classify("--features", "features")
+    assert ran.code == 1
+    assert "its name is not UTF-8" in ran.err
+    assert len(read_predictions(survey / "predictions.csv")) == 12 * len(POINTS)
+
+
 def test_three_commands_lead_from_photos_to_predictions(survey: Path) -> None:
     ran = extract()
     assert (ran.code, ran.out) == (0, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,15 @@ def test_what_cannot_be_is_one_error(arguments: list[str], text: str) -> None:
     assert ran.code == 2
     assert text in " ".join(ran.err.replace("│", "").split())
     assert not Path("points.csv").exists()
+
+
+def test_a_name_that_is_no_text_costs_its_photo_alone(photos: Path) -> None:
+    some = next(photos.rglob("*.png"))
+    (photos / os.fsdecode(b"\xff.png")).write_bytes(some.read_bytes())
+    ran = run("points", "photos", "--random", "5", "-o", "points.csv")
+    assert ran.code == 1
+    assert "its name is not UTF-8, which no sheet can hold: rename the file" in ran.err
+    assert some.name in Path("points.csv").read_text()
 
 
 def test_a_folder_without_photos_is_an_error(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def test_neither_predictions_nor_people_s_labels_are_written_over(
     assert ran.code == 2
     assert "would be written over what it is made of" in ran.err
     assert Path("p.csv").read_text() == text
-    assert "written over its own points" in run("cover", "p.csv", "-o", "p.csv").err
+    assert "written over what it is made of" in run("cover", "p.csv", "-o", "p.csv").err
     Path("sheet.csv").write_text("people's labels")
     ran = run("review", "p.csv", "-o", "sheet.csv", "--threshold", "1")
     assert ran.code == 2

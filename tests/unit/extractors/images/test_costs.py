@@ -102,6 +102,27 @@ def test_what_photos_and_small_images_are_is_read() -> None:
     assert read_photo(many_scans(5), "reef").pixels.shape == (4000, 4000, 3)
 
 
+def test_what_a_phone_leaves_behind_the_image_is_no_scan() -> None:
+    stream = BytesIO()
+    # 7,000 x 7,000 pixels, and a film of a second or two
+    Image.new("L", (7000, 7000), 90).save(stream, "JPEG", progressive=True)
+    film = np.random.default_rng(0).integers(0, 256, 4_000_000, np.uint8).tobytes()
+    assert film.count(b"\xff\xda") > 20
+    assert read_photo(stream.getvalue() + film, "reef").incomplete is None
+
+
+@pytest.mark.parametrize(
+    "before_scans", [b"\xff\x02\xff\xff", b"\xff\xfe\x00\x06\xff\xd9\xff\xd9", b"\xff\xff\xd0"]
+)
+def test_scans_behind_what_looks_like_an_end_are_counted(before_scans: bytes) -> None:
+    data = many_scans(300)
+    last = data.rindex(b"\xff\xda")
+    first = data.index(b"\xff\xda", data.index(b"\xff\xda") + 1)
+    assert last > first
+    with pytest.raises(DataLimitError, match="scans of 16000000 pixels"):
+        read_photo(data[:first] + before_scans + data[first:], "reef")
+
+
 @pytest.fixture(autouse=True)
 def settings_read_again(settings_changed: Callable[[], None]) -> None:
     """What a test sets is not the next one's."""

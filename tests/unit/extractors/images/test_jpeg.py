@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spacer_tasks.extractors.images.jpeg import before_pixels, lost_pixels
+from spacer_tasks.extractors.images.jpeg import before_pixels, lost_pixels, scan_count
 from tests.support.files.image_kinds import KINDS
 
 JPEG = KINDS["JPEG"]
@@ -33,6 +33,16 @@ def test_bytes_between_markers_are_passed_over() -> None:
     header = before_pixels(stuffed)
     assert header is not None
     assert len(header) == len(before_pixels(JPEG) or b"") + 5
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "JPEG" in kind and "TIFF" not in kind])
+def test_scans_are_counted_up_to_the_end_of_the_image(kind: str) -> None:
+    data = KINDS[kind]
+    count = scan_count(data)
+    assert count == data.count(b"\xff\xda")
+    assert scan_count(data + b"\xff\xda" * 9) == count
+    assert scan_count(data[:-2] + b"\xff\xda\0\2" * 9) == count + 9
+    assert scan_count(data[:2] + b"\xff\xd9" + data[2:] + b"\xff\xda") > count
 
 
 def test_what_costs_pixels_is_said_and_what_costs_none_is_not() -> None:

@@ -316,3 +316,36 @@ def test_who_watches_sees_how_long_an_image_is_decoded() -> None:
     seen = reading._decoded(file_of(PHOTO, "PNG"), "a.png", lambda _: longest_s())
     assert seen > 0
     assert longest_s() == 0
+
+
+GREYS = np.linspace(0, 1, 1200).reshape(30, 40)
+
+
+@pytest.mark.parametrize(
+    ("greys", "said"),
+    [
+        ((GREYS * 65535).astype(np.uint16), "its greys are from 0 to 65535, and what is not from"),
+        ((GREYS * 65535).astype(">u2"), "its greys are from 0 to 65535"),
+        ((GREYS * 70000).astype(np.int32), "its greys are from 0 to 70000"),
+        (GREYS.astype(np.float32), "its greys are from 0 to 1,"),
+        ((GREYS * 255).astype(np.uint16), None),
+        ((GREYS * 255).astype(np.float32), None),
+        (np.zeros((30, 40), np.float32), None),
+    ],
+)
+def test_greys_of_more_than_8_bits_are_told_of(
+    greys: Any,
+    said: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    settings_changed: Callable[[], None],
+) -> None:
+    data = file_of(Image.fromarray(greys), "TIFF")
+    found = read_photo(data, "reef").incomplete
+    assert found is None if said is None else found is not None and found.startswith(said)
+    monkeypatch.setenv("SPACER_INCOMPLETE_IMAGES", "refuse")
+    settings_changed()
+    if said is None:
+        read_photo(data, "reef")
+    else:
+        with pytest.raises(ImageError, match=f"^reef: {said}"):
+            read_photo(data, "reef")

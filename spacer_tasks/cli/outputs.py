@@ -1,0 +1,70 @@
+"""Where a command writes when its work is done, looked at before the work begins."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from spacer_tasks.cli.options import location
+from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.exceptions import InputError, StorageAccessError, StorageError
+from spacer_tasks.storage.policy import permitted
+
+
+def check_outputs(outputs: Iterable[str | Path | None], sources: Iterable[str | None]) -> None:
+    """Refuse files that cannot be written, or over which the work would lose what it is made of.
+
+    Parameters
+    ----------
+    outputs
+        The files to be written; None for one that is not wanted.
+    sources
+        What the command reads; None for what is not given.
+
+    Raises
+    ------
+    InputError
+        A file is one of the sources, or one of the files of a source that is a folder; or two
+        files have one place.
+    StorageError
+        It is a URL or a folder, or its folder takes no files.
+    """
+    read = [location(each) for each in sources if each]
+    written: set[DataLocation] = set()
+    for output in map(str, filter(None, outputs)):
+        loc = location(output)
+        if loc in written:
+            raise InputError(f"{output} would be written twice; another place for one of both")
+        written.add(loc)
+        if any(_holds(each, loc) for each in read):
+            raise InputError(f"{output} would be written over what it is made of; another place")
+        if output.endswith("/"):
+            raise StorageAccessError(f"{output}: a folder; expected the name of a file")
+        if not loc.is_writable:
+            raise StorageError(f"{loc}: nothing can be written to a URL")
+        permitted(loc, to_write=True)
+        if loc.storage_type == "filesystem":
+            _check_file(Path(loc.key))
+
+
+def _holds(source: DataLocation, output: DataLocation) -> bool:
+    if source == output:
+        return True
+    if {source.storage_type, output.storage_type} != {"filesystem"}:
+        return False
+    there, path = Path(source.key), Path(output.key)
+    if not (there.exists() and path.is_file()):
+        return False
+    # links, and file systems that do not heed the case
+    return there.samefile(path) or there.resolve() in path.resolve().parents
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise StorageAccessError(f"{path}: a folder; expected the name of a file")
+    folder = next(each for each in path.parents if os.path.lexists(each))
+    if not folder.is_dir():
+        raise StorageAccessError(f"{path}: {folder} is not a folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StorageAccessError(f"{path}: nothing can be written to {folder}")
