@@ -243,3 +243,15 @@ def test_a_lane_that_hangs_leaves_the_other_to_work_and_its_pass_is_seen(
             over.set()
         assert len(hung.result()) == 2
     assert device_watch.longest_pass_s() == 0
+
+
+def test_a_card_that_hangs_while_a_network_is_loaded_is_seen_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[float] = []
+    monkeypatch.setattr(
+        torch.cuda.Stream, "synchronize", lambda _: seen.append(device_watch.longest_pass_s())
+    )
+    CudaNetwork(mean, torch.device("cpu"), SIZE, MAX_PATCHES, 1)
+    assert seen
+    assert all(seconds > 0 for seconds in seen)
