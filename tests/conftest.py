@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import tempfile
 from collections.abc import Callable, Generator, Iterator
 
 import pytest
@@ -17,6 +19,24 @@ from tests.support.settings import forget_settings, settings_in_environment
 #: seconds; on a busy machine a Redis that is well can take longer to answer than callers wait for.
 #: What they do when it does not is shown by processes of their own
 PATIENCE_S = 30
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Processes that are killed leave files in the temporary folder: give them one that goes."""
+    if hasattr(config, "workerinput"):
+        # a worker of xdist has its controller's
+        return
+    usual = tempfile.gettempdir()
+    folder = tempfile.TemporaryDirectory(prefix="spacer-", ignore_cleanup_errors=True)
+    # what a test of today left can be looked at
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", usual)
+    os.environ["TMPDIR"] = tempfile.tempdir = folder.name
+
+    def forget() -> None:
+        os.environ["TMPDIR"] = tempfile.tempdir = usual
+        folder.cleanup()
+
+    config.add_cleanup(forget)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -172,6 +172,14 @@ def named_anew(state: State) -> State:
     )
 
 
+def either_way(state: State) -> State:
+    """The same with its workers in the order of what they do: which of two does it is all one."""
+    first, second = state.workers
+    if first[1:] <= second[1:]:
+        return state
+    return named_anew(state._replace(workers=(second, first)))
+
+
 def is_good(state: State, kind: Kind) -> bool:
     """Whether all has come to its end."""
     return (

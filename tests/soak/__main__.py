@@ -26,6 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=15, help="of sending, in all")
     parser.add_argument("--only", default="", help="faults whose name holds this")
+    parser.add_argument("--since", default="", help="this fault and those after it in the table")
     parser.add_argument(
         "--add", action="store_true", help="add up with the runs whose files are there already"
     )
@@ -38,7 +39,8 @@ def main() -> None:
         write(PAGE, tables(_kept()))
         return
     faults, promotions = (
-        [fault for fault in some if arguments.only in fault.name] for some in (FAULTS, [PROMOTION])
+        [fault for fault in some if arguments.only in fault.name]
+        for some in (FAULTS[_first(arguments.since) :], [PROMOTION])
     )
     started = time.monotonic()
     OUTPUT.mkdir(exist_ok=True)
@@ -85,6 +87,13 @@ def main() -> None:
     elif not arguments.only:
         write(PAGE, tables([saved(kept)]))
     sys.exit(0 if clean else 1)
+
+
+def _first(text: str) -> int:
+    found = [number for number, fault in enumerate(FAULTS) if text in fault.name]
+    if not found:
+        sys.exit(f"no fault is named with {text!r}: see tests/soak/faults/table.py")
+    return found[0]
 
 
 def _kept() -> list[Run]:

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,17 +19,13 @@ from spacer_tasks.broker.whereabouts import Keys
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.execution.once import PUSH
 from spacer_tasks.workflows import train_from_images
-from tests.support.checkout import CHECKOUT
-from tests.support.killing import ACKNOWLEDGEMENT
+from tests.support.killing import ACKNOWLEDGEMENT, Doomed, Start, doomed_workers
 from tests.support.photos import photo
-from tests.support.settings import forget_settings
 from tests.support.waiting import wait_until
 
 #: seconds in which the body must be there; a silent worker is noticed after one
 SOON_S = 60
 IMAGES = 2
-#: so that a worker is there sooner
-QUIET = ("--without-mingle", "--without-gossip", "--concurrency=1")
 #: of a batch whose worker is killed while it sends its parts; the real size is 10,000
 MANY = int(os.environ.get("TEST_BATCH_IMAGES", "60"))
 #: of the last part
@@ -46,60 +37,14 @@ FIRST = {"threads": 1, "prefork": 1 + EVERY // 2}
 #: commands of a part, at least
 COMMANDS = 8
 
-Start = Callable[..., "Worker"]
-
-
-@dataclass(frozen=True)
-class Worker:
-    """One that is killed, or another of its pool's processes is, before a command."""
-
-    process: int
-    killed: Path
-
-    def end(self) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self.process, signal.SIGKILL)
-
 
 @pytest.fixture
 def start(queue: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """Start a worker that is killed before a command of the last part; 0 is never."""
     monkeypatch.setenv("SPACER_WORKER_SILENT_S", "1")
-    forget_settings()
     app.control.purge()
-    names = iter(range(10**6))
-    server = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.killing"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=CHECKOUT,
-        text=True,
-    )
-    orders, answers = server.stdin, server.stdout
-    assert orders is not None
-    assert answers is not None
-
-    def started(
-        kill_at: int, *arguments: str, pool: str = "features", task: str = LAST, only: str = ""
-    ) -> Worker:
-        name = f"killed{next(names)}@test"
-        killed = tmp_path / f"{name}.killed"
-        order = {
-            "pool": pool,
-            "task": task,
-            "only": only,
-            "kill_at": kill_at,
-            "killed": str(killed),
-            "arguments": [*QUIET, f"--hostname={name}", *arguments],
-            "log": str(tmp_path / f"{name}.log"),
-        }
-        orders.write(json.dumps(order) + "\n")
-        orders.flush()
-        return Worker(int(answers.readline()), killed)
-
-    with server:
+    with doomed_workers(tmp_path, task=LAST) as started:
         yield started
-        orders.close()
 
 
 def batch(bucket: str, name: str, images: int = IMAGES) -> dict[str, Any]:
@@ -137,7 +82,7 @@ def sent_body(redis: Redis) -> bool:
     return bodies(redis) > 0
 
 
-def met(victim: Worker, redis: Redis) -> bool:
+def met(victim: Doomed, redis: Redis) -> bool:
     return victim.killed.exists() or sent_body(redis)
 
 

@@ -55,7 +55,7 @@ FAULTS = (
         40,
         of_workers.start_one_with_another_clock,
     ),
-    Fault("malformed messages are sent", "20 each 2 s", 0.06, 2, of_messages.send_malformed_ones),
+    Fault("malformed messages are sent", "3 each 2 s", 0.06, 2, of_messages.send_malformed_ones),
     Fault(
         "messages are delivered twice", "up to 9 each 2 s", 0.06, 2, of_messages.deliver_some_twice
     ),

@@ -43,9 +43,9 @@ MIX = {
     "classify": 30,
     "classify_image": 10,
     "job": 8,
-    "train": 2,
-    "train_from_images": 4,
-    "train_many": 1,
+    "train": 1,
+    "train_from_images": 1.5,
+    "train_many": 0.3,
 }
 #: seconds that a task which hangs is given
 HANGING_S = 5
