@@ -4,35 +4,34 @@
     python -m benchmarks.busy_device --photos large small --processes 1 2 4 8 --threads 32 \
         --cores 16 --card h200
 
-The batcher is the real one. Everything else sleeps for the time it would take: a download and an
+The batcher is the real one. Everything else waits for the time it would take: a download and an
 upload, a decode on one of the cores, what holds Python's lock of its process, cutting of patches,
-a pass on the card. Times are stretched, so that the figures depend little on what else this machine
-does; it has to keep some hundred threads asleep.
+a pass on the card. All of it goes by a clock of its own (`virtual_time`), so the figures are the
+same on any machine, whatever else it does.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
-from threading import Lock, Semaphore
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spacer_tasks.extractors.runtime.micro_batcher import MicroBatcher
+from benchmarks.virtual_time import Semaphore, World
+from spacer_tasks.extractors.runtime import micro_batcher
 
 #: seconds to get a photo from S3, and to store its features there
 DOWNLOAD_S, UPLOAD_S = 0.04, 0.03
 MAX_PATCHES, WAIT_S = 64, 0.005
 POINTS = 25
-IMAGES_A_THREAD = 12
-#: how much longer everything takes than in a worker
-STRETCH = 4
+IMAGES_A_THREAD = 20
+#: patches of the pass that a card's best rate is of
+BEST_PATCHES = 256
+#: what each wait takes, beside its mean: with equal times all threads would go in step
+LEAST, MOST = 0.5, 1.5
 
 
 @dataclass(frozen=True)
@@ -62,6 +61,11 @@ class Card:
     call_s: float
     patch_s: float
 
+    @property
+    def best(self) -> float:
+        """Patches a second of the network alone, many at a time."""
+        return BEST_PATCHES / (self.call_s + self.patch_s * BEST_PATCHES)
+
 
 PHOTOS = {"large": Photo(decode_s=0.072), "small": Photo(decode_s=0.003)}
 CARDS = {
@@ -75,26 +79,36 @@ CARDS = {
 class Device:
     """One pass at a time, whichever process it is of."""
 
-    def __init__(self, card: Card, stretch: float) -> None:
-        self._card, self._stretch, self._free = card, stretch, Lock()
-        self.passes = self.patches = 0
-        self.busy_s = 0.0
+    def __init__(self, card: Card, world: World) -> None:
+        self._card, self._world, self._free = card, world, Semaphore(world, 1)
+        #: when each pass ended, its seconds and its patches
+        self.passes: list[tuple[float, float, int]] = []
 
     def __call__(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
         with self._free:
-            started = time.perf_counter()
-            time.sleep((self._card.call_s + self._card.patch_s * len(patches)) * self._stretch)
-            self.busy_s += time.perf_counter() - started
-            self.passes += 1
-            self.patches += len(patches)
+            seconds = self._card.call_s + self._card.patch_s * len(patches)
+            self._world.sleep(seconds)
+            self.passes.append((self._world.now, seconds, len(patches)))
         return np.zeros((len(patches), 1), np.float32)
 
 
 @dataclass(frozen=True)
 class Rates:
-    """What came of a run: images a second, busy shares, and patches of a pass."""
+    """What came of a run: images a second, shares of what limits them, and patches of a pass.
+
+    Attributes
+    ----------
+    of_decoding
+        Of the rate at which all cores would decode, did they nothing else.
+    of_best
+        Of the network's best rate.
+    cores, locks, device
+        The shares of time in which they are busy.
+    """
 
     images: float
+    of_decoding: float
+    of_best: float
     cores: float
     locks: float
     device: float
@@ -104,62 +118,66 @@ class Rates:
 class Process:
     """One worker: its threads share a batcher and Python's lock, and with all others the cores."""
 
-    def __init__(self, photo: Photo, device: Device, cores: Semaphore, stretch: float) -> None:
-        self._photo, self._cores, self._stretch = photo, cores, stretch
-        self._lock = Lock()
-        self._batcher = MicroBatcher(device, MAX_PATCHES, WAIT_S * stretch)
+    def __init__(
+        self, number: int, photo: Photo, device: Device, cores: Semaphore, world: World
+    ) -> None:
+        self._photo, self._cores, self._world = photo, cores, world
+        self._lock = Semaphore(world, 1)
+        self._random = np.random.default_rng(number)
+        self._batcher = micro_batcher.MicroBatcher(device, MAX_PATCHES, WAIT_S)
+        #: when each image was done
+        self.done: list[float] = []
 
-    def task(self, _: int) -> None:
-        """One image, from its message to its answer."""
-        self._sleep(DOWNLOAD_S)
-        # half of it before the network, half after
-        self._locked(self._photo.locked_s / 2)
-        with self._cores:
-            self._sleep(self._photo.decode_s)
-        self._batcher.fill(np.empty((POINTS, 1), np.float32), self._cut)
-        self._locked(self._photo.locked_s / 2)
-        self._sleep(UPLOAD_S)
+    def thread(self) -> None:
+        """One image after another, each from its message to its answer."""
+        for _ in range(IMAGES_A_THREAD):
+            self._take(DOWNLOAD_S)
+            # half of it before the network, half after
+            self._locked(self._photo.locked_s / 2)
+            with self._cores:
+                self._take(self._photo.decode_s)
+            self._batcher.fill(np.empty((POINTS, 1), np.float32), self._cut)
+            self._locked(self._photo.locked_s / 2)
+            self._take(UPLOAD_S)
+            self.done.append(self._world.now)
 
     def _cut(self, some: slice) -> NDArray[np.uint8]:
         count = some.stop - some.start
         with self._cores:
-            self._sleep(self._photo.cut_s * count)
+            self._take(self._photo.cut_s * count)
         return np.zeros((count, 1, 1, 3), np.uint8)
 
     def _locked(self, seconds: float) -> None:
         # who waits for the lock has no core
         with self._lock, self._cores:
-            self._sleep(seconds)
+            self._take(seconds)
 
-    def _sleep(self, seconds: float) -> None:
-        time.sleep(seconds * self._stretch)
+    def _take(self, seconds: float) -> None:
+        self._world.sleep(seconds * self._random.uniform(LEAST, MOST))
 
 
-def measure(
-    cores: int, threads: int, processes: int, photo: Photo, card: Card, stretch: float = STRETCH
-) -> Rates:
+def measure(cores: int, threads: int, processes: int, photo: Photo, card: Card) -> Rates:
     """A run of so many threads in each process."""
-    device, core = Device(card, stretch), Semaphore(cores)
-    workers = [Process(photo, device, core, stretch) for _ in range(processes)]
-    images = threads * IMAGES_A_THREAD
-    with ExitStack() as stack:
-        pools = [stack.enter_context(ThreadPoolExecutor(threads)) for _ in workers]
-        started = time.perf_counter()
-        runs = [
-            pool.map(worker.task, range(images))
-            for pool, worker in zip(pools, workers, strict=True)
-        ]
-        for run in runs:
-            list(run)
-        seconds = time.perf_counter() - started
-    rate = processes * images / seconds * stretch
+    world = World()
+    with world.stands_in(micro_batcher):
+        device, core = Device(card, world), Semaphore(world, cores)
+        workers = [Process(number, photo, device, core, world) for number in range(processes)]
+        world.run(*[worker.thread for worker in workers for _ in range(threads)])
+    # without the time in which workers begin, and that in which some have nothing left to do
+    done = sorted(time for worker in workers for time in worker.done)
+    steady = done[len(done) // 10 : len(done) - len(done) // 10]
+    low, high = steady[0], steady[-1]
+    rate = (len(steady) - 1) / (high - low)
     of_core = photo.decode_s + photo.locked_s + photo.cut_s * POINTS
+    passes = [each for each in device.passes if low < each[0] <= high]
     return Rates(
         images=rate,
+        of_decoding=rate * photo.decode_s / cores,
+        of_best=rate * POINTS / card.best,
         cores=rate * of_core / cores,
         locks=rate * photo.locked_s / processes,
-        device=device.busy_s / seconds,
-        patches=device.patches / device.passes,
+        device=sum(seconds for _, seconds, _ in passes) / (high - low),
+        patches=sum(patches for *_, patches in passes) / len(passes),
     )
 
 
@@ -172,27 +190,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--processes", type=int, nargs="+", default=[1])
     parser.add_argument("--photos", nargs="+", choices=PHOTOS, default=["large"])
     parser.add_argument("--card", choices=CARDS, default="2020")
-    parser.add_argument("--stretch", type=float, default=STRETCH)
     options: Any = parser.parse_args(arguments)
     print(
-        "| photos | cores | processes | tasks at once in each | images a second | cores busy |"
-        " Python's lock held | card busy | patches of a pass |"
+        "| photos | cores | processes | tasks at once in each | images a second | of decoding alone"
+        " | of the network's best | cores busy | Python's lock held | card busy | patches of a pass"
+        " |"
     )
-    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
+    print("|---" + "|--:" * 10 + "|")
     for name in options.photos:
         for cores in options.cores:
             for processes in options.processes:
                 for threads in options.threads or [
                     max(1, round(cores * factor)) for factor in options.threads_a_core
                 ]:
-                    found = measure(
-                        cores, threads, processes, PHOTOS[name], CARDS[options.card],
-                        options.stretch,
-                    )  # fmt: skip
+                    found = measure(cores, threads, processes, PHOTOS[name], CARDS[options.card])
                     print(
                         f"| {name} | {cores} | {processes} | {threads} | {found.images:.0f} |"
-                        f" {found.cores:.0%} | {found.locks:.0%} | {found.device:.0%} |"
-                        f" {found.patches:.0f} |",
+                        f" {found.of_decoding:.0%} | {found.of_best:.0%} | {found.cores:.0%} |"
+                        f" {found.locks:.0%} | {found.device:.0%} | {found.patches:.0f} |",
                         flush=True,
                     )
 

@@ -15,11 +15,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
 from benchmarks.card import agreement, failures, loading, rates, workers
-from benchmarks.card.inputs import ROOT, say
+from benchmarks.card.inputs import ROOT, WEIGHTS, say
 
 #: by name: the part, and the seconds after which it is ended
 PARTS: dict[str, tuple[Callable[[], None], int]] = {
@@ -48,6 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.card", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--here", choices=[*PARTS, *INNER], help=argparse.SUPPRESS)
+    parser.add_argument("--weights", help="EfficientNet-B0's; random ones without it")
     options = parser.parse_args()
     if not torch.cuda.is_available():
         say("Not measured: this machine has no CUDA device.")
@@ -55,6 +57,10 @@ def main() -> None:
     if options.here:
         (INNER.get(options.here) or PARTS[options.here][0])()
         return
+    if unknown := [name for name in options.parts if name not in PARTS]:
+        parser.error(f"no part {unknown[0]}, expected {', '.join(PARTS)}")
+    if options.weights:
+        os.environ[WEIGHTS] = str(Path(options.weights).resolve(strict=True))
     for name in options.parts or PARTS:
         _, limit_s = PARTS[name]
         say(f"## {name}")

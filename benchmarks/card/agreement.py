@@ -18,6 +18,7 @@ from benchmarks.card.inputs import (
     forget,
     patches_of,
     say,
+    vgg16,
     weights,
     worst,
 )
@@ -29,6 +30,8 @@ PATCHES = 72
 #: in float64 too, which takes a CPU long
 EXACT = 24
 MAX_PATCHES = 64
+#: calls of many threads at once
+CALLS, THREADS = 600, 16
 
 
 def compare() -> None:
@@ -38,7 +41,7 @@ def compare() -> None:
     extractor: Any = efficientnet()
     usual = np.flatnonzero(np.arange(PATCHES) % 3 < 2)
     rng = np.random.default_rng(1)
-    network = extractor._features
+    network = extractor._runner.forward
     lanes = [network._lanes.get() for _ in range(2)]
     graphs: dict[int, Any]
     for number, lane in enumerate(lanes):
@@ -70,14 +73,17 @@ def compare() -> None:
         chosen = choose.choice(usual, choose.integers(1, MAX_PATCHES + 1))
         return worst(extractor.forward(patches[chosen]), float32[chosen])
 
-    with ThreadPoolExecutor(16) as pool:
-        say(f"600 calls of 16 threads: {max(pool.map(call, range(600))):.1e}")
+    with ThreadPoolExecutor(THREADS) as pool:
+        say(f"{CALLS} calls of {THREADS} threads: {max(pool.map(call, range(CALLS))):.1e}")
     image, points, expected = _fixture()
     say(f"the reference's {len(points)}: {worst(extractor.extract(image, points), expected):.1e}")
     before = WORK / "features.npy"
     if before.exists():
         say(f"from the process before: {worst(first, np.load(before)):.1e}")
     np.save(before, first)
+    on_cpu = vgg16(device="cpu").forward(sample_patches())
+    forget()
+    say(f"VGG16, the sample: {worst(vgg16().forward(sample_patches()), on_cpu):.1e}")
 
 
 def _of(found: NDArray[Any], expected: NDArray[Any], kind: int) -> float:

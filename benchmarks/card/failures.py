@@ -123,10 +123,11 @@ def hung() -> None:
     extractor: Any = efficientnet()
     black = np.zeros((1000, 1000, 3), np.uint8)
     extractor.extract(black, [(5, 5)])
-    lane = extractor._features._lanes.get()
+    lanes = extractor._runner.forward._lanes
+    lane = lanes.get()
     with torch.cuda.stream(lane._stream):
         torch.cuda._sleep(HANGS)
-    extractor._features._lanes.put(lane)
+    lanes.put(lane)
     done: list[float] = []
 
     def work() -> None:

@@ -15,6 +15,10 @@ from benchmarks.card.inputs import efficientnet, forget, memory, say, timed, vgg
 from spacer_tasks.extractors.efficientnet.network import load_network
 
 EXTRACTORS = 5
+#: patches of the first passes
+FIRST = (64, 32, 16, 8, 64)
+#: patches of VGG16's passes: some of a number for the first time, some not
+COUNTS = (64, 64, 63, 17, 17, 5)
 
 
 def about() -> None:
@@ -36,6 +40,11 @@ def load() -> None:
     weights()
     wall, cpu, extractor = timed(efficientnet)
     say(f"EfficientNet-B0 loaded: {wall:.2f} s, {cpu:.2f} s of processor; {memory()}")
+    lanes = extractor._runner.forward._lanes
+    taken = [lanes.get() for _ in range(lanes.qsize())]
+    say(f"graphs of each lane, by patches: {[sorted(lane._graphs) for lane in taken]}")
+    for lane in taken:
+        lanes.put(lane)
     times = sorted(timed(extractor.warm)[0] for _ in range(20))
     say(f"a full pass alone: {1000 * times[10]:.1f} ms")
 
@@ -47,7 +56,7 @@ def first_pass() -> None:
         net = load_network(weights().read_bytes(), "weights").to("cuda")
         net = net.to(memory_format=layout)  # type: ignore[call-overload]
         spent = _watched(net)
-        for batch in (64, 32, 16, 8, 64):
+        for batch in FIRST:
             spent.clear()
             pixels = torch.rand(batch, 3, 224, 224, device="cuda").to(memory_format=layout)
             with torch.inference_mode():
@@ -82,7 +91,7 @@ def _watched(net: nn.Module) -> dict[str, float]:
 def evicted() -> None:
     """Two networks in a process, and more of them than stay loaded."""
     net = vgg16()
-    for count in (64, 64, 63, 17, 17, 5):
+    for count in COUNTS:
         patches = np.zeros((count, 224, 224, 3), np.uint8)
         wall, _, _ = timed(lambda net=net, patches=patches: net.forward(patches))
         say(f"VGG16, {count} patches: {1000 * wall:.1f} ms")

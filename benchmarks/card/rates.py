@@ -27,7 +27,11 @@ DTYPES = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
+#: patches of a pass, from bytes to vectors
+PASSES = (32, 64, 128, 256)
 SECONDS = 1.5
+#: patches of one measurement of a rate, at least
+COUNTED = 1024
 #: of the device's clock: about 1.5 s
 CYCLES = 3_000_000_000
 
@@ -66,7 +70,7 @@ def _rates(net: nn.Module, precision: str, layout: str, batch: int) -> str:
 def _rate(work: Callable[[], Any], batch: int) -> float:
     """The median of three."""
     work()
-    runs, times = max(5, 1024 // batch), []
+    runs, times = max(5, COUNTED // batch), []
     for _ in range(3):
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         start.record()  # type: ignore[no-untyped-call]
@@ -84,7 +88,7 @@ def passes() -> None:
     net = load_network(weights().read_bytes(), "weights").to("cuda")
     preprocessing = EfficientNetExtractor.preprocessing
     features = PatchNetwork(net, preprocessing, layout=torch.contiguous_format).to("cuda")
-    for size in (32, 64, 128, 256):
+    for size in PASSES:
         network = CudaNetwork(features, torch.device("cuda"), 224, size, 2)
         patches = patches_of(size)
         for threads in (1, 2, 4):

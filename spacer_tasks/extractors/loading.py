@@ -126,10 +126,11 @@ class _Loaded:
             dropped = len(self._extractors) - MAX_LOADED
             for _ in range(dropped):
                 self._extractors.popitem(last=False)
-        if dropped > 0:
-            _release_memory()
         if first:
             try:
+                if dropped > 0:
+                    # a device that is lost fails here, too
+                    _release_memory()
                 future.set_result(_load(spec, extractor_class, options))
             except BaseException as error:
                 # who waits gets the same error; who comes later tries again

@@ -18,7 +18,7 @@ from spacer_tasks.broker.whereabouts import Keys
 PoolName = Literal["features", "training", "classify"]
 HOUR = 3600
 #: threads of a feature worker with a GPU, for each core: while some wait for S3 or the GPU, others
-#: decode; with three, cores or GPU are 84 to 94 % busy (benchmarks/busy_device.py)
+#: decode; with three, cores or GPU are 95 % busy (benchmarks/busy_device.py)
 GPU_THREADS_A_CORE = 3
 #: each holds a decoded photo
 MAX_GPU_THREADS = 32

@@ -34,11 +34,14 @@ _RECORDING = Lock()
 
 
 def release_memory() -> None:
-    """Give back to the device what networks that are gone have left in torch's hands."""
+    """Give back to the device what networks that are gone have left in torch's hands.
+
+    Errors are those of `device_errors`.
+    """
     # the stubs leave out its types
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         # torch fails if it is asked to while it records
-        with _RECORDING:
+        with _RECORDING, device_errors():
             torch.cuda.empty_cache()
 
 
@@ -129,9 +132,11 @@ class _Lane:
             # the largest first: the others find room in its memory, since a lane runs one at a time
             for count in reversed(self._counts):
                 patches = self._patches[:count]
-                for _ in range(WARM_UP_PASSES):
-                    self._network(patches)
-                self._stream.synchronize()
+                # a network that a task loads may meet a card that hangs, too
+                with running_pass():
+                    for _ in range(WARM_UP_PASSES):
+                        self._network(patches)
+                    self._stream.synchronize()
                 graph = torch.cuda.CUDAGraph()
                 # other threads may use the device meanwhile
                 with torch.cuda.graph(

@@ -65,7 +65,8 @@ def check_device() -> torch.device:
     device = chosen_device()
     try:
         torch.ones(2, device=device).sum().item()
-    except RuntimeError as error:
+    # torch's own failures to begin with a device are of several kinds
+    except Exception as error:
         raise ConfigError(
             f"SPACER_DEVICE is {get_settings().device}, and torch finds a CUDA device that it"
             f" cannot use ({_first_line(error)}); cpu goes without it"
@@ -117,8 +118,10 @@ def _out_of_memory(error: RuntimeError) -> MemoryError:
 
 def _why_lost() -> str | None:
     try:
-        # the first card is another process's, and asking it would take 0.5 GB there
-        torch.cuda.synchronize(_index())
+        # a card that hangs does not answer this either
+        with device_watch.running_pass():
+            # the first card is another process's, and asking it would take 0.5 GB there
+            torch.cuda.synchronize(_index())
     except RuntimeError as error:
         return _first_line(error)
     return None

@@ -11,9 +11,13 @@ from typing import NoReturn
 
 from celery.utils.nodenames import default_nodename, host_format
 
+from spacer_tasks.concurrency.cores import cores
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.exceptions import ConfigError
 
+#: with fewer processes Python's lock leaves cores idle; four bring 16 cores to 97 %, and small
+#: photos to 90 % of the card's best rate (benchmarks/busy_device.py)
+CORES_A_PROCESS, MOST_PROCESSES = 4, 4
 #: seconds to import torch and ask the driver, on a machine that is busy
 LIST_S = 300
 #: torch is asked in a process of its own: the supervisor stays small, and never touches a card
@@ -98,7 +102,7 @@ def plan_of(
                 " worker-%n.pid"
             )
         rest.append(f"--pidfile={given.pidfile}")
-    each = _number(given.processes_per_gpu)
+    fixed = _number(given.processes_per_gpu)
     wanted = _indices(given.gpus)
     there = (count or cards)()
     if not there:
@@ -110,6 +114,7 @@ def plan_of(
             f"--gpus names device {wrong[0]}, but torch finds {there} on this machine, counted"
             " from 0"
         )
+    each = fixed or by_cores(cores(), len(wanted))
     # what has no @ is a host's name to Celery
     name, _, host = default_nodename(given.hostname or f"{queue}@%h").partition("@")
     first_port = get_settings().metrics_port
@@ -136,9 +141,14 @@ def cards() -> int:
     ConfigError
         It cannot be asked.
     """
-    asked = subprocess.run(
-        [sys.executable, "-c", _COUNT], capture_output=True, text=True, timeout=LIST_S, check=False
-    )
+    command = [sys.executable, "-c", _COUNT]
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=LIST_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise ConfigError(
+            f"--gpus: torch did not say within {LIST_S} s how many devices there are; see whether"
+            " nvidia-smi answers"
+        ) from None
     try:
         return int(asked.stdout.split()[-1])
     except (IndexError, ValueError):
@@ -166,9 +176,8 @@ def _indices(text: str) -> list[int] | None:
     if text.strip() == "all":
         return None
     parts = [part.strip() for part in text.split(",")]
-    # `isdigit` is true of other scripts' digits too
-    if not all(part.isascii() and part.isdigit() for part in parts):
-        raise ConfigError(f"--gpus is {text!r}, expected all, or indices such as 0,1")
+    if not all(map(_is_number, parts)):
+        raise ConfigError(f"--gpus is {text[:40]!r}, expected all, or indices such as 0,1")
     found = [int(part) for part in parts]
     if len(set(found)) < len(found):
         raise ConfigError(
@@ -178,9 +187,24 @@ def _indices(text: str) -> list[int] | None:
     return found
 
 
-def _number(text: str | None) -> int:
+def _number(text: str | None) -> int | None:
+    """How many processes for a card; None for as many as the cores keep busy."""
     if text is None:
         return 1
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise ConfigError(f"--processes-per-gpu is {text!r}, expected a number from 1 on")
+    if text == "auto":
+        return None
+    if not (_is_number(text) and int(text) > 0):
+        raise ConfigError(
+            f"--processes-per-gpu is {text[:40]!r}, expected auto, or a number from 1 to 999"
+        )
     return int(text)
+
+
+def _is_number(text: str) -> bool:
+    # `isdigit` is true of other scripts' digits too; no host has a thousand cards
+    return text.isascii() and text.isdigit() and len(text) <= 3
+
+
+def by_cores(cores: int, cards: int) -> int:
+    """Processes for each of so many cards that share these cores."""
+    return max(1, min(MOST_PROCESSES, cores // (CORES_A_PROCESS * cards)))

@@ -22,6 +22,7 @@ from spacer_tasks.tasks import extract_features
 from tests.support.checkout import CHECKOUT
 from tests.support.gate import Gate
 from tests.support.redis.celery_parts import channel_of
+from tests.support.simulated_cuda import FAULTS
 from tests.support.waiting import until
 from tests.support.workers import START_S, run_worker, worker_starter
 
@@ -205,14 +206,20 @@ def test_one_that_is_killed_is_started_again_and_the_health_check_names_it_meanw
         ((), {"SPACER_DEVICE": "cuda:-1"}, "SPACER_DEVICE (from the environment)"),
         (
             (),
-            {"SPACER_DEVICE": "cuda:1", "SIMULATED_DEAD_CARD": "1"},
+            {"SPACER_DEVICE": "cuda:1", FAULTS: "{folder}"},
             "SPACER_DEVICE is cuda:1, and torch finds a CUDA device that it cannot use",
         ),
     ],
 )
 def test_a_device_that_there_is_not_ends_the_worker_at_start_with_one_line(
-    arguments: tuple[str, ...], env: dict[str, str], text: str, settings_env: dict[str, str]
+    arguments: tuple[str, ...],
+    env: dict[str, str],
+    text: str,
+    settings_env: dict[str, str],
+    tmp_path: Path,
 ) -> None:
+    (tmp_path / "dead-1").touch()
+    env = {name: value.format(folder=tmp_path) for name, value in env.items()}
     ended = run_worker("workers.feature_worker", {**CARDS, **env}, *arguments)
     assert ended.returncode == 1
     assert text in ended.stderr

@@ -64,15 +64,3 @@ def test_float32_s_truth_is_the_cpu_s_whatever_is_measured(
     monkeypatch.setattr(gpu, "extractor_in", extractor_in)
     assert gpu.truth(Path("weights.pt")).shape == (8, 4)
     assert asked == [("float32", "cpu")]
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="shows what happens without CUDA")
-def test_without_a_card_its_first_run_says_so_too() -> None:
-    ran = subprocess.run(
-        [sys.executable, "-m", "benchmarks.card"],
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert ran.stdout == "Not measured: this machine has no CUDA device.\n"

@@ -15,12 +15,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from spacer_tasks import registry, storage
+from spacer_tasks.concurrency import device_watch
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import (
     ConfigError,
+    DeviceLostError,
     FeaturesNotFiniteError,
     HashMismatchError,
     MessageError,
@@ -31,6 +34,7 @@ from spacer_tasks.extractors import Extractor, load_extractor, loading
 from spacer_tasks.extractors.runtime import cuda_network
 from spacer_tasks.messages.specs import ExtractorSpec
 from tests.support.files.file_server import FileServer
+from tests.support.simulated_cuda import simulate
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
 POINTS = [(0, 0), (150, 200), (299, 399), (10, 390)]
@@ -390,6 +394,29 @@ def test_memory_of_dropped_extractors_is_given_back_to_the_device(
     assert released == []
     load_extractor(spec_of("dummy", feature_dim=count + 1))
     assert released == [loading.MAX_LOADED]
+
+
+def test_a_device_that_fails_while_memory_is_given_back_leaves_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    simulate(monkeypatch)
+    lost: list[str] = []
+    monkeypatch.setattr(device_watch, "lose", lost.append)
+    for count in range(1, loading.MAX_LOADED + 1):
+        load_extractor(spec_of("dummy", feature_dim=count))
+
+    def fails(*_: Any) -> None:
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    with monkeypatch.context() as sick:
+        sick.setattr(torch.cuda, "empty_cache", fails)
+        sick.setattr(torch.cuda, "synchronize", fails)
+        with pytest.raises(DeviceLostError, match="illegal memory access"):
+            load_extractor(spec_of("dummy", feature_dim=99))
+    assert lost
+    # who comes later is not held up by the load that failed
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    assert load_extractor(spec_of("dummy", feature_dim=99)).feature_dim == 99
 
 
 @pytest.mark.parametrize("merged", [False, True])

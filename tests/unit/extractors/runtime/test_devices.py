@@ -92,6 +92,35 @@ def test_a_device_that_does_not_answer_is_lost(silent: None) -> None:
     assert device_watch.lost() == ASSERTION.splitlines()[0]
 
 
+def test_a_device_that_hangs_when_it_is_asked_is_seen_by_the_watchdog(
+    answering: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float] = []
+    monkeypatch.setattr(
+        torch.cuda, "synchronize", lambda _: seen.append(device_watch.longest_pass_s())
+    )
+    with pytest.raises(RuntimeError, match="launch failure"), device_errors():
+        raise RuntimeError("unspecified launch failure")
+    assert seen[0] > 0
+    assert device_watch.longest_pass_s() == 0
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.cuda.OutOfMemoryError("CUDA out of memory."),
+        torch.AcceleratorError("CUDA error: out of memory"),
+        torch.AcceleratorError("CUDA error: uncorrectable ECC error encountered"),
+    ],
+)
+def test_an_error_of_a_lost_device_is_no_lack_of_memory_unless_torch_s_allocator_says_so(
+    error: Exception, silent: None
+) -> None:
+    expected = MemoryError if isinstance(error, torch.cuda.OutOfMemoryError) else DeviceLostError
+    with pytest.raises(expected), device_errors():
+        raise error
+
+
 class Tensors:
     """What a pass has on the device."""
 
@@ -197,11 +226,13 @@ def test_a_worker_that_is_to_use_cuda_and_has_none_does_not_start(
         start._warm_network(2)
 
 
+@pytest.mark.parametrize("kind", [RuntimeError, torch.cuda.DeferredCudaCallError, AssertionError])
 def test_a_worker_whose_device_cannot_compute_does_not_start(
+    kind: type[Exception],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fails(*_: Any, **__: Any) -> None:
-        raise RuntimeError("CUDA error: no kernel image is available for execution on the device")
+        raise kind("CUDA error: no kernel image is available for execution on the device")
 
     monkeypatch.setattr(devices, "chosen_device", lambda: torch.device("cuda"))
     monkeypatch.setattr(torch, "ones", fails)

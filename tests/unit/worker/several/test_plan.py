@@ -79,8 +79,16 @@ def test_what_is_celery_s_goes_on_to_each() -> None:
         (("--gpus=0,",), "expected all, or indices"),
         (("--gpus=²",), "expected all, or indices"),
         (("--gpus",), "expected one argument"),
-        (("--gpus=0", "--processes-per-gpu=0"), "--processes-per-gpu is '0', expected a number"),
-        (("--gpus=0", "--processes-per-gpu=1.5"), "is '1.5', expected a number"),
+        (("--gpus=0,00",), "names a device twice"),
+        (("--gpus= 1 , 1",), "names a device twice"),
+        (("--gpus=all,0",), "expected all, or indices"),
+        (("--gpus=ALL",), "expected all, or indices"),
+        (("--gpus=+1",), "expected all, or indices"),
+        (("--gpus=" + "9" * 5000,), "expected all, or indices"),
+        (("--gpus=0", "--processes-per-gpu=" + "9" * 5000), "expected auto, or a number from 1"),
+        (("--gpus=0", "--processes-per-gpu=Auto"), "is 'Auto', expected auto, or a number"),
+        (("--gpus=0", "--processes-per-gpu=0"), "--processes-per-gpu is '0', expected auto"),
+        (("--gpus=0", "--processes-per-gpu=1.5"), "is '1.5', expected auto"),
         (("--processes-per-gpu=2",), "--processes-per-gpu goes with --gpus"),
         (("--gpus=0", "--detach"), "--detach: several workers run in front"),
         (("--gpus=0", "--pidfile=one.pid"), "several workers need a file each"),
@@ -116,6 +124,25 @@ def test_a_torch_that_cannot_be_asked_is_said(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(planning, "_COUNT", "import torch_that_is_not_there")
     with pytest.raises(ConfigError, match=r"torch cannot say how many.*No module named"):
         planning.cards()
+
+
+def test_a_driver_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "_COUNT", "import threading; threading.Event().wait()")
+    monkeypatch.setattr(planning, "LIST_S", 1)
+    with pytest.raises(ConfigError, match=r"torch did not say within 1 s .*nvidia-smi"):
+        planning.cards()
+
+
+@pytest.mark.parametrize(
+    ("cores", "cards", "each"),
+    [(1, 1, 1), (4, 1, 1), (8, 1, 2), (16, 1, 4), (64, 1, 4), (16, 2, 2), (16, 8, 1), (64, 8, 2)],
+)
+def test_processes_of_a_card_follow_the_cores(
+    cores: int, cards: int, each: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "cores", lambda: cores)
+    plan = planned("--gpus=all", "--processes-per-gpu=auto", cards=cards)
+    assert len(of(plan)) == cards * each
 
 
 def test_torch_says_how_many_cards_there_are() -> None:
