@@ -8,86 +8,34 @@ which ends the worker. The message stays taken, so the next worker gets it in it
 from __future__ import annotations
 
 import json
-import math
 from base64 import b64decode
 from collections.abc import Callable
-from datetime import timezone
 from typing import Any
 
-from celery.utils.time import maybe_iso8601, maybe_make_aware
 from kombu.utils.json import loads
 
 from spacer_tasks.broker.contract import RUN, SENT_AT
 from spacer_tasks.broker.signing import HEADER
 from spacer_tasks.data_classes.task_ids import MAX_PART_LENGTH, fault_of_id
+from spacer_tasks.worker.delivery.fields import (
+    are_limits,
+    are_texts,
+    is_count,
+    is_flag,
+    is_object,
+    is_seconds,
+    is_text,
+    is_time,
+)
+from spacer_tasks.worker.delivery.following import is_signature
 
 #: lists of tasks in a task's body; where one is not a list, Celery fails after the task has run,
 #: and then the message is neither finished nor given back, and holds its place at the worker
 _FOLLOWING = ("callbacks", "errbacks", "chain")
 #: encodings of text in which a body of JSON is sent
 _ENCODINGS = ("utf-8", "utf8", "us-ascii", "ascii")
-#: what a count, a time limit or a time can be at most: 30 years of seconds
-_LARGEST = 10**9
-#: tasks that follow one that follows, and so on
-_DEEPEST = 20
 #: what an error says of Python's own
 _SHOWN = 100
-
-
-def _text(value: Any) -> bool:
-    return value is None or isinstance(value, str)
-
-
-def _flag(value: Any) -> bool:
-    return value is None or isinstance(value, bool)
-
-
-def _count(value: Any) -> bool:
-    return value is None or (
-        isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST
-    )
-
-
-def _seconds(value: Any) -> bool:
-    return value is None or (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and (isinstance(value, int) or math.isfinite(value))
-        and 0 <= value <= 10 * _LARGEST
-    )
-
-
-def _limits(value: Any) -> bool:
-    return value is None or (
-        isinstance(value, list)
-        and len(value) == 2
-        and all(_seconds(limit) and (limit or 0) <= _LARGEST for limit in value)
-    )
-
-
-def _time(value: Any) -> bool:
-    if value is None:
-        return True
-    if not isinstance(value, str):
-        return False
-    try:
-        # as Celery reads it, which takes an empty one for none and fails over that
-        found = maybe_iso8601(value)
-        return found is not None and math.isfinite(
-            maybe_make_aware(found).astimezone(timezone.utc).timestamp()
-        )
-    except Exception:  # noqa: BLE001 -- a stranger's text
-        return False
-
-
-def _texts(value: Any) -> bool:
-    return value is None or (
-        isinstance(value, list) and all(isinstance(each, str) for each in value)
-    )
-
-
-def _object(value: Any) -> bool:
-    return value is None or isinstance(value, dict)
 
 
 _Check = tuple[Callable[[Any], bool], str]
@@ -96,25 +44,25 @@ _HEADERS: dict[str, _Check] = {
     **dict.fromkeys(
         ("lang", "root_id", "parent_id", "group", "meth", "shadow", "argsrepr", "kwargsrepr",
          "origin", "reply_to", "correlation_id", HEADER, RUN),
-        (_text, "text"),
+        (is_text, "text"),
     ),
-    **dict.fromkeys(("retries", "group_index", "replaced_task_nesting"), (_count, "a count")),
-    **dict.fromkeys(("ignore_result", "redelivered", "utc"), (_flag, "true or false")),
-    **dict.fromkeys(("eta", "expires"), (_time, "a time in ISO 8601")),
-    "timelimit": (_limits, "a pair of numbers"),
-    SENT_AT: (_seconds, "a number of seconds"),
-    "stamped_headers": (_texts, "a list of texts"),
-    "stamps": (_object, "an object"),
+    **dict.fromkeys(("retries", "group_index", "replaced_task_nesting"), (is_count, "a count")),
+    **dict.fromkeys(("ignore_result", "redelivered", "utc"), (is_flag, "true or false")),
+    **dict.fromkeys(("eta", "expires"), (is_time, "a time in ISO 8601")),
+    "timelimit": (are_limits, "a pair of numbers"),
+    SENT_AT: (is_seconds, "a number of seconds"),
+    "stamped_headers": (are_texts, "a list of texts"),
+    "stamps": (is_object, "an object"),
 }  # fmt: skip
 _PROPERTIES: dict[str, _Check] = {
-    **dict.fromkeys(("correlation_id", "reply_to", "type", "message_id"), (_text, "text")),
-    **dict.fromkeys(("priority", "delivery_mode"), (_count, "a count")),
+    **dict.fromkeys(("correlation_id", "reply_to", "type", "message_id"), (is_text, "text")),
+    **dict.fromkeys(("priority", "delivery_mode"), (is_count, "a count")),
 }
 #: of `delivery_info`, beside where it was sent to
 _DELIVERY: dict[str, _Check] = {
-    "redelivered": (_flag, "true or false"),
-    "priority": (_count, "a count"),
-    "consumer_tag": (_text, "text"),
+    "redelivered": (is_flag, "true or false"),
+    "priority": (is_count, "a count"),
+    "consumer_tag": (is_text, "text"),
 }
 
 
@@ -227,41 +175,9 @@ def _fault_of_body(body: Any, *, is_task: bool) -> str | None:
         if not isinstance(tasks, list):
             return f"its {name} is not a list"
         following += tasks
-    if not all(_is_signature(each) for each in following):
+    if not all(is_signature(each) for each in following):
         return "what follows it is not a task"
     return None
-
-
-def _is_signature(value: Any, depth: int = 0) -> bool:
-    if not (
-        depth < _DEEPEST
-        and isinstance(value, dict)
-        and isinstance(value.get("task"), str)
-        and all(
-            isinstance(value.get(name), kind | None)
-            for name, kind in (("args", list), ("kwargs", dict), ("options", dict))
-        )
-    ):
-        return False
-    return _are_options(value.get("options") or {}, depth)
-
-
-def _are_options(options: dict[str, Any], depth: int) -> bool:
-    """Whether what follows can be sent with these; Celery hands them on unread."""
-    for name in ("link", "link_error"):
-        tasks = options.get(name) or []
-        listed = tasks if isinstance(tasks, list) else [tasks]
-        if not all(_is_signature(task, depth + 1) for task in listed):
-            return False
-    if options.get("chord") is not None and not _is_signature(options["chord"], depth + 1):
-        return False
-    given = options.get("task_id")
-    if given is not None and fault_of_id(given, MAX_PART_LENGTH):
-        return False
-    return all(
-        _text(options.get(name))
-        for name in ("queue", "exchange", "routing_key", "root_id", "parent_id", "group_id")
-    ) and all(_count(options.get(name)) for name in ("priority", "retries"))
 
 
 def _said(error: BaseException) -> str:

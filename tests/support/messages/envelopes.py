@@ -78,6 +78,9 @@ def malformed(good: dict[str, Any], chance: random.Random) -> bytes:
             _change(wrong, chance)
         elif kind < 0.85:
             body = json.loads(base64.b64decode(good["body"]))
+            if chance.random() < 0.4:
+                # something that follows it, to be wrong in its turn
+                body[2][chance.choice(("callbacks", "errbacks", "chain"))] = [_follower(chance)]
             _change(body, chance)
             if chance.random() < 0.3 and isinstance(body, list) and body:
                 _change(body[-1] if isinstance(body[-1], dict) else body, chance)
@@ -87,6 +90,20 @@ def malformed(good: dict[str, Any], chance: random.Random) -> bytes:
         else:
             return _damaged(json.dumps(wrong).encode(), chance)
     return json.dumps(wrong).encode()
+
+
+def _follower(chance: random.Random) -> dict[str, Any]:
+    """A task as Celery writes one, or a group, chain or chord of such."""
+    one: dict[str, Any] = {
+        "task": "t", "args": [1], "kwargs": {}, "immutable": False, "subtask_type": None,
+        "options": {"queue": "q", "task_id": "a", "priority": 1, "headers": {}, "countdown": 1},
+    }  # fmt: skip
+    kind = chance.choice((None, None, "group", "chain", "chord"))
+    if kind is None:
+        return one
+    tasks = [copy.deepcopy(one), copy.deepcopy(one)]
+    made = {"header": tasks, "body": copy.deepcopy(one)} if kind == "chord" else {"tasks": tasks}
+    return {**one, "task": f"celery.{kind}", "subtask_type": kind, "args": [], "kwargs": made}
 
 
 def _with(headers: Any, name: str, chance: random.Random) -> Any:
