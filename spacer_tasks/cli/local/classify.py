@@ -13,7 +13,8 @@ from spacer_tasks.annotations.points import PointsFile
 from spacer_tasks.cli.incomplete import IncompleteImages
 from spacer_tasks.cli.local.cpce_output import write_cpc_files
 from spacer_tasks.cli.local.extract import extract_selection
-from spacer_tasks.cli.network import ExtractorOptions
+from spacer_tasks.cli.networks.options import ExtractorOptions
+from spacer_tasks.cli.networks.others import OtherNetworks, Strict, tell_unknown
 from spacer_tasks.cli.options import (
     Classifier,
     ColumnOptions,
@@ -21,7 +22,6 @@ from spacer_tasks.cli.options import (
     feature_location,
     location,
 )
-from spacer_tasks.cli.other_networks import OtherNetworks, Strict, tell_unknown
 from spacer_tasks.cli.outputs import check_outputs
 from spacer_tasks.cli.photos import place_selection, placed_at_features
 from spacer_tasks.cli.predictions import Predictions

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from spacer_tasks.cli.incomplete import IncompleteImages
-from spacer_tasks.cli.network import ExtractorOptions
+from spacer_tasks.cli.networks.options import ExtractorOptions
 from spacer_tasks.cli.options import (
     ColumnOptions,
     Features,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from rich.padding import Padding
 from rich.text import Text
 
-from spacer_tasks.cli.network import option_of
+from spacer_tasks.cli.networks.options import option_of
 from spacer_tasks.console import out
 from spacer_tasks.exceptions import ConfigError
 from spacer_tasks.extractors.loading import class_named

@@ -17,7 +17,8 @@ from spacer_tasks.cli.local.classify import (
 )
 from spacer_tasks.cli.local.extract import extract_message
 from spacer_tasks.cli.local.train import plan_training
-from spacer_tasks.cli.network import ExtractorOptions
+from spacer_tasks.cli.networks.options import ExtractorOptions
+from spacer_tasks.cli.networks.others import OtherNetworks, Strict
 from spacer_tasks.cli.options import (
     Classifier,
     ColumnOptions,
@@ -29,7 +30,6 @@ from spacer_tasks.cli.options import (
     expanded,
     location,
 )
-from spacer_tasks.cli.other_networks import OtherNetworks, Strict
 from spacer_tasks.cli.predictions import Predictions
 from spacer_tasks.cli.queue.sending import (
     Wait,

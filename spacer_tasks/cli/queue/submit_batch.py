@@ -11,7 +11,7 @@ from spacer_tasks import results, storage
 from spacer_tasks.cli.incomplete import IncompleteImages
 from spacer_tasks.cli.local.classify import Top, placed_images, write
 from spacer_tasks.cli.local.train import accepted_labels
-from spacer_tasks.cli.network import ExtractorOptions
+from spacer_tasks.cli.networks.options import ExtractorOptions
 from spacer_tasks.cli.options import (
     Classifier,
     ColumnOptions,

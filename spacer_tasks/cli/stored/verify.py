@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spacer_tasks.cli.network import ExtractorOptions
+from spacer_tasks.cli.networks.options import ExtractorOptions
 from spacer_tasks.cli.options import expanded, location
 from spacer_tasks.cli.stored.checks import print_checks, print_summary, store_checks
 from spacer_tasks.console import (

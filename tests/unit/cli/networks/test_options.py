@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from spacer_tasks import registry
-from spacer_tasks.cli.network import ExtractorOptions
+from spacer_tasks.cli.networks.options import ExtractorOptions
 from spacer_tasks.exceptions import MessageError
 from spacer_tasks.extractors.efficientnet import imagenet_weights
 from tests.support.checkout import CHECKOUT
@@ -151,7 +151,7 @@ def test_what_extractors_take_is_known_without_what_computes() -> None:
     code = (
         "import sys;"
         "from spacer_tasks.cli.program import program;"
-        "from spacer_tasks.cli.network import ExtractorOptions;"
+        "from spacer_tasks.cli.networks.options import ExtractorOptions;"
         "print(ExtractorOptions(weights='w', definition='d').spec().class_path);"
         "print([name for name in ('torch', 'numpy', 'PIL', 'onnx') if name in sys.modules])"
     )

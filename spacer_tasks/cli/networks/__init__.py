@@ -1,0 +1,1 @@
+"""Which network computes features, and features of another one."""
