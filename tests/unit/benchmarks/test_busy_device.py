@@ -1,9 +1,8 @@
-"""The simulation of workers that share cores and a card: its figures, and those of the docs."""
+"""The simulation of workers that share cores and a card: its figures."""
 
 from __future__ import annotations
 
 import random
-import re
 import time
 from typing import Any
 
@@ -12,14 +11,8 @@ import pytest
 
 from benchmarks import busy_device
 from benchmarks.busy_device import CARDS, PHOTOS, Device, measure
-from tests.support.checkout import CHECKOUT
 
-PAGE = (CHECKOUT / "docs" / "gpu.md").read_text()
 H200, LARGE, SMALL = CARDS["h200"], PHOTOS["large"], PHOTOS["small"]
-COMMANDS = [
-    " ".join(found.split())
-    for found in re.findall(r"`python -m benchmarks\.busy_device ([^`]+)`", PAGE)
-]
 
 
 def test_a_slow_machine_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,16 +63,3 @@ def test_a_card_s_best_rate_is_of_many_patches() -> None:
     # docs/gpu.md: 9,052 patches a second, 256 at a time
     assert pytest.approx(9052, rel=0.02) == H200.best
     assert np.isclose(H200.best, 256 / (H200.call_s + 256 * H200.patch_s))
-
-
-def test_the_page_has_its_tables() -> None:
-    assert len(COMMANDS) == 2
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_the_page_says_what_the_simulation_prints(
-    command: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    busy_device.main(command.split())
-    printed = capsys.readouterr().out
-    assert printed in PAGE
