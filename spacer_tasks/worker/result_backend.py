@@ -118,6 +118,19 @@ class _Patient:
                 return
             time.sleep(wait)
 
+    def _call_task_errbacks(self, request: Any, *args: Any) -> None:
+        """Call or send what follows a failure.
+
+        Celery calls some of these in this process. One that raises would leave the message at a
+        worker that is done with it.
+        """
+        try:
+            super()._call_task_errbacks(request, *args)  # type: ignore[misc]
+        except Exception as error:
+            if self.exception_safe_to_retry(error):
+                raise
+            logger.exception("%s: what follows its failure cannot be called", request.id)
+
     def set_chord_size(self, group_id: str, chord_size: int) -> None:
         """Note how many parts there are; Celery 5.6 would forget it before the last of them."""
         super().set_chord_size(group_id, chord_size)  # type: ignore[misc]

@@ -128,6 +128,9 @@ def _fault_of_task(headers: dict[str, Any]) -> str | None:
         return "its task is not a text"
     if fault := fault_of_id(headers.get("id"), MAX_PART_LENGTH):
         return fault
+    # Celery lays the body's over them, if it has any
+    if found := [name for name in (*_FOLLOWING, "chord") if name in headers]:
+        return f"it has a header {found[0]}"
     # Celery reads each of these as a header
     stamped = headers.get("stamped_headers") or []
     if any(name in _HEADERS or name in ("task", "id") for name in stamped):

@@ -71,9 +71,17 @@ def is_signature(value: Any, depth: int = 0) -> bool:
             for name, kind in (("args", list), ("kwargs", dict), ("options", dict))
         )
         and is_flag(value.get("immutable"))
-        and _is_made_of_tasks(value.get("subtask_type"), value["kwargs"], depth + 1)
+        and _is_made_of_tasks(_kind(value), value["kwargs"], depth + 1)
         and _are_options(value["options"], depth + 1)
     )
+
+
+def _kind(value: dict[str, Any]) -> Any:
+    """What it says that it is made of; Celery's own tasks say it by their names, too."""
+    kind = value.get("subtask_type")
+    if kind in (None, ""):
+        return value["task"] if value["task"].startswith("celery.") else None
+    return kind
 
 
 def are_signatures(value: Any, depth: int) -> bool:
@@ -83,7 +91,7 @@ def are_signatures(value: Any, depth: int) -> bool:
 def _is_made_of_tasks(kind: Any, kwargs: dict[str, Any], depth: int) -> bool:
     """Whether a group, chain, chord, map or chunks has the tasks that Celery makes it of."""
     match kind:
-        case None | "":
+        case None:
             return True
         case "group" | "chain":
             return bool(kwargs.get("tasks")) and are_signatures(kwargs["tasks"], depth)
@@ -94,11 +102,11 @@ def _is_made_of_tasks(kind: Any, kwargs: dict[str, Any], depth: int) -> bool:
                 and (is_signature(header, depth) or are_signatures(header, depth))
                 and is_signature(kwargs.get("body"), depth)
             )
-        case "xmap" | "xstarmap" | "chunks":
+        case "celery.map" | "celery.starmap" | "celery.chunks":
             return (
                 is_signature(kwargs.get("task"), depth)
                 and isinstance(kwargs.get("it"), list)
-                and (kind != "chunks" or (bool(kwargs.get("n")) and is_count(kwargs["n"])))
+                and (kind != "celery.chunks" or (bool(kwargs.get("n")) and is_count(kwargs["n"])))
             )
     return False
 

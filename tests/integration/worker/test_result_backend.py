@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from celery.app.task import Context
 from celery.states import FAILURE, PENDING, READY_STATES, RETRY, REVOKED, STARTED, SUCCESS
 
 from spacer_tasks.data_classes.job_state import PROGRESS
@@ -60,3 +61,31 @@ def test_who_waits_hears_of_a_task_that_goes_on(backend: Any) -> None:
     heard = listener.get_message(timeout=30)
     assert backend.decode(heard["data"])["status"] == PROGRESS
     listener.close()
+
+
+@pytest.mark.parametrize(
+    "follows",
+    [
+        # called in this process, with arguments that it does not take
+        {"task": "celery.group", "args": [], "kwargs": {"tasks": []}, "options": {}},
+        {"task": "t", "args": [], "kwargs": {}, "options": {"producer": 5}},
+        5,
+    ],
+    ids=str,
+)
+def test_a_task_fails_also_where_what_follows_cannot_be_called(backend: Any, follows: Any) -> None:
+    request = Context(id="failed", errbacks=[follows], delivery_info={})
+    backend.mark_as_failure("failed", ValueError("x"), request=request)
+    assert state_of(backend, "failed") == FAILURE
+
+
+def test_a_redis_that_is_away_is_no_fault_of_what_follows(
+    backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_: Any) -> Any:
+        raise ConnectionError("away")
+
+    monkeypatch.setattr(backend.app, "signature", away)
+    request = Context(id="failed", errbacks=[{"task": "t"}], delivery_info={})
+    with pytest.raises(ConnectionError):
+        backend.mark_as_failure("failed", ValueError("x"), request=request)

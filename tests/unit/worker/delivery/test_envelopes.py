@@ -63,6 +63,7 @@ def test_what_versions_before_sent_goes_through() -> None:
         ("compression", "zlib"),
         ("stamped_headers", ["id"]), ("id", None), ("id", "../../data/x"), ("id", "x" * 400),
         ("task", ""), ("task", ["x"]), ("meth", 4), ("x", "\ud800"),
+        ("callbacks", []), ("errbacks", 5), ("chain", None), ("chord", {}),
     ],
 )  # fmt: skip
 def test_a_header_of_another_type_is_refused_by_its_name(name: str, value: Any) -> None:

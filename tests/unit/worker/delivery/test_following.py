@@ -60,6 +60,8 @@ def test_what_celery_makes_goes_through(made: Any) -> None:
         {"task": "t", "args": {}, "kwargs": {}, "options": {}},
         {"task": "t", "args": [], "kwargs": [], "options": {}},
         {"task": "t", "args": [], "kwargs": {}, "options": {}, "immutable": 5},
+        {"task": "celery.group", "args": [], "kwargs": {"tasks": []}, "options": {}},
+        {"task": "celery.backend_cleanup", "args": [], "kwargs": {}, "options": {}},
         deep(30),
     ],
     ids=lambda value: str(value)[:60],
@@ -76,13 +78,25 @@ def test_what_is_no_task_is_refused(value: Any) -> None:
         ("chain", {"tasks": []}), ("chain", {"tasks": [{"task": "t"}]}), ("chord", {}),
         ("chord", {"header": 5, "body": 6}), ("chord", {"header": [], "body": plain()}),
         ("chord", {"header": [plain()]}), ("chord", {"header": [plain()], "body": {"task": "t"}}),
-        ("xmap", {}), ("xmap", {"task": plain(), "it": 5}), ("xstarmap", {"it": []}),
-        ("chunks", {"task": plain(), "it": [], "n": 0}), ("chunks", {"task": plain(), "it": []}),
-        ("chunks", {"task": plain(), "it": [], "n": "x"}),
+        ("xmap", {"task": plain(), "it": []}),
     ],
 )  # fmt: skip
 def test_what_is_made_of_no_tasks_is_refused(kind: Any, kwargs: Any) -> None:
     found = {"task": "t", "args": [], "kwargs": kwargs, "options": {}, "subtask_type": kind}
+    assert not is_signature(json.loads(json.dumps(found)))
+
+
+@pytest.mark.parametrize(
+    ("task", "kwargs"),
+    [
+        ("celery.map", {}), ("celery.map", {"task": plain(), "it": 5}),
+        ("celery.starmap", {"it": []}), ("celery.chunks", {"task": plain(), "it": [], "n": 0}),
+        ("celery.chunks", {"task": plain(), "it": []}), ("celery.chord_unlock", {}),
+        ("celery.chunks", {"task": plain(), "it": [], "n": "x"}), ("celery.group", {"tasks": []}),
+    ],
+)  # fmt: skip
+def test_celery_s_own_tasks_have_what_they_take(task: str, kwargs: Any) -> None:
+    found = {"task": task, "args": [], "kwargs": kwargs, "options": {}, "subtask_type": None}
     assert not is_signature(json.loads(json.dumps(found)))
 
 
