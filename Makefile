@@ -66,8 +66,8 @@ coverage-report: $(READY)  ## What was not run since MEASURE=yes; writes .cache/
 	$(BIN)/coverage report
 
 # SOAK_ARGS="--minutes 5" makes it shorter; that is the time of sending, about a third of the whole.
-# --add counts the runs before, too; --only=TEXT runs some faults, --since=TEXT those from one on, --page
-# none
+# --add counts the runs in tests/soak/measured, too, and keeps this one there; --only=TEXT runs some
+# faults, --since=TEXT those from one on, --page none
 soak: $(READY)  ## Every fault on real workers, for most of an hour; writes docs/reliability.md
 	$(BIN)/python -m tests.soak $(SOAK_ARGS)
 

@@ -31,6 +31,7 @@ from kombu.exceptions import KombuError
 from kombu.utils.encoding import bytes_to_str
 
 from spacer_tasks import exceptions
+from spacer_tasks.broker.outages import redis_is_away
 from spacer_tasks.broker.signing import fault_of_result, sign_result
 from spacer_tasks.exceptions import ResultRefusedError, SpacerError
 
@@ -97,6 +98,19 @@ class ResultConsumer(_CELERYS):  # type: ignore[misc]  # as above
         """Wait for the result of one more task. Raises as Celery's while Redis is away."""
         self._come_back()
         super().consume_from(task_id)
+
+    def cancel_for(self, task_id: str) -> None:
+        """Wait for the result of a task no more. Where Redis is away nobody waits there, and who
+        drops a result is not told.
+        """
+        try:
+            super().cancel_for(task_id)
+        except Exception as error:
+            if not redis_is_away(error):
+                raise
+            logger.debug("%s: not unsubscribed: %s", task_id, error)
+            # what else is waited for is subscribed again by who waits
+            self._pubsub = None
 
     def on_state_change(self, meta: dict[str, Any], message: Any) -> None:
         """Hand on a state to who waits for it."""

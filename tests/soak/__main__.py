@@ -18,6 +18,8 @@ from tests.support.checkout import CHECKOUT
 from tests.support.messages.back_pressure import BackPressure, measure_back_pressure
 
 OUTPUT = CHECKOUT / "soak-output"
+#: the runs of which docs/reliability.md is the sum, kept with it
+MEASURED = CHECKOUT / "tests" / "soak" / "measured"
 PAGE = CHECKOUT / "docs" / "reliability.md"
 
 
@@ -28,10 +30,10 @@ def main() -> None:
     parser.add_argument("--only", default="", help="faults whose name holds this")
     parser.add_argument("--since", default="", help="this fault and those after it in the table")
     parser.add_argument(
-        "--add", action="store_true", help="add up with the runs whose files are there already"
+        "--add", action="store_true", help="add this run to those in tests/soak/measured"
     )
     parser.add_argument(
-        "--page", action="store_true", help="run nothing: write the page of the runs that are there"
+        "--page", action="store_true", help="run nothing: write the page of those runs"
     )
     parser.add_argument("--waiting", type=int, default=100_000, help="tasks of the pile")
     arguments = parser.parse_args()
@@ -53,7 +55,7 @@ def main() -> None:
 
     parts: list[Part] = []
     pressure: BackPressure | None = None
-    kept = OUTPUT / f"run-{time.strftime('%Y%m%d-%H%M%S')}.json"
+    kept = (MEASURED if arguments.add else OUTPUT) / f"run-{time.strftime('%Y%m%d-%H%M%S')}.json"
 
     def keep() -> None:
         # after each part: a run that is ended from outside has counted what it did
@@ -97,7 +99,7 @@ def _first(text: str) -> int:
 
 
 def _kept() -> list[Run]:
-    return [saved(path) for path in sorted(OUTPUT.glob("run-*.json"))]
+    return [saved(path) for path in sorted(MEASURED.glob("run-*.json"))]
 
 
 if __name__ == "__main__":

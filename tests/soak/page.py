@@ -22,7 +22,8 @@ def tables(runs: Sequence[Run]) -> str:
     parts = added_up(runs)
     pressure = next((run.pressure for run in reversed(runs) if run.pressure), None)
     minutes = sum(run.minutes for run in runs)
-    how = "" if len(runs) == 1 else f", in {len(runs)} runs that are added up"
+    count = sum(run.runs for run in runs)
+    how = "" if count == 1 else f", in {count} runs that are added up"
     days = sorted({run.day for run in runs})
     day = " to ".join(f"{each:%d %B %Y}" for each in dict.fromkeys((days[0], days[-1])))
     rows = [_row(part) for part in parts]

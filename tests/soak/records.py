@@ -21,12 +21,13 @@ _LARGEST = ("longest_send_s",)
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the suite."""
+    """One run of the suite, or several whose sum is what was kept."""
 
     day: date
     minutes: float
     parts: tuple[Part, ...]
     pressure: BackPressure | None = None
+    runs: int = 1
 
     def save(self, path: Path) -> None:
         """Keep it."""
@@ -35,8 +36,9 @@ class Run:
             "minutes": self.minutes,
             "parts": [_said(part) for part in self.parts],
             "pressure": asdict(self.pressure) if self.pressure else None,
+            "runs": self.runs,
         }
-        path.write_text(json.dumps(said, indent=1), encoding="utf-8")
+        path.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
 
 
 def saved(path: Path) -> Run:
@@ -48,6 +50,7 @@ def saved(path: Path) -> Run:
         said["minutes"],
         tuple(_part(each) for each in said["parts"]),
         BackPressure(**pressure) if pressure else None,
+        said["runs"],
     )
 
 

@@ -33,7 +33,7 @@ PILE = BackPressure(
 
 
 def test_a_run_that_was_kept_is_read_as_it_was(tmp_path: Path) -> None:
-    run = Run(date(2026, 11, 28), 4.5, (KILLED, AGAIN), PILE)
+    run = Run(date(2026, 11, 28), 4.5, (KILLED, AGAIN), PILE, runs=2)
     run.save(tmp_path / "run.json")
     assert saved(tmp_path / "run.json") == run
 
@@ -60,5 +60,6 @@ def test_the_page_says_how_many_runs_it_is_of(tmp_path: Path) -> None:
     assert "27 November 2026 to 28 November 2026 in 15 minutes, in 2 runs that are added up" in text
     assert "| a worker is killed | every 6 s | 7 | 1,100 | 1,099 | 1 | 0 | 0 | 2 | 31 s |" in text
     assert "10 extractions that wait" in text
+    assert "in 4 runs that are added up" in tables([replace(runs[0], runs=3), runs[1]])
     one = tables(runs[1:])
     assert "Measured on 28 November 2026 in 5 minutes, on two cores" in one

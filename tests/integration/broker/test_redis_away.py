@@ -43,10 +43,12 @@ location = {"storage_type": "filesystem", "key": "a"}
 message = {"job_token": "1", "extractor": "dummy", "rowcols": [[1, 2]],
            "image_loc": location, "feature_loc": location}
 submitted = 0
+every = []
 
 def delay():
     global sent
     sent = extract_features.delay(message)
+    every.append(sent)
     return "sent"
 
 def get():
@@ -54,6 +56,15 @@ def get():
         sent.get(timeout=4)
     except Exception as error:
         return f"{type(error).__module__}.{type(error).__name__} {redis_is_away(error)}"
+
+def drop():
+    global sent
+    thrown = []
+    sys.unraisablehook = lambda what: thrown.append(type(what.exc_value).__name__)
+    sent = None
+    while every:
+        every.pop()
+    return " ".join(["dropped", *thrown])
 
 def submit():
     global submitted
@@ -229,6 +240,27 @@ def test_what_a_caller_that_waits_is_told(tmp_path: Path) -> None:
             assert do("get") == "redis.exceptions.ConnectionError True"
             redis.start()
             assert do("get") == times_out
+        finally:
+            redis.stop()
+
+
+@with_both_versions
+def test_a_result_that_is_dropped_while_redis_is_away_says_nothing(
+    python: Callable[[], Path], tmp_path: Path
+) -> None:
+    redis = DurableRedis(tmp_path)
+    redis.start()
+    with caller(python(), redis.url, tmp_path) as do:
+        try:
+            for away, back in ((redis.stop, redis.start), (redis.pause, redis.go_on)):
+                # who sends listens from then on; a lost connection is noticed at the second command
+                assert [do("delay") for _ in range(3)] == ["sent"] * 3
+                away()
+                assert do("drop") == "dropped"
+                assert float(do("seconds")) < TOLD_S
+                back()
+                assert do("delay") == "sent"
+                assert do("get") == "celery.exceptions.TimeoutError False"
         finally:
             redis.stop()
 
