@@ -1,17 +1,19 @@
 """What the queue itself costs: a task over plain Celery, a chord over its tasks, a message.
 
-A private Redis and S3 server and one worker with one process: `python -m benchmarks.overhead`.
+A private Redis and S3 server and one worker with one process: `python -m benchmarks.overhead`;
+`--tasks` and `--repeats` make it shorter.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -32,6 +34,8 @@ WORK_MS = 20
 #: seconds for all tasks of a measurement
 LIMIT_S = 300
 BUCKET = "overhead"
+#: writes of a measurement, and bytes of each: about what an answer of 25 points takes
+WRITES, ANSWER_BYTES = 200, 2000
 
 #: where the tasks of `benchmarks.noop_tasks` go
 _QUEUES = {"bench.noop": "classify", "plain.noop": "plain"}
@@ -43,48 +47,46 @@ MESSAGE = {
 }
 
 
-def section() -> str:
-    """The costs as a section of docs/benchmarks.md."""
+def section(tasks: int = TASKS, repeats: int = REPEATS) -> str:
+    """The costs as a section of docs/benchmarks.md: medians of so many repeats of so many tasks."""
     from benchmarks.servers import s3_environment
     from spacer_tasks.demo.services import redis_server, s3_server
 
     with ExitStack() as stack:
         redis, s3 = stack.enter_context(redis_server()), stack.enter_context(s3_server())
         s3.create_bucket(BUCKET)
-        memory = stack.enter_context(tempfile.TemporaryDirectory(dir=_memory_folder()))
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
         env = {**os.environ, **s3_environment(s3), "SPACER_BROKER_URL": redis.url}
-        on_files = _measured({**env, "SPACER_RESULTS_PREFIX": f"{memory}/results"})
-        on_s3 = _measured({**env, "SPACER_RESULTS_PREFIX": f"s3://{BUCKET}/results"})
-        request = _request_ms(s3)
+        size = (f"--tasks={tasks}", f"--repeats={repeats}")
+        on_files = _measured({**env, "SPACER_RESULTS_PREFIX": f"{folder}/results"}, *size)
+        on_s3 = _measured({**env, "SPACER_RESULTS_PREFIX": f"s3://{BUCKET}/results"}, *size)
+        written, request = _file_ms(Path(folder) / "alone"), _request_ms(s3)
         chord = _measured(
             {
                 **env,
-                "SPACER_RESULTS_PREFIX": f"{memory}/chord",
+                "SPACER_RESULTS_PREFIX": f"{folder}/chord",
                 "BENCH_WORK_MS": str(WORK_MS),
             },
             "--chord",
+            *size,
         )
     plain, wrapped, stored = on_files["plain_ms"], on_files["ours_ms"], on_s3["ours_ms"]
     alone, whole = chord["tasks_ms"], chord["chord_ms"]
     return (
         "## The queue's own cost\n\n"
-        f"{TASKS:,} tasks of next to no work, one worker with one process, medians of {REPEATS},"
+        f"{tasks:,} tasks of next to no work, one worker with one process, medians of {repeats},"
         " alternately.\n\n"
         "| what | measured | goal |\n|---|---|---|\n"
         f"| a task of plain Celery | {plain:.2f} ms | |\n"
-        f"| over it: checks, the answer kept as a file in memory | **{wrapped - plain:.2f} ms**"
-        " | 1 ms |\n"
+        f"| over it: checks, the answer kept as a file | **{wrapped - plain:.2f} ms**"
+        f" | 1 ms (one write takes {written:.2f} ms) |\n"
         f"| over it: the answer kept on a local S3 server | {stored - plain:.2f} ms"
-        f" | (one write takes {request:.2f} ms) |\n"
-        f"| a chord of {TASKS:,} tasks of {WORK_MS} ms, over the same tasks alone"
+        f" | 4 ms (one write takes {request:.2f} ms) |\n"
+        f"| a chord of {tasks:,} tasks of {WORK_MS} ms, over the same tasks alone"
         f" | **{(whole - alone) / alone:+.1%}** | 10 % |\n"
         f"| the message of a classification in Redis | {chord['message_bytes']:,.0f} bytes,"
         f" {chord['message_bytes'] - chord['plain_bytes']:+,.0f} over plain Celery's | |\n"
     )
-
-
-def _memory_folder() -> str | None:
-    return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 def _measured(env: dict[str, str], *options: str) -> dict[str, float]:
@@ -103,29 +105,50 @@ def _measured(env: dict[str, str], *options: str) -> dict[str, float]:
     return found
 
 
+def _file_ms(folder: Path) -> float:
+    """One write of an answer as a file, by this package's storage alone."""
+    from spacer_tasks import storage
+    from spacer_tasks.data_classes.locations import DataLocation
+
+    def write(number: int) -> None:
+        location = DataLocation(storage_type="filesystem", key=str(folder / str(number)))
+        assert storage.store_once(location, b"x" * ANSWER_BYTES)
+
+    return _median_ms(write)
+
+
 def _request_ms(s3: S3Server) -> float:
-    """One write of an answer, by the client alone."""
-    client, seconds = s3.client(), []
-    for number in range(200):
+    """One write of an answer to S3, by the client alone."""
+    client = s3.client()
+
+    def write(number: int) -> None:
+        client.put_object(Bucket=BUCKET, Key=f"x/{number}", Body=b"x" * ANSWER_BYTES)
+
+    return _median_ms(write)
+
+
+def _median_ms(write: Callable[[int], None]) -> float:
+    seconds = []
+    for number in range(WRITES):
         started = time.perf_counter()
-        client.put_object(Bucket=BUCKET, Key=f"x/{number}", Body=b"x" * 2000)
+        write(number)
         seconds.append(time.perf_counter() - started)
     return median(seconds) * 1000
 
 
-def measure() -> dict[str, float]:
+def measure(tasks: int, repeats: int) -> dict[str, float]:
     """Milliseconds a task of each kind."""
     from benchmarks.noop_tasks import noop, plain_noop
 
     found: dict[str, list[float]] = {"plain_ms": [], "ours_ms": []}
     with _workers():
-        for repeat in range(REPEATS + 1):
+        for repeat in range(repeats + 1):
             for name, task in (("plain_ms", plain_noop), ("ours_ms", noop)):
-                found[name] += [_tasks_ms(task)] * (repeat > 0)
+                found[name] += [_tasks_ms(task, tasks)] * (repeat > 0)
     return {name: median(values) for name, values in found.items()}
 
 
-def measure_chord() -> dict[str, float]:
+def measure_chord(tasks: int, repeats: int) -> dict[str, float]:
     """Milliseconds a task of a chord and alone; bytes of a message."""
     from celery import chord
 
@@ -134,12 +157,12 @@ def measure_chord() -> dict[str, float]:
 
     found: dict[str, list[float]] = {"tasks_ms": [], "chord_ms": []}
     with _workers():
-        for _ in range(REPEATS):
-            found["tasks_ms"].append(_tasks_ms(noop))
+        for _ in range(repeats):
+            found["tasks_ms"].append(_tasks_ms(noop, tasks))
             started = time.perf_counter()
-            headers = [noop.s(MESSAGE) for _ in range(TASKS)]
-            assert chord(headers)(body.s().set(queue=CLASSIFY)).get(timeout=LIMIT_S) == TASKS
-            found["chord_ms"].append((time.perf_counter() - started) * 1000 / TASKS)
+            headers = [noop.s(MESSAGE) for _ in range(tasks)]
+            assert chord(headers)(body.s().set(queue=CLASSIFY)).get(timeout=LIMIT_S) == tasks
+            found["chord_ms"].append((time.perf_counter() - started) * 1000 / tasks)
     sizes = {}
     for name, task, queue in (
         ("message_bytes", noop, CLASSIFY),
@@ -157,13 +180,13 @@ def _length(queue: str) -> int:
     return len(message)
 
 
-def _tasks_ms(task: Any) -> float:
+def _tasks_ms(task: Any, tasks: int) -> float:
     """Milliseconds a task, from the first send to the last answer."""
     started = time.perf_counter()
-    results = [task.apply_async([MESSAGE], queue=_QUEUES[task.name]) for _ in range(TASKS)]
+    results = [task.apply_async([MESSAGE], queue=_QUEUES[task.name]) for _ in range(tasks)]
     for each in results:
         each.get(timeout=LIMIT_S)
-    return (time.perf_counter() - started) * 1000 / TASKS
+    return (time.perf_counter() - started) * 1000 / tasks
 
 
 def _answers(app: Celery, worker: str) -> bool:
@@ -198,8 +221,20 @@ def _workers() -> Iterator[None]:
         yield
 
 
-if __name__ == "__main__":
-    if "--measure" in sys.argv:
-        print(json.dumps(measure_chord() if "--chord" in sys.argv else measure()))
+def main() -> None:
+    """Print the section, or of `--measure` the figures that it is made of."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead", description=__doc__)
+    parser.add_argument("--tasks", type=int, default=TASKS, help="of one measurement")
+    parser.add_argument("--repeats", type=int, default=REPEATS)
+    parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--chord", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        figures = measure_chord if options.chord else measure
+        print(json.dumps(figures(options.tasks, options.repeats)))
     else:
-        print(section())
+        print(section(options.tasks, options.repeats))
+
+
+if __name__ == "__main__":
+    main()

@@ -20,7 +20,7 @@ from kombu.transport.redis import SentinelChannel as RedisSentinelChannel
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import dumps, loads
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from spacer_tasks.broker.outages import REFUSES
 from spacer_tasks.broker.publishing import KnownQueues
@@ -38,7 +38,8 @@ logger = logging.getLogger(__name__)
 #: lower priority, and `.high`): what comes to the first is taken at once
 WAIT_S = 0.5
 
-#: how Redis says that it refuses for now; a script's error quotes it somewhere
+#: how Redis says that it refuses for now; a script's error quotes it somewhere. redis-py cuts off a
+#: code for which it has a class, where that comes first: since Redis 7 in a script's error, too
 _FULL_OR_BUSY = re.compile(r"\b(OOM|MISCONF|BUSY|NOREPLICAS)\b")
 
 
@@ -170,7 +171,8 @@ class Taking(_Parts):
             connection.disconnect()
             raise
         except ResponseError as error:
-            if not _FULL_OR_BUSY.search(str(error)):
+            full = isinstance(error, OutOfMemoryError)
+            if not full and not _FULL_OR_BUSY.search(str(error)):
                 # such as READONLY: another Redis is the master by now, so connect again
                 connection.disconnect()
                 raise ConnectionError(str(error)) from error
