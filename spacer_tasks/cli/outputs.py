@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from spacer_tasks import storage
 from spacer_tasks.cli.options import location
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import InputError, StorageAccessError, StorageError
@@ -51,6 +52,13 @@ def check_outputs(outputs: Iterable[str | Path | None], sources: Iterable[str | 
 def _holds(source: DataLocation, output: DataLocation) -> bool:
     if source == output:
         return True
+    if source.storage_type == output.storage_type == "s3":
+        # an object below a prefix that is read
+        return (
+            source.bucket_name == output.bucket_name
+            and output.key.startswith(source.key.rstrip("/") + "/")
+            and storage.exists(output)
+        )
     if {source.storage_type, output.storage_type} != {"filesystem"}:
         return False
     there, path = Path(source.key), Path(output.key)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spacer_tasks.cli.options import location
-from spacer_tasks.cli.stored.csv_report import store_csv
+from spacer_tasks.cli.stored.csv_report import report_location, store_csv
 from spacer_tasks.console import (
     INTERRUPTED,
     LISTED,
@@ -27,7 +27,7 @@ from spacer_tasks.console import (
     short,
 )
 from spacer_tasks.data_classes.locations import DataLocation
-from spacer_tasks.exceptions import TransientError
+from spacer_tasks.exceptions import InputError, TransientError
 
 if TYPE_CHECKING:
     from spacer_tasks.classifiers.conversion import Conversion, Outcome
@@ -107,9 +107,10 @@ def convert(
 
     if suffix is not None and (not suffix.startswith(".") or len(suffix) < 2 or "/" in suffix):
         raise typer.BadParameter("expected a dot and an extension", param_hint="--suffix")
-    # said now where it is no location, not when all is done
-    report_loc = location(report) if report else None
+    report_loc = report_location(report, COLUMNS, [source, target])
     plan = plan_conversion(location(source), _folder_or_file(target), suffix=suffix, match=match)
+    if report and any(each.target == report_loc for each in plan):
+        raise InputError(f"{report} would be written over a conversion; another place")
     done: list[Conversion] = []
     try:
         with progress_bar() as progress:

@@ -12,7 +12,8 @@ import typer
 
 from spacer_tasks.cli.networks.options import ExtractorOptions
 from spacer_tasks.cli.options import expanded, location
-from spacer_tasks.cli.stored.checks import print_checks, print_summary, store_checks
+from spacer_tasks.cli.stored.checks import COLUMNS, print_checks, print_summary, store_checks
+from spacer_tasks.cli.stored.csv_report import report_location
 from spacer_tasks.console import (
     INTERRUPTED,
     NOT_DONE,
@@ -159,7 +160,7 @@ def _verify(
     from spacer_tasks.verification.checks import verified
     from spacer_tasks.verification.sampling import draw
 
-    report_loc = location(options.report) if options.report else None
+    report_loc = report_location(options.report, COLUMNS, [folder])
     with err.status(f"listing {folder}"):
         drawn = draw(
             location(folder), options.sample * LOOK, options.seed, _wanted(options.match, suffixes)

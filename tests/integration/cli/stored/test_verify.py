@@ -85,3 +85,13 @@ def test_features_and_scores_are_verified_by_the_commands_of_the_page(
     for number in range(IMAGES):
         assert f"{number}_job_res.json" in ran.out
     assert re.search(r"^over +0 ", ran.out, re.MULTILINE), ran.out
+
+
+@pytest.mark.usefixtures("settings_env")
+def test_a_report_is_not_written_over_an_object_of_the_prefix(bucket: str) -> None:
+    loc = DataLocation.parse(f"s3://{bucket}/answers/1.json")
+    storage.store(loc, b"{}")
+    ran = run("verify", "scores", f"s3://{bucket}/answers", "-o", loc.uri)
+    assert ran.code == 2
+    assert "would be written over what it is made of" in ran.err
+    assert storage.load(loc) == b"{}"
