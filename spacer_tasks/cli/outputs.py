@@ -13,7 +13,9 @@ from spacer_tasks.exceptions import InputError, StorageAccessError, StorageError
 from spacer_tasks.storage.policy import permitted
 
 
-def check_outputs(outputs: Iterable[str | Path | None], sources: Iterable[str | None]) -> None:
+def check_outputs(
+    outputs: Iterable[str | Path | None], sources: Iterable[str | None], *, here: bool = True
+) -> None:
     """Refuse files that cannot be written, or over which the work would lose what it is made of.
 
     Parameters
@@ -22,6 +24,8 @@ def check_outputs(outputs: Iterable[str | Path | None], sources: Iterable[str | 
         The files to be written; None for one that is not wanted.
     sources
         What the command reads; None for what is not given.
+    here
+        Whether this process writes them; of what a worker writes, its rights are not known here.
 
     Raises
     ------
@@ -44,9 +48,14 @@ def check_outputs(outputs: Iterable[str | Path | None], sources: Iterable[str | 
             raise StorageAccessError(f"{output}: a folder; expected the name of a file")
         if not loc.is_writable:
             raise StorageError(f"{loc}: nothing can be written to a URL")
-        permitted(loc, to_write=True)
+        if here:
+            permitted(loc, to_write=True)
         if loc.storage_type == "filesystem":
-            _check_file(Path(loc.key))
+            path = Path(loc.key)
+            if path.is_dir():
+                raise StorageAccessError(f"{path}: a folder; expected the name of a file")
+            if here:
+                _check_folder(path)
 
 
 def _holds(source: DataLocation, output: DataLocation) -> bool:
@@ -68,9 +77,7 @@ def _holds(source: DataLocation, output: DataLocation) -> bool:
     return there.samefile(path) or there.resolve() in path.resolve().parents
 
 
-def _check_file(path: Path) -> None:
-    if path.is_dir():
-        raise StorageAccessError(f"{path}: a folder; expected the name of a file")
+def _check_folder(path: Path) -> None:
     folder = next(each for each in path.parents if os.path.lexists(each))
     if not folder.is_dir():
         raise StorageAccessError(f"{path}: {folder} is not a folder")

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import csv
 import heapq
+from collections.abc import Sequence
 from io import StringIO
 
 from spacer_tasks import storage
 from spacer_tasks.annotations.formats.writing import Tool, written
+from spacer_tasks.annotations.points import FilePoint, PointsFile
+from spacer_tasks.console import counted
 from spacer_tasks.data_classes.csv_cells import csv_text, unquoted
 from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.exceptions import RowColumnMismatchError
 from spacer_tasks.messages.tasks import ClassifyReturnMsg
 from spacer_tasks.review.predictions_file import MACHINE, MACHINE_LABEL, OPEN, STATUS
 
@@ -73,3 +77,36 @@ class Predictions:
         """The header and the rows, as texts."""
         rows = csv.reader(StringIO(self._text.getvalue(), newline=""))
         return [[unquoted(cell) for cell in row] for row in rows]
+
+
+def only_wanted(
+    wanted: PointsFile | None, name: str, answer: ClassifyReturnMsg
+) -> ClassifyReturnMsg:
+    """The scores of the points that the file asks for, in its order.
+
+    Raises
+    ------
+    RowColumnMismatchError
+        A point was not scored: the features have no vector for it.
+    """
+    if wanted is None:
+        return answer
+    return scores_of(wanted.images[name], answer)
+
+
+def scores_of(wanted: Sequence[FilePoint], answer: ClassifyReturnMsg) -> ClassifyReturnMsg:
+    """The scores of these points, in their order, at the positions that their file has.
+
+    Raises as `only_wanted`.
+    """
+    by_point = {(row, column): scores for row, column, scores in answer.scores}
+    points = {(point.row, point.column): point.given for point in wanted}
+    missing = [point for point in points if point not in by_point]
+    if missing:
+        raise RowColumnMismatchError(
+            f"no features for {counted(len(missing), 'point')}, first row {missing[0][0]} column"
+            f" {missing[0][1]}; `spacer-tasks extract` with this CSV adds them"
+        )
+    # what was turned by EXIF is told as the file has it
+    scores = [(*(given or point), by_point[point]) for point, given in points.items()]
+    return answer.model_copy(update={"scores": scores})

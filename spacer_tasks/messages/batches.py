@@ -29,6 +29,7 @@ from spacer_tasks.messages.tasks import (
     Message,
     TrainClassifierMsg,
     TrainClassifierReturnMsg,
+    require_writable,
 )
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -93,6 +94,12 @@ class TrainFromImagesMsg(Message):
     model_loc: DataLocation
     valresult_loc: DataLocation
     max_failed_share: Share = 0.1
+
+    @model_validator(mode="after")
+    def _writable(self) -> TrainFromImagesMsg:
+        require_writable(self, "model_loc")
+        require_writable(self, "valresult_loc")
+        return self
 
     def extract_message(self, image: BatchImage) -> ExtractFeaturesMsg:
         """The extraction of one image."""

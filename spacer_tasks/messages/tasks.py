@@ -116,7 +116,7 @@ class ExtractFeaturesMsg(Message):
 
     @model_validator(mode="after")
     def _writable(self) -> ExtractFeaturesMsg:
-        _require_writable(self, "feature_loc")
+        require_writable(self, "feature_loc")
         return self
 
 
@@ -185,8 +185,8 @@ class TrainClassifierMsg(Message):
 
     @model_validator(mode="after")
     def _writable(self) -> TrainClassifierMsg:
-        _require_writable(self, "model_loc")
-        _require_writable(self, "valresult_loc")
+        require_writable(self, "model_loc")
+        require_writable(self, "valresult_loc")
         return self
 
     @property
@@ -294,7 +294,8 @@ class JobReturnMsg(Answer):
     error_message: str | None
 
 
-def _require_writable(message: Message, field: str) -> None:
+def require_writable(message: Message, field: str) -> None:
+    """Refuse a place that nothing can be written to, for a validator. Raises ValueError."""
     location: DataLocation = getattr(message, field)
     if not location.is_writable:
         raise ValueError(f"{field}: nothing can be written to a {location.storage_type} location")

@@ -24,7 +24,7 @@ from spacer_tasks.cli.options import (
 )
 from spacer_tasks.cli.outputs import check_outputs
 from spacer_tasks.cli.photos import place_selection, placed_at_features
-from spacer_tasks.cli.predictions import Predictions
+from spacer_tasks.cli.predictions import Predictions, only_wanted
 from spacer_tasks.cli.selection import Selection, in_a_sheet, select_images, stored_features
 from spacer_tasks.console import (
     INTERRUPTED,
@@ -36,9 +36,9 @@ from spacer_tasks.console import (
     short,
 )
 from spacer_tasks.data_classes.locations import DataLocation
-from spacer_tasks.exceptions import InputError, ObjectNotFoundError, RowColumnMismatchError
+from spacer_tasks.exceptions import InputError, ObjectNotFoundError
 from spacer_tasks.messages.specs import ExtractorSpec
-from spacer_tasks.messages.tasks import ClassifyFeaturesMsg, ClassifyImageMsg, ClassifyReturnMsg
+from spacer_tasks.messages.tasks import ClassifyFeaturesMsg, ClassifyImageMsg
 from spacer_tasks.storage.listing import list_below
 
 Output = Annotated[
@@ -277,28 +277,3 @@ def _score(
             say("Interrupted: no predictions were written; start the command again", "yellow")
             raise typer.Exit(INTERRUPTED) from None
     return failures
-
-
-def only_wanted(
-    wanted: PointsFile | None, name: str, answer: ClassifyReturnMsg
-) -> ClassifyReturnMsg:
-    """The scores of the points that the file asks for, in its order.
-
-    Raises
-    ------
-    RowColumnMismatchError
-        A point was not scored: the features have no vector for it.
-    """
-    if wanted is None:
-        return answer
-    by_point = {(row, column): scores for row, column, scores in answer.scores}
-    points = {(point.row, point.column): point.given for point in wanted.images[name]}
-    missing = [point for point in points if point not in by_point]
-    if missing:
-        raise RowColumnMismatchError(
-            f"no features for {counted(len(missing), 'point')}, first row {missing[0][0]} column"
-            f" {missing[0][1]}; `spacer-tasks extract` with this CSV adds them"
-        )
-    # what was turned by EXIF is told as the file has it
-    scores = [(*(given or point), by_point[point]) for point, given in points.items()]
-    return answer.model_copy(update={"scores": scores})

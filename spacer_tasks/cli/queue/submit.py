@@ -9,7 +9,6 @@ import typer
 from spacer_tasks import results
 from spacer_tasks.cli.local.classify import (
     Top,
-    only_wanted,
     placed_images,
     plan_from_features,
     plan_from_images,
@@ -30,7 +29,8 @@ from spacer_tasks.cli.options import (
     expanded,
     location,
 )
-from spacer_tasks.cli.predictions import Predictions
+from spacer_tasks.cli.outputs import check_outputs
+from spacer_tasks.cli.predictions import Predictions, only_wanted
 from spacer_tasks.cli.queue.sending import (
     Wait,
     answer_of,
@@ -42,8 +42,8 @@ from spacer_tasks.cli.queue.sending import (
 from spacer_tasks.cli.queue.submit_batch import batch
 from spacer_tasks.cli.queue.waiting import wait_for
 from spacer_tasks.cli.scores import print_files, print_training
-from spacer_tasks.console import counted, end_with, say
-from spacer_tasks.exceptions import FeatureFileError
+from spacer_tasks.console import counted, end_with, reason, say
+from spacer_tasks.exceptions import InputError
 from spacer_tasks.messages.tasks import (
     ClassifyImageMsg,
     ClassifyReturnMsg,
@@ -100,6 +100,7 @@ def train(
     """One task: train a classifier on labels and stored features."""
     from spacer_tasks.tasks import train_classifier
 
+    check_outputs([classifier, training.valresult], [points], here=False)
     planned = plan_training(
         columns.read(points, truth=True),
         features,
@@ -153,6 +154,7 @@ def classify(
     needs_wait(output, wait)
     if strict and not output:
         raise typer.BadParameter("what is refused is left out of --output", param_hint="--strict")
+    check_outputs([output], [points, classifier])
     wanted = columns.read(points) if points else None
     classifier_loc = location(classifier)
     if (images is None) == (features is None):
@@ -184,10 +186,9 @@ def classify(
                     full = ClassifyReturnMsg.model_validate(results.load_answer(task_id))
                     try:
                         others.add(name, full)
-                    except FeatureFileError as error:
-                        failures[name] = str(error)
-                        continue
-                    predictions.add(name, only_wanted(wanted, name, full))
+                        predictions.add(name, only_wanted(wanted, name, full))
+                    except InputError as error:
+                        failures[name] = reason(str(error), name)
             write(predictions, output)
             others.tell()
         incomplete.tell()

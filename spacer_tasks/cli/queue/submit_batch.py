@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from spacer_tasks import results, storage
+from spacer_tasks.annotations.points import FilePoint
 from spacer_tasks.cli.incomplete import IncompleteImages
 from spacer_tasks.cli.local.classify import Top, placed_images, write
 from spacer_tasks.cli.local.train import accepted_labels
@@ -24,13 +25,15 @@ from spacer_tasks.cli.options import (
     feature_location,
     location,
 )
-from spacer_tasks.cli.predictions import Predictions
+from spacer_tasks.cli.outputs import check_outputs
+from spacer_tasks.cli.predictions import Predictions, scores_of
 from spacer_tasks.cli.queue.sending import Wait, answer_of, needs_wait, send
 from spacer_tasks.cli.queue.waiting import wait_for
 from spacer_tasks.cli.scores import print_files, print_training
 from spacer_tasks.cli.selection import SelectedImage
 from spacer_tasks.console import counted, end_with, reason, say
 from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.exceptions import InputError
 from spacer_tasks.messages.batches import BatchImage, TrainFromImagesMsg, TrainFromImagesReturnMsg
 from spacer_tasks.messages.tasks import ClassifyReturnMsg
 
@@ -61,6 +64,8 @@ def batch(
     from spacer_tasks.workflows import train_from_images
 
     needs_wait(output, wait)
+    check_outputs([classifier, training.valresult], [points], here=False)
+    check_outputs([output], [points, classifier])
     file = columns.read(points, truth=True)
     selection, _ = placed_images(images, file, columns, look_at_all=False)
     folder = location(features)
@@ -107,12 +112,21 @@ def batch(
     }
     if output:
         predictions = Predictions(top)
+        wanted = {image.name: _without_label(image) for image in selection.images}
         for name, entry in entries:
             if entry.rowcols and name not in failed:
                 scores = json.loads(storage.load(entry.scores_location))
-                predictions.add(name, ClassifyReturnMsg.model_validate(scores))
+                full = ClassifyReturnMsg.model_validate(scores)
+                try:
+                    predictions.add(name, scores_of(wanted[name], full))
+                except InputError as error:
+                    failed[name] = reason(str(error), name)
         write(predictions, output)
     end_with(selection.missing | failed)
+
+
+def _without_label(image: SelectedImage) -> list[FilePoint]:
+    return [each for each in image.points if each.label is None]
 
 
 def _entries(image: SelectedImage, features: DataLocation) -> list[tuple[str, BatchImage]]:
@@ -120,7 +134,7 @@ def _entries(image: SelectedImage, features: DataLocation) -> list[tuple[str, Ba
     labelled = [
         (each.row, each.column, each.label) for each in image.points if each.label is not None
     ]
-    others = [(each.row, each.column) for each in image.points if each.label is None]
+    others = [(each.row, each.column) for each in _without_label(image)]
     entries = []
     if labelled:
         loc = feature_location(features, image.name)

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from spacer_tasks import storage
 from spacer_tasks.app import app
@@ -20,11 +21,21 @@ from tests.support.command_line import run
 from tests.support.s3.buckets import fresh_bucket
 from tests.support.sending import empty_queues
 from tests.support.settings import settings_in_environment
-from tests.support.survey import DUMMY, POINTS, read_predictions, write_photos, write_points
+from tests.support.survey import (
+    DUMMY,
+    POINTS,
+    label_of,
+    read_predictions,
+    write_photos,
+    write_points,
+)
 
 #: seconds for a worker process to be there: torch takes some to import on a busy machine
 START_S = 90
 
+#: the tag of EXIF; points of a photo of 64 x 48 pixels that is shown a quarter turned
+ORIENTATION = 0x0112
+SHOWN = [(row, column) for row in (10, 32, 60) for column in (5, 20, 40)]
 POOLS = ("features", "training", "classify")
 
 
@@ -180,6 +191,52 @@ def test_a_batch_on_s3_learns_from_labels_and_classifies_the_rest(
     task = run("status", table(ran.out)[0][0]).out
     assert "failures (1)" in task
     assert f"s3://{bucket}/c.safetensors" in task
+
+
+@pytest.mark.usefixtures("workers")
+def test_a_batch_s_predictions_are_at_the_positions_of_the_sheet(tmp_path: Path) -> None:
+    names = write_photos(tmp_path / "photos", 9)
+    turned = Image.Exif()
+    # shown a quarter to the right, so 48 wide and 64 high, as the sheet's points have it
+    turned[ORIENTATION] = 6
+    for name in names:
+        with Image.open(tmp_path / "photos" / name) as photo:
+            photo.save(tmp_path / "photos" / name, exif=turned)
+    lines = ["Name,Row,Column,Label"]
+    for number, name in enumerate(names):
+        label = "" if number == 0 else label_of(number)
+        lines += [f"{name},{row},{column},{label}" for row, column in SHOWN]
+    (tmp_path / "points.csv").write_text("\n".join(lines) + "\n")
+    output = tmp_path / "predictions.csv"
+    ran = run(
+        "submit", "batch", tmp_path / "photos", "--points", tmp_path / "points.csv", *DUMMY,
+        "--features", tmp_path / "features", "--classifier", tmp_path / "c.safetensors",
+        "--epochs", "1", "--split-mode", "points", "--apply-exif", "--wait", "-o", output,
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    rows = read_predictions(output)
+    assert [(int(row["row"]), int(row["column"])) for row in rows] == SHOWN
+
+
+@pytest.mark.usefixtures("workers")
+def test_a_point_without_features_fails_its_image_alone(tmp_path: Path) -> None:
+    names = write_photos(tmp_path / "photos", 6)
+    points = write_points(tmp_path / "points.csv", names)
+    features = ("--features", tmp_path / "features")
+    model = ("--classifier", tmp_path / "c.safetensors")
+    ran = run("submit", "extract", tmp_path / "photos", "--points", points, *features, *DUMMY,
+              "--wait")  # fmt: skip
+    assert ran.code == 0, ran.err
+    ran = run("submit", "train", "--points", points, *features, *model, "--epochs", "1", "--wait",
+              "--split-mode", "points")  # fmt: skip
+    assert ran.code == 0, ran.err
+    with points.open("a") as stream:
+        stream.write("3.png,1,1,\n")
+    output = tmp_path / "predictions.csv"
+    ran = run("submit", "classify", "--points", points, *features, *model, "--wait", "-o", output)
+    assert ran.code == 1
+    assert "1 failure:\n  3.png: no features for 1 point, first row 1 column 1" in ran.err
+    assert {row["image"] for row in read_predictions(output)} == {*names} - {"3.png"}
 
 
 @pytest.mark.usefixtures("workers")

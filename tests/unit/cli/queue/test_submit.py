@@ -1,0 +1,60 @@
+"""What `submit` refuses before it sends anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.command_line import run
+from tests.support.survey import DUMMY, write_photos, write_points
+
+#: of a command, what is written over what, and the words that say so
+OVER_A_SOURCE = [
+    pytest.param("classify", "-o", "points.csv", "written over", id="predictions over points"),
+    pytest.param("classify", "-o", "c.pkl", "written over", id="predictions over the classifier"),
+    pytest.param("classify", "-o", "photos", "a folder", id="predictions as a folder"),
+    pytest.param("train", "--classifier", "points.csv", "written over", id="trained over points"),
+    pytest.param("train", "--classifier", "photos", "a folder", id="trained as a folder"),
+    pytest.param("train", "--classifier", "https://a.b/c.pkl", "to a URL", id="trained to a URL"),
+    pytest.param("train", "--valresult", "points.csv", "written over", id="scores over points"),
+    pytest.param("batch", "-o", "points.csv", "written over", id="batch over points"),
+    pytest.param("batch", "--classifier", "points.csv", "written over", id="batch's over points"),
+    pytest.param("batch", "--classifier", "https://a.b/c.pkl", "to a URL", id="batch's to a URL"),
+    pytest.param("batch", "-o", "c.pkl", "written over", id="predictions over batch's classifier"),
+]
+
+
+@pytest.mark.parametrize(("command", "option", "place", "says"), OVER_A_SOURCE)
+def test_no_file_that_is_read_is_written_over(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    option: str,
+    place: str,
+    says: str,
+) -> None:
+    # nothing of it is asked
+    monkeypatch.setenv("SPACER_BROKER_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.chdir(tmp_path)
+    points = write_points(tmp_path / "points.csv", write_photos(tmp_path / "photos", 3))
+    before = points.read_bytes()
+    options = {
+        "--points": "points.csv",
+        "--features": "features",
+        "--classifier": "c.pkl",
+        "-o": "predictions.csv",
+        option: place,
+    }
+    if command == "train":
+        del options["-o"]
+    if command == "classify":
+        del options["--features"]
+    given = [part for pair in options.items() for part in pair]
+    images = [] if command == "train" else ["photos", *DUMMY]
+    ran = run("submit", command, *images, *given, "--wait")
+    assert ran.code == 2
+    assert says in ran.err
+    assert place.rpartition("/")[2] in ran.err
+    assert "Traceback" not in ran.err
+    assert points.read_bytes() == before
