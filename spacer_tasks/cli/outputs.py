@@ -8,9 +8,13 @@ from pathlib import Path
 
 from spacer_tasks import storage
 from spacer_tasks.cli.options import location
+from spacer_tasks.cli.selection import IMAGE_SUFFIXES
 from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import InputError, StorageAccessError, StorageError
 from spacer_tasks.storage.policy import permitted
+
+#: how files are named that a command reads many of, besides photos
+READ_ONLY = (".npz", ".featurevector", ".cpc")
 
 
 def check_outputs(
@@ -31,7 +35,7 @@ def check_outputs(
     ------
     InputError
         A file is one of the sources, or one of the files of a source that is a folder; or two
-        files have one place.
+        files have one place; or it has the name of a photo, of features or of a `.cpc` file.
     StorageError
         It is a URL or a folder, or its folder takes no files.
     """
@@ -44,6 +48,11 @@ def check_outputs(
         written.add(loc)
         if any(_holds(each, loc) for each in read):
             raise InputError(f"{output} would be written over what it is made of; another place")
+        if output.lower().endswith(READ_ONLY) or output.lower().endswith(IMAGE_SUFFIXES):
+            raise InputError(
+                f"{output} has the name of a photo or of features, which are never written here;"
+                " another name"
+            )
         if output.endswith("/"):
             raise StorageAccessError(f"{output}: a folder; expected the name of a file")
         if not loc.is_writable:

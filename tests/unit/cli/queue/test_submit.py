@@ -14,6 +14,13 @@ OVER_A_SOURCE = [
     pytest.param("classify", "-o", "points.csv", "written over", id="predictions over points"),
     pytest.param("classify", "-o", "c.pkl", "written over", id="predictions over the classifier"),
     pytest.param("classify", "-o", "photos", "a folder", id="predictions as a folder"),
+    pytest.param(
+        "classify", "-o", "photos/0.png", "name of a photo", id="predictions over a photo"
+    ),
+    pytest.param("batch", "-o", "photos/1.PNG", "name of a photo", id="batch's over a photo"),
+    pytest.param("batch", "--classifier", "photos/1.png", "name of a photo", id="trained over one"),
+    pytest.param("train", "--classifier", "f/0.png.npz", "of features", id="trained over features"),
+    pytest.param("train", "--valresult", "old/0.cpc", "of features", id="scores over a .cpc file"),
     pytest.param("train", "--classifier", "points.csv", "written over", id="trained over points"),
     pytest.param("train", "--classifier", "photos", "a folder", id="trained as a folder"),
     pytest.param("train", "--classifier", "https://a.b/c.pkl", "to a URL", id="trained to a URL"),
