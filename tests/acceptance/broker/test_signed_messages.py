@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -83,12 +84,13 @@ def broker() -> redis.Redis:
 def caught(send: Callable[[], object], queue: str = "features") -> dict[str, Any]:
     """The envelope that something sends, taken out of its queue before a worker sees it."""
     with pytest.MonkeyPatch.context() as patch:
-        taken: list[Any] = []
+        taken: dict[str, list[Any]] = defaultdict(list)
         from kombu.transport.redis import Channel
 
-        patch.setattr(Channel, "_put", lambda self, queue, message, **_: taken.append(message))
+        # events have queues of their own
+        patch.setattr(Channel, "_put", lambda self, name, message, **_: taken[name].append(message))
         send()
-    (found,) = taken
+    (found,) = taken[queue]
     assert isinstance(found, dict)
     return found
 
