@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import builtins
 import logging
+import sys
 import zlib
 from contextlib import nullcontext
 from typing import Any
@@ -106,6 +107,9 @@ class ResultConsumer(_CELERYS):  # type: ignore[misc]  # as above
         try:
             super().cancel_for(task_id)
         except Exception as error:
+            # when the interpreter ends, nobody waits either, and nothing can be imported
+            if sys.is_finalizing():
+                return
             if not redis_is_away(error):
                 raise
             logger.debug("%s: not unsubscribed: %s", task_id, error)

@@ -7,11 +7,11 @@ that computes: numpy comes with the first image.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakMethod
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, create_model
 
 from spacer_tasks.config.settings import Precision, get_settings
 from spacer_tasks.data_classes.labels import Point
@@ -58,6 +58,9 @@ class Extractor(ABC):
     crop_size: int = 224
     #: options that a message may give
     options_type: ClassVar[type[Options]] = Options
+    #: in place of `options_type`: options by their names alone. Its `__init__` takes those that a
+    #: message gives as keyword arguments, and hands all of them on to this class's
+    option_names: ClassVar[Collection[str]] = ()
     #: keys that a message's `data_locations` must have, and what the file of each is
     file_keys: ClassVar[Mapping[str, str]] = {}
     #: those of them that are given open, not loaded: too large to be held beside what is made
@@ -67,6 +70,9 @@ class Extractor(ABC):
 
     def __init_subclass__(cls, **given: Any) -> None:
         super().__init_subclass__(**given)
+        if "option_names" in vars(cls):
+            fields: dict[str, Any] = dict.fromkeys(sorted(cls.option_names), (Any, None))
+            cls.options_type = create_model(f"{cls.__name__}Options", __base__=Options, **fields)
         if not isinstance(cls.file_keys, Mapping):
             raise TypeError(
                 f"{cls.__name__}.file_keys is a {type(cls.file_keys).__name__}, expected a dict:"
@@ -82,9 +88,10 @@ class Extractor(ABC):
         name: str,
         files: Mapping[str, ExtractorFile | OpenedFile],
         options: Options | None = None,
+        **named: Any,
     ) -> None:
         self.name = name
-        self.options: Any = options if options is not None else self.options_type()
+        self.options: Any = options if options is not None else self.options_type(**named)
         #: JSON-ready: equal for two extractors if and only if they give the same features
         self.identity: dict[str, Any] = {
             "name": name,
@@ -95,6 +102,15 @@ class Extractor(ABC):
         self.loaded_remotely = any(file.downloaded for file in files.values())
         self._batcher: MicroBatcher | None = None
         self._else_float32 = False
+
+    @classmethod
+    def made(
+        cls, name: str, files: Mapping[str, ExtractorFile | OpenedFile], options: Options
+    ) -> Extractor:
+        """An extractor of this class, which takes its options in one of two ways."""
+        if cls.option_names:
+            return cls(name, files, **options.model_dump(exclude_unset=True))
+        return cls(name, files, options)
 
     def computes_in(self, precision: Precision, *, else_float32: bool = False) -> None:
         """For a subclass's `__init__`: say what features are computed in.

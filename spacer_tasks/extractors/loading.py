@@ -201,7 +201,7 @@ def _made(
     """The extractor; what its code may raise is an error that names it."""
     try:
         try:
-            return extractor_class(name, files, options)
+            return extractor_class.made(name, files, options)
         except RuntimeError:
             # imported here: extractors without a network need no torch
             from spacer_tasks.extractors.runtime.devices import device_errors

@@ -63,6 +63,17 @@ class Mean(Extractor):
     def forward(self, patches):
         return patches.mean(axis=(1, 2), dtype=np.float32) * self.options.scale
 
+class Named(Extractor):
+    option_names = {"bias", "power"}
+    feature_dim = 3
+
+    def __init__(self, name, files, bias=0.5, power=1):
+        super().__init__(name, files, bias=float(bias), power=power)
+        self.bias = float(bias)
+
+    def forward(self, patches):
+        return patches.mean(axis=(1, 2), dtype=np.float32) + np.float32(self.bias)
+
 class Raises(Mean):
     file_keys = {}
     def __init__(self, name, files, options):
@@ -72,6 +83,8 @@ class Exits(Raises):
     def __init__(self, name, files, options):
         raise SystemExit("no licence")
 """
+#: of its entry points
+OTHERS = ("Absent", "Exits", "Named", "Raises", "made")
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +102,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: reef-nets\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         "[spacer_tasks.extractors]\nreef_nets.Mean = reef_nets:Mean\n"
-        + "".join(f"{name} = reef_nets:{name}\n" for name in ("Absent", "Exits", "Raises", "made"))
+        + "".join(f"{name} = reef_nets:{name}\n" for name in OTHERS)
         + "spacer_tasks.extractors.VGG16CaffeExtractor = reef_nets:Mean\n"
     )
     (info.parent / "reef_nets.py").write_text(PLUGIN)
@@ -115,6 +128,21 @@ def spec_of(class_path: str, *, files: dict[str, Path] | None = None, **rest: An
         for key, path in (files or {}).items()
     }
     return ExtractorSpec(class_path=class_path, data_locations=locations, **rest)
+
+
+@pytest.mark.usefixtures("plugin")
+def test_options_can_be_stated_by_their_names_alone() -> None:
+    usual, other = load_extractor(spec_of("Named")), load_extractor(spec_of("Named", bias=2))
+    assert usual.identity["options"] == {"bias": 0.5, "power": 1}
+    assert other.identity["options"] == {"bias": 2.0, "power": 1}
+    patches = np.zeros((1, 4, 4, 3), np.uint8)
+    assert (usual.forward(patches) == 0.5).all()
+    assert (other.forward(patches) == 2).all()
+    with pytest.raises(MessageError, match="unknown option size; its options are: bias, power"):
+        load_extractor(spec_of("Named", size=1))
+    # its own checks: what they raise names the extractor
+    with pytest.raises(ConfigError, match="Named"):
+        load_extractor(spec_of("Named", bias="no number"))
 
 
 # --- names -------------------------------------------------------------------------------------
