@@ -67,6 +67,65 @@ def check_outputs(
                 _check_folder(path)
 
 
+def folder_for(text: str, *, here: bool = True) -> DataLocation:
+    """The folder that files are written to, looked at before the work begins.
+
+    Parameters
+    ----------
+    here
+        As in `check_outputs`.
+
+    Raises
+    ------
+    StorageError
+        It is a URL or a file, or takes no files.
+    """
+    loc = location(text)
+    if not loc.is_writable:
+        raise StorageError(f"{loc}: nothing can be written to a URL; expected a folder")
+    if loc.storage_type == "filesystem":
+        path = Path(loc.key)
+        if path.is_file():
+            raise StorageAccessError(f"{path}: a file; expected a folder")
+        if here:
+            _check_folder(path / "any")
+    return loc
+
+
+def check_cpc_files(folder: str, points: str | None) -> None:
+    """Refuse a folder for `.cpc` files where those are that the points are read from.
+
+    Raises
+    ------
+    InputError
+        A file that is read is in the folder.
+    StorageError
+        As `folder_for`.
+    """
+    output = folder_for(folder)
+    source = location(points) if points else None
+    if source is None or source.storage_type != output.storage_type:
+        return
+    if source.storage_type == "filesystem":
+        path, place = Path(source.key), Path(output.key).resolve()
+        read = path.rglob("*") if path.is_dir() else [path]
+        over = [
+            str(each)
+            for each in read
+            if each.suffix.lower() == ".cpc" and place in each.resolve().parents
+        ]
+    else:
+        inside = source.bucket_name == output.bucket_name and (
+            f"{source.key.rstrip('/')}/".startswith(f"{output.key.rstrip('/')}/")
+        )
+        over = [str(source)] if inside else []
+    if over:
+        raise InputError(
+            f"{folder}: there are the .cpc files that the points are read from, such as {over[0]};"
+            " another folder"
+        )
+
+
 def _holds(source: DataLocation, output: DataLocation) -> bool:
     if source == output:
         return True

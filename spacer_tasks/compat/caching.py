@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from spacer_tasks import storage
@@ -14,7 +15,9 @@ def loaded(loc: DataLocation, folder: str | None = None) -> bytes:
     with as_the_reference():
         if folder is None:
             return storage.load(loc)
-        kept = DataLocation(storage_type="filesystem", key=str(Path(folder, loc.key)))
+        # objects of one key lie in many buckets, and a key may be a path or a long URL
+        name = hashlib.sha256(loc.model_dump_json().encode()).hexdigest()
+        kept = DataLocation(storage_type="filesystem", key=str(Path(folder, name)))
         if storage.exists(kept):
             return storage.load(kept)
         data = storage.load(loc)

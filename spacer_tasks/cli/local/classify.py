@@ -22,7 +22,7 @@ from spacer_tasks.cli.options import (
     feature_location,
     location,
 )
-from spacer_tasks.cli.outputs import check_outputs
+from spacer_tasks.cli.outputs import check_cpc_files, check_outputs, folder_for
 from spacer_tasks.cli.photos import place_selection, placed_at_features
 from spacer_tasks.cli.predictions import Predictions, only_wanted
 from spacer_tasks.cli.selection import Selection, in_a_sheet, select_images, stored_features
@@ -115,8 +115,11 @@ def classify(
         raise typer.BadParameter(
             "`spacer-tasks review` needs the CSV that --threshold writes", param_hint="--to"
         )
-    if to is not WrittenFor.CPCE:
+    if to is WrittenFor.CPCE:
+        check_cpc_files(output, points)
+    else:
         check_outputs([output], [points, classifier])
+    kept = folder_for(features) if features is not None and images is not None else None
     wanted = columns.read(points) if points else None
     classifier_loc = location(classifier)
     # a wrong classifier is no image's fault
@@ -128,15 +131,14 @@ def classify(
         raise typer.BadParameter("give IMAGES, or --features for stored ones", param_hint="IMAGES")
     elif wanted is None:
         raise typer.BadParameter("images are classified at points", param_hint="--points")
-    elif features is None:
+    elif kept is None:
         selection, wanted = placed_images(images, wanted, columns)
         messages = plan_from_images(selection, extractor.spec_here(), classifier_loc)
         failures = selection.missing
     else:
-        folder = location(features)
         selection, wanted = placed_images(images, wanted, columns)
-        done = extract_selection(selection, folder, extractor.spec_here())
-        messages, failures = _of_features(folder, done.ready, classifier_loc), done.failures
+        done = extract_selection(selection, kept, extractor.spec_here())
+        messages, failures = _of_features(kept, done.ready, classifier_loc), done.failures
         incomplete = done.incomplete
     predictions = Predictions(top, threshold)
     failures = {**failures, **_score(messages, predictions, wanted, incomplete, others)}

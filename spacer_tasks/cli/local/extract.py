@@ -21,8 +21,8 @@ from spacer_tasks.cli.options import (
     Points,
     expanded,
     feature_location,
-    location,
 )
+from spacer_tasks.cli.outputs import folder_for
 from spacer_tasks.cli.photos import place_selection
 from spacer_tasks.cli.selection import SelectedImage, Selection, select_images
 from spacer_tasks.console import (
@@ -107,12 +107,13 @@ def extract(
     Images whose stored features are current are skipped, so an interrupted run goes on where it
     was. An image that fails is listed at the end and does not stop the others.
     """
+    folder = folder_for(features)
     spec = extractor.spec_here()
     file = columns.read(points)
     selection = place_selection(
         select_images(images, file), file, refuse_outside=columns.refuse_outside
     )
-    done = extract_selection(selection, location(features), spec, again=again)
+    done = extract_selection(selection, folder, spec, again=again)
     say(
         f"{counted(len(done.extracted), 'image')} extracted, {len(done.skipped)} skipped (features"
         f" are current), {len(done.failures)} failed; features are in {features}"

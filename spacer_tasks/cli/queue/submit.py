@@ -29,7 +29,7 @@ from spacer_tasks.cli.options import (
     expanded,
     location,
 )
-from spacer_tasks.cli.outputs import check_outputs
+from spacer_tasks.cli.outputs import check_outputs, folder_for
 from spacer_tasks.cli.predictions import Predictions, only_wanted
 from spacer_tasks.cli.queue.sending import (
     Wait,
@@ -70,10 +70,10 @@ def extract(
     """One task for each image: compute its features and store them."""
     from spacer_tasks.tasks import extract_features
 
+    folder = folder_for(features, here=False)
     spec = extractor.spec()
     # photos on S3 are not downloaded only to be looked at
     selection, _ = placed_images(images, columns.read(points), columns, look_at_all=False)
-    folder = location(features)
     tasks = send(
         (extract_features, image.name, extract_message(image, folder, spec))
         for image in selection.images

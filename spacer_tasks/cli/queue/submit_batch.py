@@ -25,7 +25,7 @@ from spacer_tasks.cli.options import (
     feature_location,
     location,
 )
-from spacer_tasks.cli.outputs import check_outputs
+from spacer_tasks.cli.outputs import check_outputs, folder_for
 from spacer_tasks.cli.predictions import Predictions, scores_of
 from spacer_tasks.cli.queue.sending import Wait, answer_of, needs_wait, send
 from spacer_tasks.cli.queue.waiting import wait_for
@@ -66,9 +66,9 @@ def batch(
     needs_wait(output, wait)
     check_outputs([classifier, training.valresult], [points], here=False)
     check_outputs([output], [points, classifier])
+    folder = folder_for(features, here=False)
     file = columns.read(points, truth=True)
     selection, _ = placed_images(images, file, columns, look_at_all=False)
-    folder = location(features)
     model_loc = location(classifier)
     entries = [entry for image in selection.images for entry in _entries(image, folder)]
     message = TrainFromImagesMsg(

@@ -53,6 +53,14 @@ class ExtractorFiles:
             )
         return Path(config.EXTRACTORS_CACHE_DIR) / self.data_locations[key].filename
 
+    def _is_the_one(self, kept: Path, key: str) -> bool:
+        """Whether a kept file has the stated hash: another place may have a file of its name."""
+        stated = self.data_hashes.get(key)
+        if stated is None:
+            return True
+        with kept.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest() == stated
+
     def decache_remote_loaded_file(self, key: str) -> None:
         """Forget a kept file."""
         if self.data_locations[key].is_remote:
@@ -64,7 +72,7 @@ class ExtractorFiles:
         if loc.storage_type == "filesystem":
             return loc.key, False
         kept = self.data_filepath_for_cache(key)
-        if kept.exists():
+        if kept.exists() and self._is_the_one(kept, key):
             return str(kept), False
         data = storage_factory(loc.storage_type, loc.bucket_name).load(loc.key)
         storage_factory("filesystem").store(str(kept), data)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from spacer_tasks.cli.options import location
-from spacer_tasks.cli.outputs import check_outputs
+from spacer_tasks.cli.outputs import check_cpc_files, check_outputs, folder_for
 from spacer_tasks.exceptions import InputError, StorageError
 from tests.support.command_line import run
 
@@ -91,3 +91,31 @@ def test_a_path_that_looks_like_another_storage_is_no_folder_here(text: str) -> 
 @pytest.mark.parametrize("text", ["a:b/c", "C:/x", "12:30/a.csv", "file:///a b", "./gs://x"])
 def test_a_path_with_a_colon_is_a_path(text: str) -> None:
     assert location(text).storage_type == "filesystem"
+
+
+@pytest.mark.parametrize("points", ["sheets", "sheets/a.cpc", "sheets/sub", "linked"])
+@pytest.mark.parametrize("place", ["sheets", "./sheets/../sheets/", "linked"])
+def test_cpc_files_that_are_read_are_not_written_over(
+    tmp_path: Path, points: str, place: str
+) -> None:
+    (tmp_path / "sheets/sub").mkdir(parents=True)
+    for name in ("a.cpc", "sub/b.CPC"):
+        (tmp_path / "sheets" / name).touch()
+    (tmp_path / "linked").symlink_to("sheets")
+    with pytest.raises(InputError, match=r"points are read from, such as .*\.(cpc|CPC)"):
+        check_cpc_files(place, points)
+    check_cpc_files("sheets/new", points)
+    check_cpc_files("elsewhere", points)
+    check_cpc_files(place, None)
+
+
+@pytest.mark.parametrize(
+    ("place", "says"), [("https://a.b/c", "to a URL"), ("file.csv", "a file"), ("file.csv/x", "")]
+)
+def test_a_folder_that_takes_no_files_is_told_before_the_work(
+    tmp_path: Path, place: str, says: str
+) -> None:
+    (tmp_path / "file.csv").touch()
+    for look in (folder_for, lambda text: check_cpc_files(text, None)):
+        with pytest.raises(StorageError, match=says):
+            look(place)

@@ -28,6 +28,10 @@ OVER_A_SOURCE = [
     pytest.param("batch", "-o", "points.csv", "written over", id="batch over points"),
     pytest.param("batch", "--classifier", "points.csv", "written over", id="batch's over points"),
     pytest.param("batch", "--classifier", "https://a.b/c.pkl", "to a URL", id="batch's to a URL"),
+    pytest.param("batch", "--features", "points.csv", "a file", id="batch's features as a file"),
+    pytest.param("batch", "--features", "https://a.b/c", "to a URL", id="batch's features: a URL"),
+    pytest.param("extract", "--features", "points.csv", "a file", id="features as a file"),
+    pytest.param("extract", "--features", "https://a.b/c", "to a URL", id="features to a URL"),
     pytest.param("batch", "-o", "c.pkl", "written over", id="predictions over batch's classifier"),
 ]
 
@@ -53,8 +57,10 @@ def test_no_file_that_is_read_is_written_over(
         "-o": "predictions.csv",
         option: place,
     }
-    if command == "train":
+    if command in ("train", "extract"):
         del options["-o"]
+    if command == "extract":
+        del options["--classifier"]
     if command == "classify":
         del options["--features"]
     given = [part for pair in options.items() for part in pair]
