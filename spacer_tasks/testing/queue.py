@@ -196,7 +196,15 @@ def _replaced(queue: MemoryQueue) -> Iterator[None]:
                 "send_task": send_task,
             },
         ),
-        (app.amqp, {"_producer_pool": None}),
+        (
+            app.amqp,
+            {
+                "_producer_pool": None,
+                # made before, for the broker of the settings: it keeps what kind of exchange its
+                # events go to, which is another for a queue in this process
+                "send_task_message": app.amqp.send_task_message,
+            },
+        ),
         (Channel, {"wire": queue.wire}),
         (MessageTask, {"apply_async": message_task_apply_async}),
         (lock, {"running": alone, "forget_starts": lambda _: None}),

@@ -468,3 +468,15 @@ def test_several_threads_send(eager: MemoryQueue) -> None:
 @eager_queue()
 def test_it_is_a_decorator_too() -> None:
     assert extract_features.delay(extraction()).state == "SUCCESS"
+
+
+def test_what_is_sent_after_a_block_is_sent_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    # not in its stubs
+    amqp: Any = app.amqp
+    # as in a process that has sent nothing yet
+    for made in ("send_task_message", "_event_dispatcher"):
+        monkeypatch.delitem(vars(amqp), made, raising=False)
+    with eager_queue():
+        extract_features.delay(extraction())
+    # events are published by Redis, and go into no queue, where they would stay
+    assert amqp._event_dispatcher.exchange.type == "fanout"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from redis import Redis
 
 from spacer_tasks import storage
 from spacer_tasks.app import app
@@ -90,7 +91,9 @@ def test_what_is_sent_waits_until_there_is_a_worker(
 ) -> None:
     # another database, where no worker looks; another process, since an application keeps its
     # connections
-    env = {**os.environ, **settings_env, "SPACER_BROKER_URL": redis_url.removesuffix("/0") + "/7"}
+    url = redis_url.removesuffix("/0") + "/8"
+    Redis.from_url(url).flushdb()
+    env = {**os.environ, **settings_env, "SPACER_BROKER_URL": url}
 
     def in_process(*arguments: str) -> str:
         command = [sys.executable, "-m", "spacer_tasks.cli", *arguments]
