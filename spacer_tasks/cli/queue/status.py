@@ -22,6 +22,7 @@ from spacer_tasks.cli.queue.broker import reached_redis
 from spacer_tasks.config.settings import get_settings
 from spacer_tasks.console import counted, err, out, reason, warn
 from spacer_tasks.data_classes.job_state import JobState
+from spacer_tasks.data_classes.task_ids import checked_id
 from spacer_tasks.exceptions import BrokerUnavailableError, ConfigError
 from spacer_tasks.execution.storage_away import results_fault
 from spacer_tasks.jobs.status import (
@@ -60,7 +61,7 @@ def status(
             _print_everything(redis)
         _warn_of_faults()
     else:
-        print_task(*_state_of(task_id))
+        print_task(*_state_of(checked_id(task_id)))
 
 
 def _warn_of_faults() -> None:

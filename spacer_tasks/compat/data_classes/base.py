@@ -54,4 +54,6 @@ class DataClass(ABC):  # noqa: B024 -- what a subclass must define differs
         return pformat(vars(self))
 
     def __eq__(self, other: object) -> bool:
+        if not isinstance(other, DataClass):
+            return NotImplemented
         return vars(self) == vars(other)

@@ -90,3 +90,9 @@ def test_counts_and_filters() -> None:
     assert [place.key for place in kept.keys()] == ["image 1"]  # noqa: SIM118 -- no dict
     assert ImageLabels.deserialize(labels.serialize()) == labels
     assert ImageLabels.of_ours(kept.ours()).serialize() == kept.serialize()
+
+
+@pytest.mark.parametrize("other", [None, 5, "labels", object()])
+def test_a_data_class_is_no_other_thing(other: object) -> None:
+    for some in (DataLocation("memory", "a"), PointFeatures(1, 2, [0.5]), labels_of(1)):
+        assert some != other
