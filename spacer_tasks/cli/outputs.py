@@ -13,8 +13,8 @@ from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import InputError, StorageAccessError, StorageError
 from spacer_tasks.storage.policy import permitted
 
-#: how files are named that a command reads many of, besides photos
-READ_ONLY = (".npz", ".featurevector", ".cpc")
+#: how files are named that a command reads many of: photos, features, Coral Point Count's
+READ_ONLY = (*IMAGE_SUFFIXES, ".npz", ".featurevector", ".cpc")
 
 
 def check_outputs(
@@ -48,7 +48,7 @@ def check_outputs(
         written.add(loc)
         if any(_holds(each, loc) for each in read):
             raise InputError(f"{output} would be written over what it is made of; another place")
-        if output.lower().endswith(READ_ONLY) or output.lower().endswith(IMAGE_SUFFIXES):
+        if output.lower().endswith(READ_ONLY):
             raise InputError(
                 f"{output} has the name of a photo or of features, which are never written here;"
                 " another name"

@@ -79,8 +79,8 @@ class ExtractorFiles:
         return str(kept), loc.is_remote
 
     def load_datastream(self, key: str) -> tuple[BytesIO, bool]:
-        """A file's content from its beginning, and whether it was loaded from afar for this. Its
-        hash is checked unless it was kept.
+        """A file's content from its beginning, and whether it was loaded from afar for this. One
+        that was kept with another hash than is stated is loaded again.
         """
         loc = self.data_locations[key]
         if loc.is_remote:
