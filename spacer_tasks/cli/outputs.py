@@ -88,6 +88,7 @@ def folder_for(text: str, *, here: bool = True) -> DataLocation:
         if path.is_file():
             raise StorageAccessError(f"{path}: a file; expected a folder")
         if here:
+            permitted(loc, to_write=True)
             _check_folder(path / "any")
     return loc
 

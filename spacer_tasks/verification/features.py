@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from spacer_tasks import storage
 from spacer_tasks.data_classes.features import ImageFeatures
 from spacer_tasks.data_classes.locations import DataLocation
+from spacer_tasks.exceptions import UnknownExtractorError
 from spacer_tasks.extractors import Extractor, Photo, check_points, load_extractor, read_photo
+from spacer_tasks.extractors.loading import class_named
 from spacer_tasks.messages.specs import ExtractorSpec
 from spacer_tasks.verification.checks import Check, NotVerifiableError, judged
 
@@ -92,8 +94,14 @@ class FeatureVerifier:
             raise NotVerifiableError(
                 "it does not say which extractor computed it: give one (--weights, --extractor)"
             )
-        if said["files"]:
-            hashes = ", ".join(f"{key} with SHA-256 {sha}" for key, sha in said["files"].items())
+        try:
+            taken = class_named(said["name"]).file_keys
+        except UnknownExtractorError as error:
+            raise NotVerifiableError(f"computed by another extractor: {error}") from None
+        # those that come with a package need not be given
+        files = {key: sha for key, sha in said["files"].items() if key in taken}
+        if files:
+            hashes = ", ".join(f"{key} with SHA-256 {sha}" for key, sha in files.items())
             raise NotVerifiableError(
                 f"computed by {said['name']}, whose files must be given: {hashes}"
             )

@@ -141,7 +141,8 @@ def again(
 ) -> None:
     """Let jobs that were collected in the last seven days be collected once more.
 
-    For a site whose process ended between collecting answers and taking them in.
+    For a site whose process ended between collecting answers and taking them in. Exits with 1
+    where some of the jobs are not among those, and with 2 where none is.
     """
     from spacer_tasks.jobs.redis_records import RedisRecords
 
@@ -152,4 +153,4 @@ def again(
     missing = sorted(set(job_ids) - {record.job_id for record in found})
     if missing:
         warn(f"not among the jobs collected in the last seven days: {', '.join(map(str, missing))}")
-        raise typer.Exit(NOT_DONE)
+        raise typer.Exit(SOME_FAILED if found else NOT_DONE)

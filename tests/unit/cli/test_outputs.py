@@ -10,7 +10,7 @@ import pytest
 
 from spacer_tasks.cli.options import location
 from spacer_tasks.cli.outputs import check_cpc_files, check_outputs, folder_for
-from spacer_tasks.exceptions import InputError, StorageError
+from spacer_tasks.exceptions import InputError, LocationNotAllowedError, StorageError
 from tests.support.command_line import run
 
 SHEET = "Name,Row,Column,Label\na.jpg,1,2,Sand\n"
@@ -119,3 +119,9 @@ def test_a_folder_that_takes_no_files_is_told_before_the_work(
     for look in (folder_for, lambda text: check_cpc_files(text, None)):
         with pytest.raises(StorageError, match=says):
             look(place)
+
+
+def test_a_folder_of_the_system_is_told_before_the_work() -> None:
+    for look in (folder_for, lambda text: check_cpc_files(text, None)):
+        with pytest.raises(LocationNotAllowedError, match="/proc"):
+            look("/proc/self/features")

@@ -112,6 +112,34 @@ def test_what_cannot_be_verified_is_told_and_does_not_fail_the_rest() -> None:
         assert text in ran.err
 
 
+def test_files_that_come_with_a_package_need_not_be_given() -> None:
+    run("extract", "photos", "--points", "points.csv", "--features", "lite")
+    ran = run("verify", "features", "lite")
+    assert ran.code == 0, ran.err
+    assert f"verified    {IMAGES} files" in ran.out
+    path = Path("lite/1.png.npz")
+    said = features_of(path).origin["extractor"]
+    assert set(said["files"]) == {"weights"}
+    # by other weights of that package: computed, found to differ, and told why
+    vectors = features_of(path).vectors + np.float32(0.5)
+    said["files"] = {"weights": "ab" * 32}
+    origin = {**features_of(path).origin, "extractor": said}
+    path.write_bytes(replace(features_of(path), vectors=vectors, origin=origin).to_bytes())
+    ran = run("verify", "features", "lite", "-o", "report.csv")
+    assert ran.code == 1
+    assert "the extractor had other files" in rows_of("report.csv")["1.png.npz"]["note"]
+
+
+def test_features_of_an_extractor_that_is_not_installed_are_not_verified() -> None:
+    for name, files in (("1.png.npz", {}), ("2.png.npz", {"weights": "ab" * 32})):
+        said = {"name": "reef.extractors.Mine", "options": {}, "files": files}
+        change(name, origin={"image": "photos/1.png", "extractor": said})
+    ran = run("verify", "features", "features")
+    assert ran.code == 0
+    assert "2 files not verified:" in ran.err
+    assert "1.png.npz, 2.png.npz: computed by another extractor: no extractor 'reef" in ran.err
+
+
 def test_a_damaged_file_or_image_is_a_failure() -> None:
     Path("features/1.png.npz").write_bytes(Path("features/1.png.npz").read_bytes()[:500])
     Path("photos/2.png").write_bytes(b"no image any more")

@@ -121,6 +121,21 @@ def test_an_answer_waits_for_coralnet_and_is_collected(bucket: str) -> None:
     assert found["next"] == "nothing"
 
 
+@pytest.mark.usefixtures("worker")
+def test_collected_jobs_are_put_back_and_the_exit_code_says_whether_all_were(bucket: str) -> None:
+    jobs = [submitted(bucket, number) for number in (1, 2)]
+    for record in jobs:
+        app.AsyncResult(record.task_id).get(timeout=60)
+    CeleryQueue().collect_jobs(jobs)
+    ran = run("jobs", "again", "1", "77")
+    assert ran.code == 1
+    assert ran.err.count("will be collected again") == 1
+    assert "not among the jobs collected in the last seven days: 77" in ran.err
+    assert run("jobs", "again", "1", "77").code == 2
+    assert run("jobs", "again", "2").code == 0
+    assert sorted(job.job_id for job in CeleryQueue().get_collectable_jobs()) == [1, 2]
+
+
 def test_a_job_that_is_nowhere_is_missing_and_then_lost(
     bucket: str, monkeypatch: pytest.MonkeyPatch, settings_changed: Callable[[], None]
 ) -> None:
