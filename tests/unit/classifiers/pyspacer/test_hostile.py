@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import tracemalloc
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +23,12 @@ from tests.support.checkout import FIXTURES_FOLDER
 from tests.support.files.hostile_older_pickles import HOSTILE_OLDER
 from tests.support.files.hostile_pickles import HOSTILE
 from tests.support.files.older_pickles import in_protocol
+from tests.support.unmeasured import unmeasured
 
 FIXTURES = FIXTURES_FOLDER / "pyspacer"
 #: those of protocols 0 and 1 beside the others
 BOTH = {**HOSTILE, **{f"{name} (0 or 1)": each for name, each in HOSTILE_OLDER.items()}}
+MANY_INSTRUCTIONS = ("a million instructions", "lists in lists", "a deep tuple as")
 
 
 def unrefused(data: bytes) -> Classifier:
@@ -56,7 +59,10 @@ def test_a_hostile_pickle_is_refused_and_not_run(
     data, why = BOTH[name]
     tracemalloc.start()
     try:
-        with pytest.raises(ClassifierFileError, match=why) as refused:
+        with (
+            unmeasured() if name.startswith(MANY_INSTRUCTIONS) else nullcontext(),
+            pytest.raises(ClassifierFileError, match=why) as refused,
+        ):
             unrefused(data)
         _, peak = tracemalloc.get_traced_memory()
     finally:
@@ -67,6 +73,12 @@ def test_a_hostile_pickle_is_refused_and_not_run(
     assert "\n" not in said
     assert len(said) < 400
     assert peak < 40 * 2**20, f"{len(data)} bytes took {peak}"
+
+
+def test_the_limit_of_instructions_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpickler, "MAX_INSTRUCTIONS", 10)
+    with pytest.raises(ClassifierFileError, match=r"x\.pkl: .*more than 10 instructions"):
+        unrefused(HOSTILE["objects in objects"][0])
 
 
 def test_a_refused_name_is_said() -> None:
