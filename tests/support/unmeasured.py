@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,3 +25,8 @@ def unmeasured() -> Iterator[None]:
         yield
     finally:
         coverage.start()
+
+
+def unmeasured_environment() -> dict[str, str]:
+    """For a process whose lines are not counted."""
+    return {key: os.environ[key] for key in os.environ if not key.startswith("COVERAGE_PROCESS_")}

@@ -15,6 +15,7 @@ from spacer_tasks.extractors.onnx_file.extractor import OnnxExtractor, OnnxOptio
 from spacer_tasks.extractors.onnx_file.trial import try_model
 from tests.support.checkout import CHECKOUT
 from tests.support.files.onnx_models import ENDED, OPTIONS, REFUSED, SIZE, model
+from tests.support.unmeasured import unmeasured_environment
 
 #: bytes; of the process that reads a file and of the one that tries it
 MEMORY = 500 * 2**20
@@ -75,7 +76,13 @@ grown = most(resource.RUSAGE_SELF) - before
 print(json.dumps([grown, most(resource.RUSAGE_CHILDREN), before, taken]))
 """
     ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        # the other tests run the same lines
+        env=unmeasured_environment(),
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     grown, child, before, taken = json.loads(ran.stdout)
     assert taken == []
