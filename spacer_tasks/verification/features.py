@@ -151,8 +151,10 @@ def relative_errors(
 def _said_extractor(features: ImageFeatures) -> dict[str, Any] | None:
     """The extractor that a file says it was computed by, as `Extractor.identity`."""
     said = features.origin.get("extractor")
-    known = isinstance(said, dict) and {"name", "options", "files"} <= set(said)
-    return said if known else None
+    if not isinstance(said, dict):
+        return None
+    kinds = {"name": str, "options": dict, "files": dict}
+    return said if all(isinstance(said.get(key), kind) for key, kind in kinds.items()) else None
 
 
 def _check_comparable(features: ImageFeatures, extractor: Extractor) -> None:

@@ -130,6 +130,24 @@ def test_files_that_come_with_a_package_need_not_be_given() -> None:
     assert "the extractor had other files" in rows_of("report.csv")["1.png.npz"]["note"]
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "dummy",
+        {"name": "dummy"},
+        {"name": ["dummy"], "options": {}, "files": {}},
+        {"name": "dummy", "options": [], "files": {}},
+        {"name": "dummy", "options": {}, "files": ["weights"]},
+    ],
+)
+def test_what_a_file_says_in_another_way_names_no_extractor(said: object) -> None:
+    change("1.png.npz", origin={"image": "photos/1.png", "extractor": said})
+    ran = run("verify", "features", "features")
+    assert ran.code == 0
+    assert "1.png.npz: it does not say which extractor computed it" in ran.err
+    assert "Traceback" not in ran.err
+
+
 def test_features_of_an_extractor_that_is_not_installed_are_not_verified() -> None:
     for name, files in (("1.png.npz", {}), ("2.png.npz", {"weights": "ab" * 32})):
         said = {"name": "reef.extractors.Mine", "options": {}, "files": files}
