@@ -17,8 +17,8 @@ from spacer_tasks.demo.processes import Process, process
 from spacer_tasks.demo.services import S3Server
 from spacer_tasks.mailman.mailman import task_id_of
 from spacer_tasks.results import find_answer
-from tests.support.cut_wire import Wire
 from tests.support.gate import Gate
+from tests.support.network.cut_wire import Wire
 from tests.support.sqs.post import Post
 from tests.support.sqs.site import job_of, mail_site
 from tests.support.waiting import until
