@@ -48,7 +48,7 @@ class Flower:
         """What it tells of a task that ended."""
         wait_until(
             lambda: self.get("api/tasks").get(task_id, {}).get("state") in ("SUCCESS", "FAILURE"),
-            30,
+            120,
             f"Flower did not hear that task {task_id} ended",
         )
         told: dict[str, Any] = self.get("api/tasks")[task_id]
