@@ -170,7 +170,7 @@ def _not_our_own(loc: DataLocation) -> None:
 def _not_of_the_system(loc: DataLocation) -> None:
     """Refuse devices and what the kernel shows as files: they have no size, or no end."""
     try:
-        path = resolved(loc.key)
+        path = os.path.realpath(loc.key)
     except (OSError, ValueError):
         # said by the storage, which names the file
         return
@@ -178,26 +178,6 @@ def _not_of_the_system(loc: DataLocation) -> None:
         raise LocationNotAllowedError(
             f"{loc}: {', '.join(SYSTEM)} are not storage; expected a file elsewhere"
         )
-
-
-def resolved(path: str) -> str:
-    """As `os.path.realpath`, which asks for each part of a path by itself: the kernel's own answer
-    takes a quarter of the time where there is such a file, and every read of one pays for it.
-    """
-    try:
-        # of Linux; nothing is opened for reading or writing, so that no device acts
-        opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        try:
-            found = os.readlink(f"/proc/self/fd/{opened}")  # noqa: PTH115 -- a Path takes longer
-        finally:
-            os.close(opened)
-    # nothing is there yet, or no /proc
-    except (OSError, AttributeError):
-        return os.path.realpath(path)
-    # what has no place among files, and what was removed meanwhile
-    if not found.startswith("/") or found.endswith(" (deleted)"):
-        return os.path.realpath(path)
-    return found
 
 
 def locations_in(value: Any) -> Iterator[DataLocation]:

@@ -14,7 +14,7 @@ from spacer_tasks.data_classes.locations import DataLocation
 from spacer_tasks.exceptions import ConfigError, InputError, LocationNotAllowedError
 from spacer_tasks.extractors.files.weights import load_file, open_file
 from spacer_tasks.storage.listing import list_below
-from spacer_tasks.storage.policy import locations_in, permit_all, permitted, resolved
+from spacer_tasks.storage.policy import locations_in, permit_all, permitted
 from spacer_tasks.tasks import extract_features
 from tests.support.messages.located import messages
 
@@ -224,37 +224,6 @@ def test_the_own_prefix_in_memory_is_always_allowed(allow: Allow) -> None:
     for uri in ("memory://k", "memory://results", "memory://results-of-another/k"):
         with pytest.raises(LocationNotAllowedError):
             permitted(at(uri))
-
-
-def test_what_the_kernel_says_of_a_path_is_what_its_parts_say(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whatever a path leads to, and also where no kernel can be asked."""
-    file = tmp_path / "a b.npz"
-    file.touch()
-    (tmp_path / "named (deleted)").touch()
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "link").symlink_to("folder/../a b.npz")
-    (tmp_path / "broken").symlink_to("nowhere")
-    (tmp_path / "round").symlink_to("round")
-    (tmp_path / "device").symlink_to("/dev/null")
-    os.mkfifo(tmp_path / "pipe")
-    read, write = os.pipe()
-    removed = os.open(tmp_path / "removed", os.O_CREAT | os.O_RDWR)
-    (tmp_path / "removed").unlink()
-    monkeypatch.chdir(tmp_path / "folder")
-    paths = [str(tmp_path / each) for each in ("a b.npz", "named (deleted)", "link", "new/file")]
-    paths += [str(tmp_path / each) for each in ("broken", "round", "device", "pipe", "folder/")]
-    paths += ["../link", ".", "", "/", "//", "/dev/null", "/dev/shm/", "/proc/self/status"]
-    paths += [f"/proc/self/fd/{each}" for each in (read, removed)]
-    paths += [f"/proc/self/root{file}", f"/proc/self/cwd/../{file.name}", f"{file}/below"]
-    wanted = {path: os.path.realpath(path) for path in paths}
-    assert {path: resolved(path) for path in paths} == wanted
-    assert wanted["../link"] == str(file)
-    monkeypatch.delattr(os, "O_PATH")
-    assert {path: resolved(path) for path in paths} == wanted
-    for each in (read, write, removed):
-        os.close(each)
 
 
 def test_nothing_is_limited_where_nothing_is_set(
