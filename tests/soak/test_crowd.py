@@ -69,7 +69,7 @@ def test_what_fifty_workers_take_is_done_once_though_ten_are_killed(server: Redi
         while len(killed) < KILLED:
             # while all have something in hand
             due = len(killed) * MESSAGES // (2 * KILLED)
-            wait_until(partial(done_by, redis, due), 60, "nothing is done")
+            wait_until(partial(done_by, redis, due), 120, "nothing is done")
             crowd.stdin.write("\n")
             crowd.stdin.flush()
             killed.add(crowd.stdout.readline().strip())

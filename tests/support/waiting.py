@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 #: seconds; for what should come, on a busy machine
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:

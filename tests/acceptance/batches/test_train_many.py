@@ -108,4 +108,4 @@ def test_a_batch_in_which_every_training_fails_is_an_error(
     with pytest.raises(
         TooManyFailuresError, match=r"none of 1 trainings succeeded: candidate-0: .*two"
     ):
-        sent.get(timeout=60)
+        sent.get(timeout=120)

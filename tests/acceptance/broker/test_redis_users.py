@@ -193,7 +193,7 @@ from spacer_tasks.exceptions import ConfigError, TaskCancelledError
 task_id = str(uuid.uuid4())
 try:
     print(cancel(task_id), cancel(task_id))
-    app.AsyncResult(task_id).get(timeout=30)
+    app.AsyncResult(task_id).get(timeout=120)
 except (ConfigError, TaskCancelledError) as error:
     print(type(error).__name__, error)
 """

@@ -47,8 +47,8 @@ def test_work_goes_on_at_the_replica_that_is_promoted(
         cancelled = work.send(str(uuid.uuid4()), "extract").task_id
         assert cancellation.cancel(cancelled)
         start_worker("feature", "--concurrency=1")
-        app.AsyncResult(waiting[0]).get(timeout=60)
-        wait_until(watched.in_step, 60, "the replica did not follow")
+        app.AsyncResult(waiting[0]).get(timeout=120)
+        wait_until(watched.in_step, 120, "the replica did not follow")
 
         watched.kill_primary()
         after: list[str] = []
@@ -63,7 +63,7 @@ def test_work_goes_on_at_the_replica_that_is_promoted(
                 return False
             return True
 
-        wait_until(sent, 60, "no send was taken after the primary's end")
+        wait_until(sent, 120, "no send was taken after the primary's end")
         for task_id in (*waiting, *after):
             app.AsyncResult(task_id).get(timeout=120)
             load_answer(task_id)

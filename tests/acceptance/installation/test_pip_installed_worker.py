@@ -103,5 +103,5 @@ def test_a_feature_worker_finds_its_extractors(bucket: str) -> None:
             "image_loc": image.model_dump(),
             "feature_loc": features.model_dump(),
         }
-    ).get(timeout=60)
+    ).get(timeout=120)
     assert storage.exists(features)

@@ -141,7 +141,7 @@ def test_a_training_s_epochs_and_accuracy_show_while_it_runs(flower: Flower, buc
             seen.append(task["result"])
         return any("epoch " in shown for shown in seen)
 
-    wait_until(progress, 60, "Flower was not told of any epoch")
+    wait_until(progress, 120, "Flower was not told of any epoch")
     assert re.search(rf"epoch \d+, epochs {EPOCHS}, ref_acc [01]\.\d+", seen[-1])
     assert flower.finished(sent.id)["name"] == "spacer_tasks.train_classifier"
 

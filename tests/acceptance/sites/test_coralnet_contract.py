@@ -226,7 +226,7 @@ def test_the_job_is_echoed_as_it_was_sent(
     message = extraction("echo")
     (job_id,) = site("submit", [["extract_features", message]])
     (task_id,) = site("look")
-    wait_until(lambda: results.find_answer(task_id) is not None, 60, "no answer")
+    wait_until(lambda: results.find_answer(task_id) is not None, 120, "no answer")
     assert results.load_answer(task_id)["original_job"] == {
         "task_name": "extract_features",
         "tasks": [{**message, "job_token": str(job_id)}],
@@ -285,7 +285,7 @@ def test_a_job_that_the_site_deleted_meanwhile_is_collected_like_any(
     deleted, kept = site("submit", [["extract_features", extraction("deleted")]] * 2)
     site("delete", deleted)
     assert site.finished([kept])[0][0] == "success"
-    wait_until(lambda: site("collect") == "Jobs checked/collected: 0", 60, "one is left")
+    wait_until(lambda: site("collect") == "Jobs checked/collected: 0", 120, "one is left")
 
 
 def test_a_process_that_ends_before_the_send_leaves_a_job_that_is_reported_lost(
@@ -307,7 +307,7 @@ def test_answers_of_a_process_that_ended_before_it_took_them_in_are_handed_out_a
 ) -> None:
     (job_id,) = site("submit", [["extract_features", extraction("again")]])
     site("crash_at", "handle")
-    wait_until(lambda: not site.says("collect"), 60, "the process did not end")
+    wait_until(lambda: not site.says("collect"), 120, "the process did not end")
     assert site("collect") == "Jobs checked/collected: 0"
     assert site("jobs")[str(job_id)][0] == "in_progress"
     command = [sys.executable, "-m", "spacer_tasks.cli", "jobs", "again", str(job_id)]
@@ -329,7 +329,7 @@ def test_with_redis_away_nothing_hangs_and_nothing_is_lost(
         assert site("collect") == "Jobs checked/collected: 0"
         (refused,) = site("submit", [["extract_features", message]])
         # with tasks in hand
-        wait_until(lambda: site.noticed() > noticed, 60, "the worker did not notice")
+        wait_until(lambda: site.noticed() > noticed, 120, "the worker did not notice")
     finally:
         redis.start()
     status, reason, _ = site("jobs")[str(refused)]
@@ -339,7 +339,7 @@ def test_with_redis_away_nothing_hangs_and_nothing_is_lost(
     # the workers come back too, and let go of what they had in hand
     assert site.finished(sent) == [("success", "ExtractFeaturesReturnMsg")] * 3
     taken = Redis.from_url(redis.url)
-    wait_until(lambda: not taken.hlen("unacked.features"), 30, "a finished job is still taken")
+    wait_until(lambda: not taken.hlen("unacked.features"), 120, "a finished job is still taken")
     assert site.finished(site("submit", [["extract_features", message]]))[0][0] == "success"
 
 

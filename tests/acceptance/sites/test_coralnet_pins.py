@@ -163,5 +163,5 @@ def test_a_site_with_coralnet_s_pins_submits_collects_and_sends(
     # in the view, which had a database connection, Celery's Django fixup installed
     assert said["sent"]["connection_kept"]
     task_id = said["sent"]["task_id"]
-    wait_until(lambda: results.find_answer(task_id) is not None, 60, "the task was not answered")
+    wait_until(lambda: results.find_answer(task_id) is not None, 120, "the task was not answered")
     assert results.load_answer(task_id)["runtime"] > 0

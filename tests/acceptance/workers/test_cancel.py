@@ -83,26 +83,26 @@ def test_celery_s_revoke_does_not_stop_a_training_that_runs(
     work: Work, tmp_path: Path, epochs: Callable[[], int]
 ) -> None:
     sent = train_classifier.delay(slow(work, tmp_path, "revoked"))
-    wait_until(lambda: epochs() > 0, 60, "the training did not begin")
+    wait_until(lambda: epochs() > 0, 120, "the training did not begin")
     sent.revoke()
     begun = epochs()
-    wait_until(lambda: epochs() > begun + 20, 60, "the training stopped")
+    wait_until(lambda: epochs() > begun + 20, 120, "the training stopped")
     # what this package offers does
     assert cancel(sent.id)
-    wait_until(lambda: quiet(epochs), 60, "the training went on")
+    wait_until(lambda: quiet(epochs), 120, "the training went on")
 
 
 def test_a_training_that_runs_is_cancelled(
     work: Work, tmp_path: Path, epochs: Callable[[], int]
 ) -> None:
     sent = train_classifier.delay(slow(work, tmp_path, "running"))
-    wait_until(lambda: epochs() > 2, 60, "the training did not begin")
+    wait_until(lambda: epochs() > 2, 120, "the training did not begin")
     assert cancel(sent.id)
     with pytest.raises(TaskCancelledError, match=sent.id):
-        sent.get(timeout=60)
+        sent.get(timeout=120)
     with pytest.raises(TaskCancelledError, match=sent.id):
         load_answer(sent.id)
-    wait_until(idle, 60, "the training went on")
+    wait_until(idle, 120, "the training went on")
     assert quiet(epochs)
     assert sent.state == "FAILURE"
     # it was not there before, and is not now
@@ -114,7 +114,7 @@ def test_a_batch_is_cancelled_with_the_parts_that_run_and_those_that_wait(
 ) -> None:
     sent = train_many.delay(many(work, tmp_path, "batch", 6))
     starts = tmp_path / "starts"
-    wait_until(lambda: len(list(starts.iterdir())) == 2, 60, "no two trainings began")
+    wait_until(lambda: len(list(starts.iterdir())) == 2, 120, "no two trainings began")
     ran = subprocess.run(
         [sys.executable, "-m", "spacer_tasks.cli", "cancel", sent.id],
         capture_output=True,
@@ -123,8 +123,8 @@ def test_a_batch_is_cancelled_with_the_parts_that_run_and_those_that_wait(
     )
     assert (ran.returncode, ran.stderr) == (0, f"cancelled: {sent.id}\n")
     with pytest.raises(TaskCancelledError, match=sent.id):
-        sent.get(timeout=60)
-    wait_until(idle, 60, "parts of the batch went on")
+        sent.get(timeout=120)
+    wait_until(idle, 120, "parts of the batch went on")
     assert quiet(epochs)
     # two ran, four were never begun
     assert len(list(starts.iterdir())) == 2
@@ -152,10 +152,10 @@ def test_a_task_that_waits_is_never_begun_though_workers_are_started_later(
     sent = extract_features.delay(message)
     assert cancel(sent.id)
     with pytest.raises(TaskCancelledError):
-        sent.get(timeout=60)
+        sent.get(timeout=120)
     start_worker("feature", "--concurrency=1")
     after = extract_features.delay({**message, "feature_loc": features.joined("b").model_dump()})
-    after.get(timeout=60)
+    after.get(timeout=120)
     assert not storage.exists(features)
     assert sent.state == "FAILURE"
 
@@ -163,7 +163,7 @@ def test_a_task_that_waits_is_never_begun_though_workers_are_started_later(
 def test_what_is_finished_stays(work: Work) -> None:
     task, message, sent = work.made("train", "finished")
     result = task.apply_async((message,), task_id=sent.task_id)
-    summary = result.get(timeout=60)
+    summary = result.get(timeout=120)
     assert not cancel(result.id)
     assert load_answer(result.id)["acc"] == summary["summary"]["acc"]
-    assert result.get(timeout=60) == summary
+    assert result.get(timeout=120) == summary

@@ -99,7 +99,7 @@ def test_a_batch_trains_on_labelled_images_and_scores_the_others(bucket: str) ->
     assert answer.classes == sorted(LABELS)
     assert storage.exists(on_s3(bucket, "valresult.metrics.json"))
     # the caller's callback belongs to the whole batch: it was sent once, at the end
-    wait_until(lambda: waiting_in("site-done") == 1, 10, "the callback was not sent")
+    wait_until(lambda: waiting_in("site-done") == 1, 120, "the callback was not sent")
     # the answer does not depend on Redis
     sent.forget()
     assert load_answer(sent.id) == summary
@@ -118,21 +118,21 @@ def test_single_tasks_answer_and_report_errors(bucket: str) -> None:
         "image_loc": image.model_dump(),
         "feature_loc": on_s3(bucket, "a.npz").model_dump(),
     }
-    extract_features.delay(message).get(timeout=60)
+    extract_features.delay(message).get(timeout=120)
     features = ImageFeatures.from_bytes(storage.load(on_s3(bucket, "a.npz")), "a")
     assert features.rowcols() == [(3, 4), (5, 6)]
 
     broken = {**message, "image_loc": on_s3(bucket, "b.png", b"").model_dump()}
     failed = extract_features.delay(broken)
     with pytest.raises(ImageError, match=r"b\.png"):
-        failed.get(timeout=60)
+        failed.get(timeout=120)
     stored = find_answer(failed.id)
     assert stored is not None
     assert stored.error is not None
     assert stored.error.kind == "input"
 
     job = {"task_name": "extract_features", "tasks": [message]}
-    done = load_answer(process_job.delay(job).get(timeout=60))
+    done = load_answer(process_job.delay(job).get(timeout=120))
     assert done["ok"]
     assert done["original_job"] == job
 
@@ -149,4 +149,4 @@ def test_more_failures_than_allowed_end_the_batch_and_name_the_reasons(bucket: s
     stored = find_answer(sent.id)
     assert stored is not None
     assert not stored.ok
-    wait_until(lambda: waiting_in("site-failed") == 1, 10, "the error callback was not sent")
+    wait_until(lambda: waiting_in("site-failed") == 1, 120, "the error callback was not sent")

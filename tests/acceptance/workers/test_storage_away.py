@@ -116,9 +116,9 @@ def test_an_outage_of_s3_makes_no_task_a_failure(
     for name in ("one", "two"):
         wait_until(partial(takes_nothing, name), 90, f"{name} goes on taking tasks")
     # all are back in their queue, and stay there
-    wait_until(lambda: in_queues(redis) == TASKS, 60, "tasks are held by workers that cannot work")
+    wait_until(lambda: in_queues(redis) == TASKS, 120, "tasks are held by workers that cannot work")
     met = sum(front.met().values())
-    wait_until(lambda: sum(front.met().values()) > met + 20, 60, "nobody asks S3 again")
+    wait_until(lambda: sum(front.met().values()) > met + 20, 120, "nobody asks S3 again")
     assert in_queues(redis) == TASKS
     states = {in_redis(each.id).state for each in sent}
     assert states <= {JobState.UNKNOWN, JobState.RETRYING}
@@ -163,7 +163,7 @@ def test_a_worker_whose_answers_are_refused_gives_back_and_goes_on_when_they_are
         client.delete_bucket(Bucket=answers)
         sent = [extract(bucket, message, index) for index in range(3)]
         wait_until(lambda: "no bucket" in reason_of("refused"), 90, "the worker goes on")
-        wait_until(lambda: in_queues(redis) == 3, 60, "tasks are not given back")
+        wait_until(lambda: in_queues(redis) == 3, 120, "tasks are not given back")
         assert not any(each.ready() for each in sent)
         client.create_bucket(Bucket=answers)
         for each in sent:

@@ -181,7 +181,7 @@ def test_it_does_not_stop_the_worker(worker: Process, bucket: str, name: str) ->
     assert "\x1b[2J" not in log
     assert not (CHECKOUT / "ran").exists()
     # nor is it kept for another
-    wait_until(lambda: broker.hlen("unacked.features") == 0, 30, "it stays taken")
+    wait_until(lambda: broker.hlen("unacked.features") == 0, 120, "it stays taken")
 
 
 def test_messages_for_later_hold_up_no_others(worker: Process, bucket: str) -> None:

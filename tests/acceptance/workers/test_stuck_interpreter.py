@@ -100,7 +100,7 @@ def test_a_feature_worker_that_cannot_run_is_ended_and_its_task_goes_to_others(
     # which nobody is there to handle
     worker.popen.send_signal(signal.SIGTERM)
     assert worker.popen.wait(180) == -signal.SIGKILL
-    wait_until(lambda: sentry not in sentries(), 60, "the process beside it is left")
+    wait_until(lambda: sentry not in sentries(), 120, "the process beside it is left")
     log = (tmp_path / "logs" / "stuck.log").read_text()
     assert f"the interpreter of process {worker.popen.pid} has not run" in log
     # where its threads were

@@ -198,7 +198,7 @@ def test_a_process_that_grew_too_large_is_replaced_after_its_training(
     assert send({}, "after").get(timeout=180)
     assert processes(epochs)[0] == small
     assert len(processes(epochs)) == 2
-    wait_until(lambda: not Path(f"/proc/{small}").exists(), 30, "the large process did not end")
+    wait_until(lambda: not Path(f"/proc/{small}").exists(), 120, "the large process did not end")
     assert worker.running
     assert worker.pid not in processes(epochs)
 

@@ -58,7 +58,7 @@ def test_a_feature_worker_warms_up_answers_while_it_computes_and_finishes_its_ta
             "feature_loc": DataLocation.parse(f"s3://{bucket}/f.npz").model_dump(),
         }
     )
-    wait_until(lambda: sent.state == "STARTED", 30, "the task did not start")
+    wait_until(lambda: sent.state == "STARTED", 120, "the task did not start")
     active = app.control.inspect(destination=["feature@test"], timeout=60).active()
     assert active is not None
     assert [task["id"] for task in active["feature@test"]] == [sent.id]

@@ -98,7 +98,7 @@ def test_the_lock_of_a_worker_that_died_lapses(redis: Redis) -> None:
     elsewhere("lapses")
     with pytest.raises(RunningElsewhere), running("lapses"):
         pass
-    wait_until(lambda: not redis.exists("spacer-task:lapses:lock"), 30, "it did not lapse")
+    wait_until(lambda: not redis.exists("spacer-task:lapses:lock"), 60, "it did not lapse")
     with running("lapses") as lock:
         assert len(lock.starts) == 2
 
@@ -345,11 +345,11 @@ def test_a_worker_that_lost_its_task_stores_no_answer(
 
     monkeypatch.setattr(operations, "extract_features", loses)
     sent = extract_features.apply_async((message,), task_id="loser")
-    wait_until(lambda: "looked at again in" in caplog.text, 30, "the task did not stand aside")
+    wait_until(lambda: "looked at again in" in caplog.text, 60, "the task did not stand aside")
     assert find_answer("loser") is None
     assert not storage.exists(DataLocation(**message["feature_loc"]))
     # it stood aside, and goes on when the other's lock has lapsed
-    assert sent.get(timeout=30)
+    assert sent.get(timeout=60)
     assert load_answer("loser")
 
 

@@ -301,9 +301,9 @@ def test_a_task_that_is_delivered_again_calls_nobody_back_twice(
     after = extract_features.apply_async((message,), link=heard)
     after.get(timeout=60)
     client = Redis.from_url(redis_url)
-    wait_until(lambda: client.llen("caller") == 2, 30, "nobody was called back")
+    wait_until(lambda: client.llen("caller") == 2, 60, "nobody was called back")
     # the worker takes two at a time: the repeat may end last
-    wait_until(lambda: not client.hlen("unacked"), 30, "the repeat is still at the worker")
+    wait_until(lambda: not client.hlen("unacked"), 60, "the repeat is still at the worker")
     texts = [json.loads(text) for text in cast("list[bytes]", client.lrange("caller", 0, -1))]
     told = [json.loads(base64.b64decode(text["body"]))[0][0]["task_id"] for text in texts]
     assert sorted(told) == sorted([first.id, after.id])

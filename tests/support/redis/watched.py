@@ -38,7 +38,7 @@ class WatchedRedis:
             f"sentinel failover-timeout {MASTER} 5000\n"
         )
         self._start("sentinel", [str(config), "--sentinel"], self._port, None)
-        wait_until(self.in_step, 60, "the replica did not follow")
+        wait_until(self.in_step, 120, "the replica did not follow")
 
     def client(self) -> Redis:
         """A client of whichever is the primary when it connects."""
@@ -73,13 +73,13 @@ class WatchedRedis:
         Redis replicates without waiting, so what a primary takes in its last milliseconds is lost
         with it. Here it takes nothing in these.
         """
-        wait_until(self.in_step, 60, "the replica did not follow")
+        wait_until(self.in_step, 120, "the replica did not follow")
         old, new = self.primary_port, self.replica_port
         redis = _client(old)
         redis.client_pause(10_000, all=False)
         wait_until(lambda: _has_all(redis.info("replication")), 8, "the replica is behind")
         self.kill_primary()
-        wait_until(lambda: is_primary(new), 60, "the replica was not promoted")
+        wait_until(lambda: is_primary(new), 120, "the replica was not promoted")
         self.primary_port, self.replica_port = new, old
         self._start_redis(old, follows=new)
 

@@ -146,10 +146,10 @@ def test_a_job_that_is_nowhere_is_missing_and_then_lost(
     found = story("3")
     assert found["state"] == "MISSING"
     assert "CoralNet's collection hands it out as lost" in found["next"]
-    wait_until(lambda: time.time() > record.submitted_at + 1.1, 30, "it is young")
+    wait_until(lambda: time.time() > record.submitted_at + 1.1, 60, "it is young")
     assert CeleryQueue().collect_jobs([record]) == ([], ["MISSING"])
     assert story("3")["job"]["missing_since"]
-    wait_until(lambda: story("3")["state"] == "LOST", 30, "it is not lost")
+    wait_until(lambda: story("3")["state"] == "LOST", 60, "it is not lost")
     # the same word
     assert CeleryQueue().collect_jobs([record])[1] == ["LOST"]
 
