@@ -329,7 +329,7 @@ def classify_image(msg: ClassifyImageMsg | Mapping[str, Any]) -> ClassifyReturnM
 def process_job(
     job: JobMsg | Mapping[str, Any],
     on_progress: OnProgress | None = None,
-    checkpoints: Checkpoints | None = None,
+    checkpoints: Callable[[], Checkpoints] | None = None,
 ) -> JobReturnMsg:
     """Run a reference `JobMsg`; its dict is what the answer echoes, unchanged.
 
@@ -338,6 +338,11 @@ def process_job(
 
     An input error or a bug ends the job with `ok` false and the reason, whose last line names the
     error as the reference does; what was computed before stays stored.
+
+    Parameters
+    ----------
+    checkpoints
+        Where trainings are kept between epochs; asked only for a training, as it loads what trains.
 
     Raises
     ------
@@ -350,12 +355,11 @@ def process_job(
 
 
 def _answers(
-    job: JobMsg, on_progress: OnProgress | None, checkpoints: Checkpoints | None
+    job: JobMsg, on_progress: OnProgress | None, checkpoints: Callable[[], Checkpoints] | None
 ) -> Iterable[Message]:
     scorings = [task for task in job.tasks if isinstance(task, ClassifyFeaturesMsg)]
     answers: Iterable[Message] = (
-        _run(message, on_progress, checkpoints and checkpoints.part(number))
-        for number, message in enumerate(job.tasks)
+        _run(number, message, on_progress, checkpoints) for number, message in enumerate(job.tasks)
     )
     if len(scorings) == len(job.tasks):
         answers = classify_many(scorings)
@@ -363,7 +367,10 @@ def _answers(
 
 
 def _run(
-    message: TaskMsg, on_progress: OnProgress | None, checkpoints: Checkpoints | None
+    number: int,
+    message: TaskMsg,
+    on_progress: OnProgress | None,
+    checkpoints: Callable[[], Checkpoints] | None,
 ) -> Message:
     stop_if_asked()
     if isinstance(message, ExtractFeaturesMsg):
@@ -374,7 +381,9 @@ def _run(
         return classify_image(message)
     if "classifier_format" not in message.model_fields_set:
         message = message.model_copy(update={"classifier_format": "pyspacer"})
-    return train_classifier(message, on_progress, checkpoints)
+    return train_classifier(
+        message, on_progress, checkpoints().part(number) if checkpoints else None
+    )
 
 
 def _told(message: TaskMsg, answer: Message) -> Message:

@@ -148,5 +148,5 @@ def process_job(self: JobTask, job: dict[str, Any]) -> JobReturnMsg:
     from spacer_tasks import operations
 
     return operations.process_job(
-        job, lambda p: self.report_progress(**p.shown()), self.checkpoints()
+        job, lambda p: self.report_progress(**p.shown()), self.checkpoints
     )

@@ -274,3 +274,21 @@ def test_what_only_trainings_need_is_loaded_by_the_first() -> None:
         cwd=CHECKOUT,
     ).stdout
     assert shown == "[]\n"
+
+
+def test_a_job_without_a_training_loads_nothing_that_trains() -> None:
+    code = (
+        "import sys\n"
+        "from spacer_tasks.results import load_answer\n"
+        "from spacer_tasks.tasks import process_job\n"
+        "from spacer_tasks.testing import eager_queue\n"
+        "from tests.support.messages.in_memory import extraction\n"
+        "with eager_queue():\n"
+        "    job = {'task_name': 'extract_features', 'tasks': [extraction()]}\n"
+        "    answer = load_answer(process_job.delay(job).get())\n"
+        "    print(answer['ok'], {'scipy', 'sklearn'} & set(sys.modules))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=CHECKOUT
+    )
+    assert done.stdout == "True set()\n", done.stderr
