@@ -15,6 +15,7 @@ from tests.soak.faults.scene import Fault, Scene
 from tests.soak.servers import servers
 from tests.soak.workers import workers
 from tests.support.messages.work import Work
+from tests.support.workers import check_threads
 
 #: workers of each kind; two tasks at once each, trainers one
 POOL = {"feature": 2, "classify": 2, "trainer": 2}
@@ -58,7 +59,10 @@ class Part:
 def scene(
     folder: Path, pool: Mapping[str, int] | None = None, *, watched: bool = False, **settings: str
 ) -> Iterator[tuple[Scene, Caller]]:
-    """Servers, workers that start, and a caller that does not send yet."""
+    """Servers, workers that start, and a caller that does not send yet.
+
+    At the end no thread of a worker may have ended by an error.
+    """
     with (
         servers(folder, watched=watched) as there,
         workers({**there.environment, **settings}, folder) as some,
@@ -71,6 +75,8 @@ def scene(
                 yield Scene(there, some, caller), caller
             finally:
                 caller.end()
+    for log in folder.glob("*.log"):
+        check_threads(log)
 
 
 def run_part(

@@ -36,8 +36,15 @@ def run_worker(
     )
 
 
+def check_threads(log: Path) -> None:
+    """A worker's own threads renew locks and ask for what is away: none of them may end."""
+    text = log.read_text(errors="replace") if log.exists() else ""
+    _, dead, after = text.partition("Exception in thread")
+    assert not dead, f"{log.name}: a thread ended: {after[:2000]}"
+
+
 def worker_starter(stack: ExitStack, logs: Path) -> StartWorker:
-    """What starts workers that end with `stack`."""
+    """What starts workers that end with `stack`, which fails where a thread of theirs did."""
 
     def start(kind: str, *arguments: str, name: str | None = None, **env: str) -> Process:
         name = name or kind
@@ -48,12 +55,14 @@ def worker_starter(stack: ExitStack, logs: Path) -> StartWorker:
         def ready() -> bool:
             return bool(app.control.ping(destination=[f"{name}@test"], timeout=0.5))
 
+        log = logs / f"{name}.log"
+        stack.callback(check_threads, log)
         return stack.enter_context(
             process(
                 command,
                 env={**os.environ, **env},
                 cwd=CHECKOUT,
-                log_path=logs / f"{name}.log",
+                log_path=log,
                 ready=ready,
                 ready_timeout_s=START_S,
                 name=name,
