@@ -44,7 +44,7 @@ def check_threads(log: Path) -> None:
 
 
 def worker_starter(stack: ExitStack, logs: Path) -> StartWorker:
-    """What starts workers that end with `stack`, which fails where a thread of theirs did."""
+    """What starts workers that end with `stack`."""
 
     def start(kind: str, *arguments: str, name: str | None = None, **env: str) -> Process:
         name = name or kind
@@ -55,14 +55,12 @@ def worker_starter(stack: ExitStack, logs: Path) -> StartWorker:
         def ready() -> bool:
             return bool(app.control.ping(destination=[f"{name}@test"], timeout=0.5))
 
-        log = logs / f"{name}.log"
-        stack.callback(check_threads, log)
         return stack.enter_context(
             process(
                 command,
                 env={**os.environ, **env},
                 cwd=CHECKOUT,
-                log_path=log,
+                log_path=logs / f"{name}.log",
                 ready=ready,
                 ready_timeout_s=START_S,
                 name=name,
