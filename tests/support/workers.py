@@ -38,8 +38,7 @@ def run_worker(
 
 def check_threads(log: Path) -> None:
     """A worker's own threads renew locks and ask for what is away: none of them may end."""
-    text = log.read_text(errors="replace") if log.exists() else ""
-    _, dead, after = text.partition("Exception in thread")
+    _, dead, after = log.read_text(errors="replace").partition("Exception in thread")
     assert not dead, f"{log.name}: a thread ended: {after[:2000]}"
 
 
